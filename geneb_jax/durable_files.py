@@ -1,0 +1,98 @@
+"""Write files so that a reader sees the old bytes or the new ones, never a part of either.
+
+The protocol, in this order:
+
+1. write the bytes to a temporary name in the same folder;
+2. flush the file to the disk (``fsync``);
+3. rename it over the final name, which POSIX makes atomic within one file system;
+4. flush the folder, so that the rename itself survives a power cut.
+
+A crash before step 3 leaves the old file and a ``.tmp`` remnant that nobody reads; a crash after it
+leaves the new file.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from geneb_jax.errors import OutputError
+
+__all__ = ["flush_folder", "require_writable_folder", "write_bytes", "write_text"]
+
+
+def flush_folder(folder: Path) -> None:
+    """Flush a folder's entries to the disk, so that renames in it are durable."""
+    if os.name == "nt":  # Windows has no handle to a folder that can be flushed.
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write ``content`` to ``path`` atomically and durably.
+
+    Raises:
+        OutputError: if the folder cannot be written or the disk is full; the old file is intact.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(
+            prefix=f".{path.name[:64]}.", suffix=".tmp", dir=path.parent
+        )
+    except OSError as error:
+        raise OutputError(
+            f"cannot create a file ({error.strerror})", where=path, hint="choose another --out folder"
+        ) from error
+    temporary = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+        flush_folder(path.parent)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise OutputError(
+            f"cannot write {len(content)} bytes ({error.strerror})",
+            where=path,
+            cause="the disk may be full",
+            hint="free some space and run the same command again; what was finished is kept",
+        ) from error
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_text(path: Path, content: str) -> None:
+    """Write text as UTF-8, atomically and durably; see :func:`write_bytes`."""
+    write_bytes(path, content.encode("utf-8"))
+
+
+def require_writable_folder(folder: Path, *, option: str) -> None:
+    """Create ``folder`` and prove that a file can be written in it, before any work is done.
+
+    Args:
+        folder: The folder.
+        option: The command-line option that named it, for the message.
+
+    Raises:
+        OutputError: if it cannot be created or written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(prefix=".write-test.", dir=folder)
+        os.close(descriptor)
+        Path(name).unlink()
+    except OSError as error:
+        raise OutputError(
+            f"the folder cannot be written ({error.strerror})",
+            where=folder,
+            hint=f"choose another folder with {option}",
+        ) from error

@@ -1,0 +1,92 @@
+"""The errors a user may meet: each says what happened, where, why it is likely, and what to do next.
+
+Every error that is the user's to mend derives from :class:`GenebError`; the command line prints it as
+one message and leaves with ``exit_code``. Anything else that escapes is a defect of this project.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "CheckpointError",
+    "ConfigError",
+    "DataError",
+    "DownloadError",
+    "GenebError",
+    "InterruptedRunError",
+    "ModelError",
+    "OutputError",
+    "SelectionError",
+    "StoreError",
+    "SubmissionError",
+]
+
+
+class GenebError(Exception):
+    """Base of all errors with a message for the user.
+
+    Args:
+        what: What is wrong, as one sentence without a full stop.
+        where: The place: a file, ``file:row``, a task, a tensor.
+        cause: The likely cause, where it is not obvious.
+        hint: The next step.
+    """
+
+    exit_code = 2
+
+    def __init__(
+        self, what: str, *, where: object = None, cause: str | None = None, hint: str | None = None
+    ) -> None:
+        self.what = what
+        self.where = None if where is None else str(where)
+        self.cause = cause
+        self.hint = hint
+        super().__init__(self.message)
+
+    @property
+    def message(self) -> str:
+        """The whole message, place first, as one line."""
+        head = f"{self.where}: {self.what}" if self.where else self.what
+        tail = [part for part in (self.cause, self.hint) if part]
+        return ". ".join([head, *tail]) + "."
+
+
+class DataError(GenebError):
+    """A task file that cannot be used as it is."""
+
+
+class SelectionError(GenebError):
+    """An unknown model, task, category or regime; the hint names near matches."""
+
+
+class ConfigError(GenebError):
+    """A suite, model or run file with unknown keys or impossible values."""
+
+
+class CheckpointError(GenebError):
+    """A checkpoint whose tensors or config do not fit the architecture."""
+
+
+class ModelError(GenebError):
+    """A model that cannot be built, or that returned unusable embeddings."""
+
+
+class StoreError(GenebError):
+    """An embedding store that is damaged, from another version, or in use."""
+
+
+class OutputError(GenebError):
+    """An output folder that cannot be written."""
+
+
+class DownloadError(GenebError):
+    """A download that failed, or is needed while offline."""
+
+
+class SubmissionError(GenebError):
+    """A submission file that the benchmark would refuse."""
+
+
+class InterruptedRunError(GenebError):
+    """The run was interrupted; what is whole is kept and the same command resumes it."""
+
+    exit_code = 75

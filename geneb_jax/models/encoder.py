@@ -1,0 +1,105 @@
+"""What the embedding engine asks of a model.
+
+Two kinds exist. A :class:`TokenEncoder` gives tokens and a pure function of a token batch, so the
+engine owns batching, compilation, placement and streaming. A :class:`SequenceEncoder` turns texts
+into vectors by itself (a torch model, a GENEB extractor, any Python object), and the engine only
+chooses which texts to hand over. Neither knows the engine, the store or the benchmark.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+__all__ = ["Encoder", "EncoderIdentity", "SequenceEncoder", "TokenEncoder", "TokenizedSequence"]
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderIdentity:
+    """Everything that decides the value of an embedding besides the sequence: the store's key.
+
+    Batch size, device, bucket lengths and shard size are deliberately absent: they must not change
+    a value beyond the tolerance table, and must not fragment the store.
+    """
+
+    model_id: str
+    revision: str  # hub revision, "local", "built-in" or "random:SEED"
+    weights: str  # SHA-256 over the weight files, or "random:SEED"
+    tokenizer: str  # SHA-256 over the tokenizer's definition
+    pooling: str
+    layer: int  # index into hidden states; -1 is the last
+    dtype: str
+    code: str  # family name and its version, raised when its numbers change
+
+    def as_dict(self) -> dict[str, str | int]:
+        """The fields as plain data, in declaration order."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenizedSequence:
+    """Token ids of one sequence and what tokenising it cost.
+
+    Attributes:
+        ids: int32 ``[n_tokens]``, special tokens included, already truncated to the model's limit.
+        dropped_bp: Bases beyond the model's limit that were cut off, 0 when it fitted.
+        unknown_bp: Letters other than A, C, G, T that the model's policy mapped or skipped.
+    """
+
+    ids: np.ndarray
+    dropped_bp: int = 0
+    unknown_bp: int = 0
+
+
+class Encoder(ABC):
+    """The common part: who the model is and how wide its embeddings are."""
+
+    @property
+    @abstractmethod
+    def identity(self) -> EncoderIdentity:
+        """The store key of this encoder's embeddings."""
+
+    @property
+    @abstractmethod
+    def width(self) -> int:
+        """Length of one embedding."""
+
+
+class TokenEncoder(Encoder):
+    """A model that the engine batches, pads, compiles and places by itself."""
+
+    #: Pytree of arrays, passed to :meth:`pooled` by the engine (never closed over, so that a
+    #: compiled program does not hold a copy of the weights).
+    params: Any = None
+    #: Id that fills padded positions; masked out, so its value must not matter.
+    pad_id: int = 0
+    #: Some models cannot ignore padding; the engine then batches equal lengths only.
+    exact_length: bool = False
+    #: Every batch is padded to a multiple of this many tokens (1 where the model does not care).
+    length_multiple: int = 1
+
+    @abstractmethod
+    def tokenize(self, sequence: str) -> TokenizedSequence:
+        """Token ids of one sequence under the model's policy for letters and length.
+
+        May give zero tokens (an empty sequence in a model without special tokens); the engine then
+        hands over a row whose mask is all false, and :meth:`pooled` must return zeros, never NaN.
+        """
+
+    @abstractmethod
+    def pooled(self, params: Any, ids: Any, mask: Any) -> Any:
+        """Embed a token batch: ids int32 ``[row, token]``, mask bool ``[row, token]`` ->
+        float32 ``[row, dim]``. Pure and traceable; padding is on the right, ``mask`` marks tokens.
+        """
+
+
+class SequenceEncoder(Encoder):
+    """A model that embeds texts by itself."""
+
+    @abstractmethod
+    def embed(self, sequences: Sequence[str]) -> np.ndarray:
+        """Embed texts in their order: float32 ``[len(sequences), width]``, finite."""

@@ -1,0 +1,48 @@
+"""Strict settings for every test: two host devices, no silent promotion, tolerances from one table."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ["XLA_FLAGS"] = (
+    os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=2"
+).strip()
+os.environ["JAX_NUMPY_DTYPE_PROMOTION"] = "strict"
+os.environ["JAX_NUMPY_RANK_PROMOTION"] = "raise"
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+_HERE = Path(__file__).resolve().parent
+_TOLERANCES = tomllib.loads((_HERE / "tolerances.toml").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="session")
+def tolerance() -> Callable[[str, str], float]:
+    """Look up the tolerance of (function, dtype) in tests/tolerances.toml; tests hold no literals."""
+
+    def look_up(function: str, dtype: str) -> float:
+        return float(_TOLERANCES[function][dtype])
+
+    return look_up
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep tests out of the user's cache folder."""
+    monkeypatch.setenv("GENEB_JAX_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+@pytest.fixture(scope="session")
+def real_tasks() -> Path:
+    """Folder of real GENEB task files: $GENEB_JAX_TASKS, or shared/data/tasks beside the checkout."""
+    named = os.environ.get("GENEB_JAX_TASKS")
+    folder = Path(named) if named else _HERE.parent.parent / "shared" / "data" / "tasks"
+    if not folder.is_dir():
+        pytest.skip("no real task files here: set GENEB_JAX_TASKS to a folder of <task_id>.csv.gz")
+    return folder
