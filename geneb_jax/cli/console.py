@@ -1,0 +1,67 @@
+"""Where words for people go: tables and progress on stderr, results on stdout, escape codes nowhere."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+__all__ = ["note", "plain", "print_json", "print_table", "stderr"]
+
+
+def stderr() -> Console:
+    """A console on stderr; rich itself drops colour and motion when it is not a terminal."""
+    return Console(stderr=True, highlight=False)
+
+
+def plain(text: object) -> str:
+    """Text without control characters, so that a name cannot drive the terminal."""
+    return "".join(
+        character if character in "\n\t" or unicodedata.category(character)[0] != "C" else "\ufffd"
+        for character in str(text)
+    )
+
+
+def note(text: str) -> None:
+    """One line for people, on stderr."""
+    click.echo(plain(text), err=True)
+
+
+def print_table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    title: str | None = None,
+    right: Sequence[str] = (),
+) -> None:
+    """Print a table on stdout: aligned for a terminal, tab-separated for a pipe.
+
+    Args:
+        columns: Column titles.
+        rows: Cells; ``None`` shows as an empty cell.
+        title: A line above the table, on a terminal only.
+        right: Titles of the columns aligned to the right.
+    """
+    cells = [["" if cell is None else plain(cell) for cell in row] for row in rows]
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        for row in [list(columns), *cells]:
+            click.echo("\t".join(cell.replace("\t", " ").replace("\n", " ") for cell in row))
+        return
+    table = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
+    for column in columns:
+        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    for row in cells:
+        table.add_row(*[Text(cell) for cell in row])
+    console.print(table)
+
+
+def print_json(document: Any) -> None:
+    """Print one JSON document on stdout; NaN is not JSON and is refused."""
+    click.echo(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))

@@ -1,0 +1,125 @@
+"""The command line: a lazy group of verbs, and the one place where an error becomes a message.
+
+Exit codes: 0 ok; 1 some units failed; 2 bad usage or input; 75 interrupted and resumable
+(``EX_TEMPFAIL``). A verb's module is imported when the verb is used, so ``geneb-jax --help`` loads
+neither jax, torch nor transformers.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+
+import click
+
+from geneb_jax import __version__
+from geneb_jax.errors import GenebError
+
+__all__ = ["VERBS", "command", "main"]
+
+INTERRUPTED = 75
+
+#: Verb -> its one line in ``--help``; the verb lives in geneb_jax/cli/<verb>.py as ``command``.
+VERBS = {
+    "run": "Models x tasks -> embeddings -> probes -> records -> report.",
+    "embed": "Embed the sequences of chosen tasks into the store.",
+    "probe": "Fit probes on stored embeddings or on your own arrays.",
+    "plan": "Show what run would do, and do nothing.",
+    "report": "Write the HTML report, figures and tables from records.",
+    "stats": "The paper's statistics, recomputed, with your models added.",
+    "compare": "Two models or runs, paired, with intervals.",
+    "recommend": "The best model for a category under a budget.",
+    "list": "List models, tasks, categories and probes.",
+    "data": "Fetch, check and describe task files.",
+    "submission": "Write and validate submission files.",
+    "bench": "Measure embedding and probing throughput on this device.",
+    "store": "List, verify and prune stored embeddings.",
+    "verify": "Compare a real checkpoint with its recorded embedding.",
+    "doctor": "Devices, versions, cache places.",
+}
+
+
+class _LazyGroup(click.Group):
+    """A group whose commands are modules, imported when used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        module = importlib.import_module(f"geneb_jax.cli.{cmd_name}")
+        verb: click.Command = module.command
+        return verb
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Verbs"):
+            formatter.write_dl(list(VERBS.items()))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and not args[0].startswith("-") and args[0] not in VERBS:
+            from difflib import get_close_matches
+
+            near = get_close_matches(args[0], VERBS, n=3)
+            hint = f" Did you mean {' or '.join(near)}?" if near else ""
+            ctx.fail(f"No verb {args[0]!r}.{hint} See geneb-jax --help.")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(
+    cls=_LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=(
+        "Start: 'geneb-jax run' needs no arguments, no network and no data: it runs the simulated "
+        "demo suite. Then: 'geneb-jax run -m kmer-4 --data-dir FOLDER --out OUT'."
+    ),
+)
+@click.version_option(__version__, prog_name="geneb-jax")
+def command() -> None:
+    """GENEB on JAX: how good are frozen embeddings of a genomic foundation model?"""
+
+
+def _stop(signal_number: int, frame: FrameType | None) -> None:
+    """Turn SIGTERM (a pre-emption notice) into the same orderly stop as Ctrl-C."""
+    raise KeyboardInterrupt
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and leave the process with its exit code."""
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        outcome = command.main(
+            args=None if arguments is None else list(arguments),
+            prog_name="geneb-jax",
+            standalone_mode=False,
+        )
+        code = outcome if isinstance(outcome, int) else 0
+    except GenebError as error:
+        from geneb_jax.cli.console import plain
+
+        click.echo(f"geneb-jax: {plain(error.message)}", err=True)
+        code = error.exit_code
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        click.echo(
+            "geneb-jax: interrupted; everything finished is kept, the same command resumes it.",
+            err=True,
+        )
+        code = INTERRUPTED
+    except BrokenPipeError:
+        # The reader of a pipe has gone (`geneb-jax list tasks | head`): no error of ours.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()
