@@ -1,0 +1,41 @@
+"""Task files -> task tables, few-shot draws, distinct sequences. No JAX here."""
+
+from __future__ import annotations
+
+from geneb_jax.data.csv_columns import MAX_FILE_BYTES, MAX_SEQUENCE_BP
+from geneb_jax.data.distinct import (
+    DIGEST_BYTES,
+    SequenceTable,
+    distinct_sequences,
+    sequence_digest,
+)
+from geneb_jax.data.few_shot import few_shot_rows
+from geneb_jax.data.notes import NOTES
+from geneb_jax.data.sources import (
+    FoundTasks,
+    TaskFiles,
+    TaskSource,
+    find_task_files,
+    task_fingerprint,
+)
+from geneb_jax.data.tables import SPLITS, TaskTable, read_task, table_digest
+
+__all__ = [
+    "DIGEST_BYTES",
+    "MAX_FILE_BYTES",
+    "MAX_SEQUENCE_BP",
+    "NOTES",
+    "SPLITS",
+    "FoundTasks",
+    "SequenceTable",
+    "TaskFiles",
+    "TaskSource",
+    "TaskTable",
+    "distinct_sequences",
+    "few_shot_rows",
+    "find_task_files",
+    "read_task",
+    "sequence_digest",
+    "table_digest",
+    "task_fingerprint",
+]

@@ -1,0 +1,183 @@
+"""Find the files of a task in a folder, in any of the layouts GENEB's data come in.
+
+The layouts, for a task id ``T``:
+
+1. flat: ``T.csv`` or ``T.csv.gz``, columns text, label, split;
+2. hub: ``T/train.csv`` and ``T/test.csv`` (or ``.csv.gz``), columns text, label.
+
+Both may lie in the folder itself or in its subfolder ``tasks``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from geneb_jax.benchmark import Suite, Task, require_task_id
+from geneb_jax.errors import DataError
+
+__all__ = ["FoundTasks", "TaskFiles", "TaskSource", "find_task_files", "task_fingerprint"]
+
+_ENDINGS = (".csv", ".csv.gz")
+_PLACES = ("", "tasks")
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFiles:
+    """The files of one task: one ``flat`` file, or a ``train`` and a ``test`` file."""
+
+    flat: Path | None = None
+    train: Path | None = None
+    test: Path | None = None
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The files that exist, train before test."""
+        return tuple(path for path in (self.flat, self.train, self.test) if path is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskSource:
+    """A folder of task files."""
+
+    folder: Path
+
+    def files(self, task_id: str) -> TaskFiles:
+        """The files of one task.
+
+        Raises:
+            ConfigError: if the id may not name files.
+            DataError: if there is no file, half of a pair, more than one layout at once, or a link
+                that leads out of the folder.
+        """
+        require_task_id(task_id)
+        if not self.folder.is_dir():
+            raise DataError("there is no such folder of task files", where=self.folder)
+        candidates = list(self._candidates(task_id))
+        if len(candidates) > 1:
+            names = ", ".join(str(files.paths[0]) for files in candidates)
+            raise DataError(
+                f"the task {task_id} has more than one set of files: {names}",
+                where=self.folder,
+                hint="keep the one you mean and move the others away",
+            )
+        if not candidates:
+            raise DataError(
+                f"there is no file of the task {task_id}",
+                where=self.folder,
+                cause=f"looked for {task_id}.csv, {task_id}.csv.gz and {task_id}/train.csv, here "
+                "and in tasks/",
+                hint="`geneb-jax data fetch` brings GENEB's files",
+            )
+        files = candidates[0]
+        if files.flat is None and (files.train is None or files.test is None):
+            missing = "test" if files.test is None else "train"
+            raise DataError(f"the task {task_id} has no {missing}.csv", where=files.paths[0].parent)
+        for path in files.paths:
+            self._require_inside(path)
+        return files
+
+    def _candidates(self, task_id: str) -> Iterator[TaskFiles]:
+        for place in _PLACES:
+            base = self.folder / place if place else self.folder
+            for ending in _ENDINGS:
+                flat = base / f"{task_id}{ending}"
+                if flat.is_file() or flat.is_symlink():
+                    yield TaskFiles(flat=flat)
+            for ending in _ENDINGS:
+                train, test = (base / task_id / f"{part}{ending}" for part in ("train", "test"))
+                there = [path.is_file() or path.is_symlink() for path in (train, test)]
+                if any(there):
+                    yield TaskFiles(
+                        train=train if there[0] else None, test=test if there[1] else None
+                    )
+
+    def _require_inside(self, path: Path) -> None:
+        root = self.folder.resolve()
+        roots = [root]
+        # A snapshot of the hub's own cache is a folder of links into its sibling folder `blobs`.
+        if root.parent.name == "snapshots":
+            roots.append(root.parent.parent / "blobs")
+        target = path.resolve()
+        if not any(target.is_relative_to(allowed) for allowed in roots):
+            raise DataError(
+                "the file is a link that leads out of the folder of task files",
+                where=path,
+                hint="copy the file, or give the folder that really holds it",
+            )
+        if not target.is_file():
+            raise DataError("the file is a broken link or not a plain file", where=path)
+
+
+@dataclass(frozen=True, slots=True)
+class FoundTasks:
+    """What a folder holds of a suite.
+
+    Attributes:
+        tasks: Tasks with files, in the suite's order.
+        missing: Tasks without files, in the suite's order.
+        other_ids: Names of CSV files and folders that are no task of the suite, sorted.
+    """
+
+    tasks: tuple[Task, ...]
+    missing: tuple[Task, ...]
+    other_ids: tuple[str, ...]
+
+
+def find_task_files(suite: Suite, folder: Path) -> FoundTasks:
+    """List which tasks of a suite have files in a folder, and which CSV files are not of the suite.
+
+    Only names are looked at; nothing is opened.
+
+    Raises:
+        DataError: if the folder does not exist.
+    """
+    if not folder.is_dir():
+        raise DataError("there is no such folder of task files", where=folder)
+    present = set(_present_ids(folder))
+    known = {task.task_id for task in suite.tasks}
+    return FoundTasks(
+        tasks=tuple(task for task in suite.tasks if task.task_id in present),
+        missing=tuple(task for task in suite.tasks if task.task_id not in present),
+        other_ids=tuple(sorted(present - known)),
+    )
+
+
+def _present_ids(folder: Path) -> Iterator[str]:
+    for place in _PLACES:
+        base = folder / place if place else folder
+        if not base.is_dir():
+            continue
+        for entry in base.iterdir():
+            for ending in _ENDINGS:
+                if entry.name.endswith(ending):
+                    yield entry.name.removesuffix(ending)
+                elif (entry / f"train{ending}").exists() or (entry / f"test{ending}").exists():
+                    yield entry.name
+
+
+def task_fingerprint(task: Task, source: TaskSource) -> str:
+    """SHA-256 over the bytes of a task's files, without parsing them.
+
+    Two equal fingerprints mean equal files; files that differ only in compression or line ends have
+    different fingerprints and the same :attr:`TaskTable.digest`.
+
+    Returns:
+        64 hexadecimal digits.
+
+    Raises:
+        DataError: if a file is missing or cannot be read.
+    """
+    files = source.files(task.task_id)
+    total = hashlib.sha256()
+    for path in files.paths:
+        try:
+            with path.open("rb") as file:
+                part = hashlib.file_digest(file, "sha256")
+        except OSError as error:
+            raise DataError(f"cannot read the file ({error.strerror})", where=path) from error
+        role = b"flat" if path is files.flat else b"train" if path is files.train else b"test"
+        total.update(role + b"\n" + part.digest())
+    return total.hexdigest()
