@@ -1,0 +1,172 @@
+"""One row of scores.csv: what was scored, the three scores, and how the fit ended.
+
+A :class:`ScoreRow` that exists is well formed: its constructor refuses NaN, infinities, scores out
+of range, booleans in the place of numbers and failed rows that carry a score. Whoever reads or
+computes rows therefore never has to ask again.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+import re
+from dataclasses import asdict, dataclass, fields
+from typing import Any, SupportsFloat, SupportsIndex
+
+__all__ = [
+    "FAILED",
+    "PROTOCOL_PROBE",
+    "PROTOCOL_SOLVER",
+    "SCORE_COLUMNS",
+    "SCORE_RANGES",
+    "RowIdentity",
+    "ScoreRow",
+]
+
+#: The ``status`` of a row without scores; its ``error`` says why.
+FAILED = "failed"
+#: The probe and the solver that make a score comparable with the published ones.
+PROTOCOL_PROBE = "logistic"
+PROTOCOL_SOLVER = "reference"
+#: Closed ranges of the scores, by column.
+SCORE_RANGES = {"mcc": (-1.0, 1.0), "accuracy": (0.0, 1.0), "macro_f1": (0.0, 1.0)}
+
+#: (model_id, task_id, regime, seed, C, probe, solver): unique in a scores.csv.
+RowIdentity = tuple[str, str, str, int, float, str, str]
+
+_NAMES = ("model_id", "task_id", "category", "regime", "probe", "solver")
+_COUNTS = ("n_train", "n_test", "n_classes", "n_iter")
+_STATUS = re.compile(r"[a-z][a-z0-9_]*")
+_ROUNDING = 1e-9  # a score computed in floating point may leave its range by a few ulp
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreRow:
+    """One score of one fit on one task.
+
+    In the full regime one fit serves every seed; it is written once a seed, with equal values, so
+    that a mean over seeds is the same arithmetic in every regime.
+
+    Attributes:
+        C: Inverse strength of the L2 penalty (scikit-learn's ``LogisticRegression.C``).
+        n_train: Training rows of this fit (after the few-shot draw).
+        n_classes: Classes among those rows.
+        n_iter: Steps of the solver.
+        grad_norm: Largest absolute entry of the gradient of the mean loss where the solver stopped.
+        status: ``converged``, another lower-case word for how the fit ended (``max_iter``), or
+            ``failed``: then the scores are None and ``error`` is not empty.
+
+    Raises:
+        ValueError: if a value is missing, of the wrong type, not finite or out of range.
+    """
+
+    model_id: str
+    task_id: str
+    category: str
+    regime: str
+    seed: int
+    C: float
+    probe: str
+    solver: str
+    mcc: float | None
+    accuracy: float | None
+    macro_f1: float | None
+    n_train: int | None
+    n_test: int | None
+    n_classes: int | None
+    n_iter: int | None
+    grad_norm: float | None
+    status: str
+    error: str = ""
+
+    def __post_init__(self) -> None:
+        for name in _NAMES:
+            _require_name(name, getattr(self, name))
+        if not isinstance(self.status, str) or not _STATUS.fullmatch(self.status):
+            raise ValueError(f"status {self.status!r} is not a lower-case word")
+        if not isinstance(self.error, str):
+            raise ValueError(f"error {self.error!r} is not a text")
+        self._set("seed", _integer("seed", self.seed))
+        self._set("C", _number("C", self.C))
+        if self.C <= 0:
+            raise ValueError(f"C {self.C!r} is not positive")
+        failed = self.status == FAILED
+        if failed and not self.error:
+            raise ValueError("a failed row must say why in error")
+        for name, (low, high) in SCORE_RANGES.items():
+            value = getattr(self, name)
+            if failed:
+                if value is not None:
+                    raise ValueError(f"a failed row must not carry {name}")
+                continue
+            number = _number(name, value)
+            if not low - _ROUNDING <= number <= high + _ROUNDING:
+                raise ValueError(f"{name} {number!r} is outside [{low:g}, {high:g}]")
+            self._set(name, min(max(number, low), high))
+        for name in _COUNTS:
+            count = getattr(self, name)
+            if count is None and failed:
+                continue
+            whole = _integer(name, count)
+            if whole < 0:
+                raise ValueError(f"{name} {whole} is negative")
+            self._set(name, whole)
+        if self.grad_norm is not None or not failed:
+            norm = _number("grad_norm", self.grad_norm)
+            if norm < 0:
+                raise ValueError(f"grad_norm {norm!r} is negative")
+            self._set("grad_norm", norm)
+
+    def _set(self, name: str, value: float | int) -> None:
+        object.__setattr__(self, name, value)
+
+    @property
+    def failed(self) -> bool:
+        """Whether this row has no scores."""
+        return self.status == FAILED
+
+    @property
+    def identity(self) -> RowIdentity:
+        """What the row is about; no two rows of a table share it."""
+        return (
+            self.model_id,
+            self.task_id,
+            self.regime,
+            self.seed,
+            self.C,
+            self.probe,
+            self.solver,
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """The columns in their order."""
+        return asdict(self)
+
+
+#: The header of scores.csv, in order.
+SCORE_COLUMNS: tuple[str, ...] = tuple(field.name for field in fields(ScoreRow))
+
+
+def _require_name(column: str, value: object) -> None:
+    if not isinstance(value, str) or not value or value != value.strip() or not value.isprintable():
+        raise ValueError(
+            f"{column} {value!r} is not a printable, non-empty text without outer spaces"
+        )
+
+
+def _number(column: str, value: SupportsFloat | None) -> float:
+    if value is None or isinstance(value, bool | str | bytes):
+        raise ValueError(f"{column} {value!r} is not a number")
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(f"{column} is {number!r}")
+    return number
+
+
+def _integer(column: str, value: SupportsIndex | None) -> int:
+    if value is None or isinstance(value, bool | str | bytes):
+        raise ValueError(f"{column} {value!r} is not a whole number")
+    try:
+        return operator.index(value)
+    except TypeError as error:
+        raise ValueError(f"{column} {value!r} is not a whole number") from error

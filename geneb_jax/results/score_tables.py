@@ -1,0 +1,145 @@
+"""scores.csv: written exactly, read strictly.
+
+Floats are written with the fewest digits that give the same float64 back, so a table read and
+written again is the same bytes. A text that a spreadsheet would take for a formula is written with
+a leading apostrophe, which reading takes off again.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from geneb_jax import durable_files
+from geneb_jax.errors import DataError
+from geneb_jax.results.score_rows import SCORE_COLUMNS, RowIdentity, ScoreRow
+
+__all__ = ["SCORES_FILE", "csv_text", "read_scores", "write_scores_csv"]
+
+SCORES_FILE = "scores.csv"
+
+_FLOATS = frozenset({"C", "mcc", "accuracy", "macro_f1", "grad_norm"})
+_INTEGERS = frozenset({"seed", "n_train", "n_test", "n_classes", "n_iter"})
+_FLOAT = re.compile(r"-?[0-9]+(\.[0-9]+)?(e[+-]?[0-9]+)?")
+_INTEGER = re.compile(r"-?[0-9]{1,19}")
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "'")
+
+Cell = str | int | float | None
+
+
+def csv_text(header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
+    """A table as CSV text: LF line ends, exact floats, texts safe to open in a spreadsheet."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows([_cell(value) for value in row] for row in rows)
+    return buffer.getvalue()
+
+
+def _cell(value: Cell) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return float.__repr__(value)
+    if isinstance(value, str):
+        return f"'{value}" if value.startswith(_FORMULA_STARTS) else value
+    return str(value)
+
+
+def write_scores_csv(out: Path, rows: Iterable[ScoreRow]) -> Path:
+    """Write ``out/scores.csv`` atomically, in the order given.
+
+    Returns:
+        The path of the file.
+
+    Raises:
+        ValueError: if two rows are about the same fit.
+        OutputError: if the file cannot be written.
+    """
+    seen: set[RowIdentity] = set()
+    cells: list[tuple[Cell, ...]] = []
+    for row in rows:
+        if row.identity in seen:
+            raise ValueError(f"two rows for {row.identity}")
+        seen.add(row.identity)
+        cells.append(tuple(row.as_dict().values()))
+    path = out / SCORES_FILE
+    durable_files.write_text(path, csv_text(SCORE_COLUMNS, cells))
+    return path
+
+
+def read_scores(source: Path) -> list[ScoreRow]:
+    """Read a scores.csv, or the one in a folder.
+
+    Raises:
+        DataError: with file and row, if the table is absent, not UTF-8, has other columns, a cell
+            that is not exactly what its column holds, or two rows about the same fit.
+    """
+    path = source / SCORES_FILE if source.is_dir() else source
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except OSError as error:
+        raise DataError(
+            f"cannot be read ({error.strerror})", where=path, hint="name a run's output folder"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"not UTF-8 (byte {error.start})", where=path) from error
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    lines = _numbered(reader, path)
+    header = next(lines, (1, []))[1]
+    if tuple(header) != SCORE_COLUMNS:
+        raise DataError(
+            f"the columns are not {','.join(SCORE_COLUMNS)}",
+            where=f"{path}:1",
+            cause="another table",
+        )
+    rows: list[ScoreRow] = []
+    seen: dict[RowIdentity, int] = {}
+    for number, cells in lines:
+        try:
+            row = _parse(cells)
+        except ValueError as error:
+            raise DataError(str(error), where=f"{path}:{number}") from error
+        first = seen.setdefault(row.identity, number)
+        if first != number:
+            raise DataError(f"the same fit as row {first}", where=f"{path}:{number}")
+        rows.append(row)
+    return rows
+
+
+def _numbered(reader: Iterator[list[str]], path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Rows with their numbers, the header being row 1; a blank line is a row without cells."""
+    number = 0
+    try:
+        for cells in reader:
+            number += 1
+            yield number, cells
+    except csv.Error as error:
+        raise DataError(f"not a CSV row ({error})", where=f"{path}:{number + 1}") from error
+
+
+def _parse(cells: list[str]) -> ScoreRow:
+    if len(cells) != len(SCORE_COLUMNS):
+        raise ValueError(f"{len(cells)} cells where {len(SCORE_COLUMNS)} belong")
+    values: dict[str, Cell] = {}
+    for column, cell in zip(SCORE_COLUMNS, cells, strict=True):
+        if column in _FLOATS or column in _INTEGERS:
+            values[column] = _number(column, cell)
+        else:
+            values[column] = cell.removeprefix("'")
+    return ScoreRow(**values)  # type: ignore[arg-type]
+
+
+def _number(column: str, cell: str) -> float | int | None:
+    if not cell:
+        return None
+    if column in _INTEGERS:
+        if not _INTEGER.fullmatch(cell):
+            raise ValueError(f"{column} {cell!r} is not a whole number")
+        return int(cell)
+    if not _FLOAT.fullmatch(cell):
+        raise ValueError(f"{column} {cell!r} is not a finite number")
+    return float(cell)

@@ -1,0 +1,165 @@
+"""Write the submission files that the GENEB benchmark accepts (schema 1.0).
+
+1. A submission exists only for a suite with a harness version (the benchmark itself, never the
+   simulated demo), and only when every task, regime and seed of it has a score.
+2. Its scores are means over the protocol's seeds, of the protocol's probe and C with the reference
+   solver: a different solver or C is a different benchmark.
+3. Names, order and separators are those of the benchmark's own runner, so the file differs from it
+   only in the digits: as in the 40 published submissions, nothing is rounded.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from geneb_jax import durable_files
+from geneb_jax.benchmark.definition import Suite
+from geneb_jax.errors import SubmissionError
+from geneb_jax.results.file_names import submission_file_name
+from geneb_jax.results.score_rows import PROTOCOL_PROBE, PROTOCOL_SOLVER, SCORE_RANGES, ScoreRow
+from geneb_jax.results.submission_check import submission_problems
+
+__all__ = [
+    "SUBMISSION_FOLDER",
+    "SubmissionMeta",
+    "build_submission",
+    "submission_gaps",
+    "write_submission",
+]
+
+SUBMISSION_FOLDER = "submissions"
+SCHEMA_VERSION = "1.0"
+_METRIC_NAMES = {"mcc": "MCC", "accuracy": "Acc", "macro_f1": "F1"}
+
+
+@dataclass(frozen=True, slots=True)
+class SubmissionMeta:
+    """What a submission says about its model.
+
+    Attributes:
+        display: Name to show.
+        params: Number of parameters.
+        url: Where the model is.
+        zero_shot: Whether the model has never seen the tasks' data.
+        training_data: What it was pretrained on.
+        submitted_by: Who submits.
+        provenance: ``self-reported`` for everyone but the benchmark's authors.
+    """
+
+    display: str
+    params: int
+    url: str = ""
+    zero_shot: bool = False
+    training_data: str = ""
+    provenance: str = "self-reported"
+    submitted_by: str = ""
+
+
+def submission_gaps(model_id: str, rows: Iterable[ScoreRow], suite: Suite) -> tuple[str, ...]:
+    """What keeps a model's rows from being a submission; empty when nothing does."""
+    return _collect(model_id, rows, suite)[1]
+
+
+def build_submission(
+    model_id: str, meta: SubmissionMeta, rows: Iterable[ScoreRow], suite: Suite
+) -> dict[str, Any]:
+    """Assemble a submission from score rows; those of other models, C, probes, solvers are ignored.
+
+    Raises:
+        SubmissionError: if anything is missing or failed, or the suite takes no submissions.
+    """
+    scores, gaps = _collect(model_id, rows, suite)
+    if gaps:
+        more = f", and {len(gaps) - 3} more" if len(gaps) > 3 else ""
+        raise SubmissionError(
+            f"the submission of {model_id} is incomplete: {'; '.join(gaps[:3])}{more}",
+            hint="run the missing tasks into the same folder and write the submission again",
+        )
+    names = ("display", "params", "url", "zero_shot", "training_data", "provenance", "submitted_by")
+    about = asdict(meta)
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "model_id": model_id,
+        "harness_version": suite.harness_version,
+        "meta": {name: about[name] for name in names},
+        "results": {
+            regime.name: {
+                task.task_id: {
+                    name: _seed_mean(scores[regime.name, task.task_id], metric)
+                    for metric, name in _METRIC_NAMES.items()
+                }
+                for task in suite.tasks
+            }
+            for regime in suite.protocol.regimes
+        },
+    }
+
+
+def write_submission(
+    out: Path, model_id: str, meta: SubmissionMeta, rows: Iterable[ScoreRow], suite: Suite
+) -> Path:
+    """Write ``out/submissions/<model_id>.json`` atomically, once the validator has accepted it.
+
+    Raises:
+        SubmissionError: if anything is missing, failed or would be refused.
+        OutputError: if the file cannot be written.
+    """
+    submission = build_submission(model_id, meta, rows, suite)
+    path = out / SUBMISSION_FOLDER / submission_file_name(model_id)
+    problems = submission_problems(submission, path.name, suite)
+    if problems:
+        raise SubmissionError("; ".join(problems[:3]), where=path)
+    text = json.dumps(submission, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    durable_files.write_text(path, text)
+    return path
+
+
+_Scores = dict[tuple[str, str], dict[int, ScoreRow]]
+
+
+def _collect(
+    model_id: str, rows: Iterable[ScoreRow], suite: Suite
+) -> tuple[_Scores, tuple[str, ...]]:
+    """The protocol's rows of a model by (regime, task) and seed, and what is missing among them."""
+    if suite.harness_version is None:
+        return {}, (f"the suite {suite.name} takes no submissions",)
+    protocol = suite.protocol
+    scores: _Scores = {}
+    for row in rows:
+        if (row.model_id, row.C, row.probe, row.solver) == (
+            model_id,
+            protocol.C,
+            PROTOCOL_PROBE,
+            PROTOCOL_SOLVER,
+        ):
+            seeds = scores.setdefault((row.regime, row.task_id), {})
+            if row.seed in seeds:
+                raise ValueError(f"two rows for {row.identity}")
+            seeds[row.seed] = row
+    gaps: list[str] = []
+    for regime in protocol.regimes:
+        for task in suite.tasks:
+            seeds = scores.get((regime.name, task.task_id), {})
+            missing = [seed for seed in protocol.seeds if seed not in seeds]
+            failed = [row for row in seeds.values() if row.failed]
+            where = f"{regime.name} {task.task_id}"
+            if not seeds:
+                gaps.append(f"{where} has no score")
+            elif missing:
+                gaps.append(f"{where} lacks seed {', '.join(map(str, missing))}")
+            elif failed:
+                gaps.append(f"{where} failed ({failed[0].error})")
+    return scores, tuple(gaps)
+
+
+def _seed_mean(seeds: dict[int, ScoreRow], metric: str) -> float:
+    values = [getattr(row, metric) for row in seeds.values()]
+    first = values[0]
+    mean = first + math.fsum(value - first for value in values) / len(values)
+    low, high = SCORE_RANGES[metric]
+    return min(max(mean, low), high)

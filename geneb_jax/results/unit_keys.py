@@ -1,0 +1,80 @@
+"""The key of one unit of work: everything that decides the scores of a (model, task, regime)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+__all__ = ["UnitKey", "unit_digest"]
+
+
+@dataclass(frozen=True, slots=True)
+class UnitKey:
+    """What decides the rows of one unit; equal keys mean equal rows.
+
+    Batch size, device, thread count, output folder and time are deliberately absent.
+
+    Attributes:
+        model_id: The name the rows carry.
+        task_id: The task the rows carry.
+        regime: Name of the regime.
+        shots: Rows a class, or None for all of them.
+        embedding: ``EncoderIdentity.as_dict()`` of the encoder.
+        task_fingerprint: ``TaskTable.digest``: SHA-256 of the task's content.
+        seeds: Seeds of the few-shot draws, in order.
+        C: Inverse strengths of the penalty, in order.
+        probe: Name of the probe.
+        solver: ``reference`` or ``exact``.
+        tol: Bound on the largest gradient entry at which the solver stops.
+        max_iter: Most steps of the solver.
+        dtype: Precision of the fit.
+        code: Version of the fitting and scoring code, raised when its numbers change.
+    """
+
+    model_id: str
+    task_id: str
+    regime: str
+    shots: int | None
+    embedding: Mapping[str, str | int]
+    task_fingerprint: str
+    seeds: tuple[int, ...]
+    C: tuple[float, ...]
+    probe: str
+    solver: str
+    tol: float
+    max_iter: int
+    dtype: str
+    code: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "embedding", dict(self.embedding))
+        object.__setattr__(self, "seeds", tuple(int(seed) for seed in self.seeds))
+        object.__setattr__(self, "C", tuple(float(value) for value in self.C))
+        object.__setattr__(self, "tol", float(self.tol))
+        if not all(math.isfinite(value) for value in (*self.C, self.tol)):
+            raise ValueError("C and tol must be finite")
+        for name in ("seeds", "C"):
+            values = getattr(self, name)
+            if not values or len(set(values)) != len(values):
+                raise ValueError(f"{name} must be non-empty and without repeats, not {values}")
+
+    def as_dict(self) -> dict[str, Any]:
+        """The key as plain data, as it is written in a record."""
+        return asdict(self)
+
+    @property
+    def digest(self) -> str:
+        """See :func:`unit_digest`."""
+        return unit_digest(self)
+
+
+def unit_digest(key: UnitKey) -> str:
+    """Hash a key: hex SHA-256 of its canonical JSON (sorted names, shortest exact floats)."""
+    content = json.dumps(
+        key.as_dict(), sort_keys=True, ensure_ascii=True, allow_nan=False, separators=(",", ":")
+    )
+    return hashlib.sha256(b"geneb-jax unit 1\n" + content.encode("ascii")).hexdigest()
