@@ -1,0 +1,69 @@
+"""MCC, accuracy and macro-F1 from batched confusion matrices, as scikit-learn defines them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from geneb_jax_probes.errors import ProbeDataError
+
+__all__ = ["Scores", "confusion", "scores", "scores_of_confusion"]
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """One value a batch entry, float64, of the leading shape of ``y_pred``."""
+
+    mcc: np.ndarray
+    accuracy: np.ndarray
+    macro_f1: np.ndarray
+
+
+def confusion(y_true: np.ndarray, y_pred: np.ndarray, class_count: int) -> np.ndarray:
+    """Counts int64 ``[..., K, K]`` (row: true code, column: predicted code)."""
+    flat = y_pred.reshape(-1, y_pred.shape[-1])
+    cells = class_count * class_count
+    pairs = y_true[None, :] * class_count + flat + np.arange(len(flat))[:, None] * cells
+    counts = np.bincount(pairs.ravel(), minlength=len(flat) * cells)
+    return counts.reshape(*y_pred.shape[:-1], class_count, class_count)
+
+
+def scores_of_confusion(counts: np.ndarray) -> Scores:
+    """Scores ``[...]`` of confusion matrices ``[..., K, K]``.
+
+    A constant prediction or a constant truth has MCC 0; macro-F1 averages over the classes that
+    occur in the truth or in the predictions (scikit-learn: ``matthews_corrcoef``,
+    ``accuracy_score``, ``f1_score(average="macro")``).
+    """
+    table = counts.astype(np.float64)
+    true, predicted = table.sum(-1), table.sum(-2)
+    hits = np.diagonal(table, axis1=-2, axis2=-1)
+    total, correct = true.sum(-1), hits.sum(-1)
+    covariance = correct * total - (true * predicted).sum(-1)
+    spread = (total**2 - (predicted**2).sum(-1)) * (total**2 - (true**2).sum(-1))
+    mcc = np.where(spread > 0, covariance / np.sqrt(np.where(spread > 0, spread, 1.0)), 0.0)
+    support = true + predicted
+    seen = support > 0
+    f1 = np.where(seen, 2 * hits / np.where(seen, support, 1.0), 0.0)
+    return Scores(mcc, correct / total, f1.sum(-1) / seen.sum(-1))
+
+
+def scores(y_true: Any, y_pred: Any) -> Scores:
+    """Score predictions ``[..., n]`` against one truth ``[n]``.
+
+    Labels may be any sortable values; classes may occur only in the truth or only in a prediction.
+
+    Returns:
+        MCC, accuracy and macro-F1, each float64 ``[...]``, equal to scikit-learn's to 1e-12.
+    """
+    truth, guesses = np.asarray(y_true), np.asarray(y_pred)
+    if truth.ndim != 1 or not len(truth):
+        raise ProbeDataError("y_true must be a non-empty list of labels")
+    if guesses.shape[-1:] != truth.shape:
+        raise ProbeDataError(f"y_pred has shape {guesses.shape}, y_true {truth.shape}")
+    classes, codes = np.unique(np.concatenate([truth, guesses.ravel()]), return_inverse=True)
+    truth_codes = codes[: len(truth)]
+    guess_codes = codes[len(truth) :].reshape(guesses.shape)
+    return scores_of_confusion(confusion(truth_codes, guess_codes, len(classes)))

@@ -1,0 +1,210 @@
+"""Checked input: features, label codes, subsets of rows, row weights, C.
+
+Everything a user can get wrong is refused here, before any array reaches a device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from geneb_jax_probes.errors import ProbeDataError, ProbeOptionError
+
+__all__ = [
+    "ClassWeight",
+    "Dtype",
+    "Problem",
+    "Solver",
+    "check_C",
+    "check_features",
+    "check_solver",
+    "encode_labels",
+    "make_problem",
+    "working_dtype",
+]
+
+Solver = Literal["exact", "reference"]
+Dtype = Literal["float32", "float64"]
+ClassWeight = Mapping[Any, float] | Literal["balanced"] | None
+
+_NAMED_ROWS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One feature matrix with its labels, and the subsets of rows to fit on.
+
+    Attributes:
+        X: Features ``[n, d]``, float32 or float64, finite.
+        codes: int32 ``[n]``, index of each row's label in ``classes``.
+        classes: Distinct labels in sorted order, length K.
+        subsets: For each fit the int64 rows it sees; None is all rows.
+        weights: Row weights ``[n]`` float64, or None for ones.
+        class_weight: As in scikit-learn; applied within each subset.
+    """
+
+    X: np.ndarray
+    codes: np.ndarray
+    classes: np.ndarray
+    subsets: tuple[np.ndarray | None, ...]
+    weights: np.ndarray | None = None
+    class_weight: ClassWeight = None
+
+    @property
+    def class_count(self) -> int:
+        """Number of distinct labels, K."""
+        return len(self.classes)
+
+    def subset_rows(self, index: int) -> np.ndarray:
+        """Rows of one subset as int64 indices."""
+        rows = self.subsets[index]
+        return np.arange(len(self.codes)) if rows is None else rows
+
+    def subset_size(self, index: int) -> int:
+        """Number of rows of one subset."""
+        rows = self.subsets[index]
+        return len(self.codes) if rows is None else len(rows)
+
+    def row_weights(self, index: int) -> np.ndarray | None:
+        """Row weights of one subset, class weights included; None for all ones."""
+        rows = self.subset_rows(index)
+        weights = None if self.weights is None else self.weights[rows]
+        if self.class_weight is None:
+            return weights
+        codes = self.codes[rows]
+        weights = np.ones(len(rows)) if weights is None else weights
+        if self.class_weight == "balanced":
+            totals = np.bincount(codes, weights=weights, minlength=self.class_count)
+            present = int(np.count_nonzero(np.bincount(codes, minlength=self.class_count)))
+            factors = totals.sum() / (present * np.where(totals > 0, totals, 1.0))
+        else:
+            table = dict(self.class_weight)  # type: ignore[arg-type]
+            factors = np.array([float(table.get(label, 1.0)) for label in self.classes.tolist()])
+        return weights * factors[codes]
+
+
+def check_solver(solver: str) -> Solver:
+    """Refuse anything but the two solvers."""
+    if solver not in ("exact", "reference"):
+        raise ProbeOptionError(f"solver must be 'exact' or 'reference', got {solver!r}")
+    return solver
+
+
+def check_C(C: float | Sequence[float]) -> np.ndarray:
+    """Inverse regularisation strengths as float64 ``[C]``, all positive and finite."""
+    values = np.atleast_1d(np.asarray(C, dtype=np.float64))
+    if values.ndim != 1 or not len(values):
+        raise ProbeOptionError("C must be a number or a non-empty sequence of numbers")
+    if not (np.isfinite(values) & (values > 0)).all():
+        raise ProbeOptionError(f"every C must be positive and finite, got {values.tolist()}")
+    return values
+
+
+def working_dtype(dtype: str | np.dtype | type | None, X: Any, solver: Solver) -> Dtype:
+    """The precision of a fit: float64 for the reference's score, else that of the features."""
+    if dtype is None:
+        if solver == "reference":
+            return "float64"
+        return "float64" if getattr(X, "dtype", None) == np.float64 else "float32"
+    name = np.dtype(dtype).name
+    if name not in ("float32", "float64"):
+        raise ProbeOptionError(f"dtype must be float32 or float64, got {name}")
+    return name  # type: ignore[return-value]
+
+
+def _name_rows(rows: np.ndarray) -> str:
+    shown = ", ".join(str(int(row)) for row in rows[:_NAMED_ROWS])
+    return shown + (f" and {len(rows) - _NAMED_ROWS} more" if len(rows) > _NAMED_ROWS else "")
+
+
+def check_features(X: Any, name: str = "X") -> np.ndarray:
+    """A finite two-dimensional float array.
+
+    Raises:
+        ProbeDataError: Another rank, no rows or columns, complex or non-numeric values, or rows
+            with NaN or infinity, which are named.
+    """
+    array = np.asarray(X)
+    if np.iscomplexobj(array):
+        raise ProbeDataError(f"{name} is complex: complex data not supported")
+    if array.dtype not in (np.float32, np.float64):
+        try:
+            array = array.astype(np.float64 if array.dtype != np.float16 else np.float32)
+        except (TypeError, ValueError) as error:
+            raise ProbeDataError(f"{name} is not numeric: {error}") from error
+    if array.ndim != 2:
+        raise ProbeDataError(f"{name} must have two dimensions (rows, features), got {array.ndim}")
+    if array.shape[0] == 0 or array.shape[1] == 0:
+        raise ProbeDataError(f"{name} has {array.shape[0]} rows and {array.shape[1]} features")
+    # A finite sum of every row is proof enough, and one pass without a boolean copy of X.
+    with np.errstate(over="ignore", invalid="ignore"):
+        suspects = np.flatnonzero(~np.isfinite(array @ np.zeros(array.shape[1], array.dtype)))
+    if len(suspects):
+        bad = suspects[~np.isfinite(array[suspects]).all(axis=1)]
+        if len(bad):
+            raise ProbeDataError(f"{name} holds NaN or infinity in row {_name_rows(bad)}")
+    return array
+
+
+def encode_labels(y: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Distinct labels in sorted order and the int32 code of each row."""
+    labels = np.asarray(y)
+    if labels.ndim != 1:
+        raise ProbeDataError(f"y must have one dimension, got {labels.ndim}")
+    if labels.dtype.kind == "f" and not np.isfinite(labels).all():
+        raise ProbeDataError(
+            f"y holds NaN or infinity in row {_name_rows(np.flatnonzero(~np.isfinite(labels)))}"
+        )
+    classes, codes = np.unique(labels, return_inverse=True)
+    return classes, codes.astype(np.int32)
+
+
+def make_problem(
+    X: Any,
+    y: Any,
+    subsets: Sequence[Any] | None = None,
+    sample_weight: Any = None,
+    class_weight: ClassWeight = None,
+) -> Problem:
+    """Check everything about one feature matrix and its fits.
+
+    Raises:
+        ProbeDataError: Unusable features or labels, one class, lengths that differ, subsets with
+            rows outside X, negative weights.
+    """
+    features = check_features(X)
+    classes, codes = encode_labels(y)
+    row_count = len(features)
+    if len(codes) != row_count:
+        raise ProbeDataError(f"X has {row_count} rows and y has {len(codes)}")
+    if len(classes) < 2:
+        raise ProbeDataError(
+            f"y holds one class ({classes[0]!r}): a probe needs at least two classes"
+        )
+    chosen: list[np.ndarray | None] = []
+    for number, rows in enumerate((None,) if subsets is None else subsets):
+        if rows is None:
+            chosen.append(None)
+            continue
+        index = np.asarray(rows)
+        if index.dtype == bool:
+            index = np.flatnonzero(index)
+        if index.ndim != 1 or not len(index) or index.dtype.kind not in "iu":
+            raise ProbeDataError(f"subset {number} must be a non-empty list of row numbers")
+        if index.min() < 0 or index.max() >= row_count:
+            raise ProbeDataError(f"subset {number} names rows outside 0..{row_count - 1}")
+        chosen.append(index.astype(np.int64))
+    if not chosen:
+        raise ProbeDataError("subsets is empty: give at least one, or None for all rows")
+    weights = None
+    if sample_weight is not None:
+        weights = np.asarray(sample_weight, dtype=np.float64)
+        weights = np.full(row_count, float(weights)) if weights.ndim == 0 else weights
+        if weights.shape != (row_count,):
+            raise ProbeDataError(f"sample_weight has shape {weights.shape}, not ({row_count},)")
+        if not np.isfinite(weights).all() or (weights < 0).any() or weights.sum() <= 0:
+            raise ProbeDataError("sample_weight must be finite, not negative, and not all zero")
+    return Problem(features, codes, classes, tuple(chosen), weights, class_weight)
