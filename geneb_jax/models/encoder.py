@@ -15,6 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from geneb_jax.models.spec import ModelSpec
+from geneb_jax.tokenizers import TokenizedSequence
+
 __all__ = [
     "Encoder",
     "EncoderIdentity",
@@ -41,25 +44,11 @@ class EncoderIdentity:
     layer: int  # index into hidden states; -1 is the last
     dtype: str
     code: str  # family name and its version, raised when its numbers change
+    config: str = ""  # SHA-256 over the architecture's settings; weights alone do not fix them
 
     def as_dict(self) -> dict[str, str | int]:
         """The fields as plain data, in declaration order."""
         return asdict(self)
-
-
-@dataclass(frozen=True, slots=True)
-class TokenizedSequence:
-    """Token ids of one sequence and what tokenising it cost.
-
-    Attributes:
-        ids: int32 ``[n_tokens]``, special tokens included, already truncated to the model's limit.
-        dropped_bp: Bases beyond the model's limit that were cut off, 0 when it fitted.
-        unknown_bp: Letters other than A, C, G, T that the model's policy mapped or skipped.
-    """
-
-    ids: np.ndarray
-    dropped_bp: int = 0
-    unknown_bp: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +75,9 @@ class TokenizedBatch:
 
 class Encoder(ABC):
     """The common part: who the model is and how wide its embeddings are."""
+
+    #: What is known of the model besides its weights; None for objects of the user's own.
+    spec: ModelSpec | None = None
 
     @property
     @abstractmethod
