@@ -1,0 +1,110 @@
+"""``geneb-jax list``: what can be run, on what."""
+
+from __future__ import annotations
+
+import click
+
+__all__ = ["command"]
+
+
+@click.group()
+def command() -> None:
+    """List models, tasks, categories and probes."""
+
+
+_as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+_suite = click.option("--suite", default="geneb", show_default=True, help="Suite name or folder.")
+
+
+@command.command()
+@_as_json
+def models(as_json: bool) -> None:
+    """The 40 models of the paper and the built-in ones, and whether each runs here natively.
+
+    \b
+    Examples:
+      geneb-jax list models
+      geneb-jax list models --json | jq '.[] | select(.native)'
+    """
+    from geneb_jax.cli.console import print_json, print_table
+    from geneb_jax.models.listing import model_listing
+
+    listing = model_listing()
+    if as_json:
+        print_json([entry.as_dict() for entry in listing])
+        return
+    print_table(
+        ("model", "family", "native", "parameters", "context", "tokenizer", "pooling", "licence"),
+        [
+            (
+                entry.model_id,
+                entry.family,
+                "yes" if entry.native else "not yet",
+                _count(entry.parameters),
+                entry.context,
+                entry.tokenizer,
+                entry.pooling,
+                entry.licence or "unknown",
+            )
+            for entry in listing
+        ],
+        right=("parameters",),
+    )
+
+
+@command.command()
+@_suite
+@_as_json
+def tasks(suite: str, as_json: bool) -> None:
+    """The tasks of a suite in their official order."""
+    from geneb_jax.benchmark import load_suite
+    from geneb_jax.cli.console import print_json, print_table
+
+    rows = [(task.task_id, task.category, task.label) for task in load_suite(suite).tasks]
+    if as_json:
+        names = ("task_id", "category", "label")
+        print_json([dict(zip(names, row, strict=True)) for row in rows])
+        return
+    print_table(("task", "category", "label"), rows)
+
+
+@command.command()
+@_suite
+@_as_json
+def categories(suite: str, as_json: bool) -> None:
+    """The categories of a suite and how many tasks each has."""
+    from collections import Counter
+
+    from geneb_jax.benchmark import load_suite
+    from geneb_jax.cli.console import print_json, print_table
+
+    counts = Counter(task.category for task in load_suite(suite).tasks)
+    if as_json:
+        print_json([{"category": name, "tasks": count} for name, count in counts.items()])
+        return
+    print_table(("category", "tasks"), counts.items(), right=("tasks",))
+
+
+@command.command()
+@_as_json
+def probes(as_json: bool) -> None:
+    """The probes and solvers that run and probe know."""
+    from geneb_jax.cli.console import print_json, print_table
+    from geneb_jax.runs.request import PROBES, SOLVERS
+
+    rows = [("probe", name, what) for name, what in PROBES.items()]
+    rows += [("solver", name, what) for name, what in SOLVERS.items()]
+    if as_json:
+        names = ("kind", "name", "description")
+        print_json([dict(zip(names, row, strict=True)) for row in rows])
+        return
+    print_table(("kind", "name", "what"), rows)
+
+
+def _count(parameters: int | None) -> str | None:
+    if parameters is None:
+        return None
+    for unit, size in (("B", 10**9), ("M", 10**6), ("k", 10**3)):
+        if parameters >= size:
+            return f"{parameters / size:.3g}{unit}"
+    return str(parameters)

@@ -1,0 +1,72 @@
+"""``geneb-jax run``: models x tasks to a leaderboard, resumable at any point."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from geneb_jax.cli.run_options import (
+    embedding_options,
+    make_request,
+    place_options,
+    probe_options,
+    task_options,
+)
+
+__all__ = ["command"]
+
+
+@click.command()
+@task_options
+@embedding_options
+@probe_options
+@place_options
+@click.option("--json", "as_json", is_flag=True, help="Print the leaderboard as JSON.")
+@click.pass_context
+def command(context: click.Context, as_json: bool, **values: Any) -> int:
+    """Models x tasks -> embeddings -> probes -> records -> report.
+
+    With no arguments: the simulated demo suite with built-in models, offline. A killed run is
+    continued by the same command; what is finished is never computed again.
+
+    \b
+    Examples:
+      geneb-jax run
+      geneb-jax run -m kmer-4 -m kmer-6 --data-dir tasks/ --out out
+      geneb-jax run -m checkpoints/my-model -t 'category:Splice Sites' --data-dir tasks/ --out out
+      geneb-jax run -m kmer-5 --data-dir tasks/ --C 0.01,0.1,1,10,100 --solver exact --out sweep
+
+    Exit codes: 0 ok; 1 some units failed; 2 bad usage or input; 75 interrupted, resumable.
+    """
+    request = make_request(context, values)
+
+    from geneb_jax.cli.console import note, plain, print_json, print_table
+    from geneb_jax.cli.progress import ConsoleObserver
+    from geneb_jax.report import leaderboard_rows
+    from geneb_jax.runs.engine import execute
+
+    with ConsoleObserver() as observer:
+        outcome = execute(request, observer)
+    table = leaderboard_rows(outcome.suite, outcome.rows)
+    if as_json:
+        print_json(
+            {
+                "suite": outcome.suite.name,
+                "simulated": outcome.suite.simulated,
+                "leaderboard": [row.as_dict() for row in table],
+                "report": str(outcome.report),
+                "submissions": [str(path) for path in outcome.submissions],
+                "problems": dict(outcome.problems),
+            }
+        )
+    else:
+        print_table(*table_of(table), title=outcome.suite.title, right=RIGHT)
+    if outcome.suite.simulated:
+        note("The tasks of this suite are simulated: its scores say nothing about real genomes.")
+    for path in outcome.submissions:
+        note(f"submission: {path}")
+    for what, why in outcome.problems.items():
+        note(f"failed: {plain(what)}: {why}")
+    click.echo(f"report: {outcome.report}", err=as_json)
+    return 0 if outcome.complete else 1

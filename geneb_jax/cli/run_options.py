@@ -1,0 +1,153 @@
+"""The options that run, embed, probe and plan share, and the request they make."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from click.core import ParameterSource
+
+from geneb_jax.runs.request import PROBES, SOLVERS, RunRequest
+
+__all__ = ["embedding_options", "make_request", "place_options", "probe_options", "task_options"]
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def _stack(*options: Callable[[Any], Any]) -> Callable[[Command], Command]:
+    def decorate(function: Command) -> Command:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+def _numbers(kind: type[int] | type[float]) -> Callable[..., tuple[float, ...]]:
+    """A callback that reads repeated, comma-separated numbers."""
+
+    def read(
+        context: click.Context, parameter: click.Parameter, values: Sequence[str]
+    ) -> tuple[float, ...]:
+        numbers: list[float] = []
+        for text in ",".join(values).split(","):
+            if not text.strip():
+                continue
+            try:
+                numbers.append(kind(text))
+            except ValueError as error:
+                raise click.BadParameter(f"{text.strip()!r} is not a number") from error
+        return tuple(numbers)
+
+    return read
+
+
+task_options = _stack(
+    click.option(
+        "--data-dir",
+        type=click.Path(path_type=Path),
+        help="Folder of task files: <task_id>.csv, .csv.gz, or tasks/<task_id>/{train,test}.csv.",
+    ),
+    click.option(
+        "--suite",
+        help="geneb (default with --data-dir), demo, or a folder with a suite.toml.",
+    ),
+    click.option(
+        "-t",
+        "--task",
+        multiple=True,
+        help="Task id, glob, or category:NAME. Repeatable; default: every task with a file.",
+    ),
+)
+
+embedding_options = _stack(
+    click.option(
+        "-m",
+        "--model",
+        multiple=True,
+        help="Model id, hub id, checkpoint folder, or path.py:Class. Repeatable.",
+    ),
+    click.option(
+        "--weights",
+        type=click.Choice(["pretrained", "random"]),
+        default="pretrained",
+        show_default=True,
+        help="random: the untrained control, no download.",
+    ),
+    click.option(
+        "--dtype",
+        type=click.Choice(["float32", "bfloat16", "float16"]),
+        default="float32",
+        show_default=True,
+        help="Compute dtype of the model.",
+    ),
+    click.option("--pooling", help="mean, cls, last, or geneb; default: the model's own."),
+    click.option("--layer", type=int, default=-1, show_default=True, help="Hidden state to pool."),
+    click.option("--batch-tokens", type=int, help="Token budget of one batch; default: automatic."),
+)
+
+probe_options = _stack(
+    click.option("--regime", multiple=True, help="full, 10shot, 1shot. Repeatable; default: all."),
+    click.option(
+        "--C",
+        "C",
+        multiple=True,
+        callback=_numbers(float),
+        help="Inverse regularisation strengths, comma list. Default: the protocol's 1.",
+    ),
+    click.option(
+        "--seed",
+        multiple=True,
+        callback=_numbers(int),
+        help="Few-shot seeds, comma list. Default: the protocol's five.",
+    ),
+    click.option(
+        "--probe", type=click.Choice(list(PROBES)), default="logistic", show_default=True
+    ),
+    click.option(
+        "--solver",
+        type=click.Choice(list(SOLVERS)),
+        default="reference",
+        show_default=True,
+        help="reference: the published stopping rule; exact: the optimum.",
+    ),
+)
+
+place_options = _stack(
+    click.option("--out", default="geneb-out", show_default=True, help="Folder for the results."),
+    click.option("--store", help="Embedding store: folder or URL. Default: the user's cache."),
+    click.option("--offline", is_flag=True, help="Open no network connection."),
+    click.option("--fresh", is_flag=True, help="Ignore finished records and fit again."),
+    click.option(
+        "--config",
+        type=click.Path(path_type=Path),
+        help="TOML file of options; options on the command line win.",
+    ),
+)
+
+
+def make_request(context: click.Context, values: dict[str, Any]) -> RunRequest:
+    """Merge the run file and the options that were really typed into one checked request.
+
+    Raises:
+        ConfigError: see :func:`geneb_jax.runs.request.request_from_mapping`.
+    """
+    from geneb_jax.runs.request import request_from_mapping, request_from_toml
+
+    config: Path | None = values.pop("config", None)
+    typed = {
+        name: _plain(value)
+        for name, value in values.items()
+        if context.get_parameter_source(name) is not ParameterSource.DEFAULT
+    }
+    if config is not None:
+        return request_from_toml(config, typed)
+    return request_from_mapping(typed)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return list(value)
+    return str(value) if isinstance(value, Path) else value

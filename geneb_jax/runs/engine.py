@@ -1,0 +1,221 @@
+"""Carry out a run: tasks x models -> embeddings -> probes -> records -> tables and report.
+
+The order of things, so that a death at any point loses little and changes nothing:
+
+1. everything the user can get wrong is checked before the first sequence is embedded;
+2. embeddings are committed shard by shard, records unit by unit; both are found again by content;
+3. tables and report are assembled from records at the end, in an order that does not depend on what
+   was computed when.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from geneb_jax.benchmark import Regime, Suite, Task
+from geneb_jax.data import SequenceTable, TaskTable, distinct_sequences
+from geneb_jax.durable_files import require_writable_folder
+from geneb_jax.embed import embed_into
+from geneb_jax.errors import ConfigError, GenebError
+from geneb_jax.models import Encoder, load_encoder, resolve_model
+from geneb_jax.places import store_folder
+from geneb_jax.results import Records, ScoreRow, UnitKey
+from geneb_jax.runs.observer import EmbedNumbers, RunObserver
+from geneb_jax.runs.outcome import RunOutcome, assemble
+from geneb_jax.runs.probe_stage import Features, failed_rows, score_group
+from geneb_jax.runs.request import RunRequest
+from geneb_jax.runs.task_choice import ChosenTasks, choose_tasks, read_tables
+from geneb_jax.runs.units import ProbeSettings, group_tasks, probe_settings, unit_key
+from geneb_jax.store import EmbeddingStore
+
+__all__ = ["execute"]
+
+#: Features of the tasks that are fitted in one batched call, in bytes.
+GROUP_BYTES = 2**30
+
+Unit = tuple[Task, Regime]
+
+
+@dataclass(slots=True)
+class _TaskData:
+    """Parsed tables and their distinct sequences, read once and only if some model needs them."""
+
+    chosen: ChosenTasks
+    observer: RunObserver
+    tables: dict[Task, TaskTable] = field(default_factory=dict)
+    failures: dict[Task, str] = field(default_factory=dict)
+    sequences: SequenceTable | None = None
+
+    def read(self) -> SequenceTable:
+        """Parse every chosen task, once; the groups of a resumed run need the whole list."""
+        if self.sequences is None:
+            self.tables, self.failures = read_tables(
+                self.chosen, list(self.chosen.fingerprints), self.observer
+            )
+            self.sequences = distinct_sequences(list(self.tables.values()))
+        return self.sequences
+
+
+def execute(request: RunRequest, observer: RunObserver | None = None) -> RunOutcome:
+    """Run, or resume, what the request describes.
+
+    Raises:
+        GenebError: for input that leaves nothing to do; a bad task or model among good ones is
+            reported in the outcome instead.
+    """
+    observer = observer or RunObserver()
+    started = time.perf_counter()
+    out = request.out
+    chosen = choose_tasks(request)
+    settings = probe_settings(request, chosen.suite, platform=jax.default_backend())
+    for model in request.models:
+        resolve_model(model, weights=request.weights)
+    require_writable_folder(out, option="--out")
+    for text in chosen.notes:
+        observer.note(text)
+
+    data = _TaskData(chosen, observer)
+    records = Records(out)
+    rows: dict[str, list[ScoreRow]] = {}
+    models: dict[str, dict[str, Any]] = {}
+    problems: dict[str, str] = {task.task_id: why for task, why in chosen.failures.items()}
+    for name in request.models:
+        try:
+            encoder = load_encoder(
+                name,
+                weights=request.weights,
+                dtype=request.dtype,
+                pooling=request.pooling,
+                layer=request.layer,
+                offline=request.offline,
+            )
+            model_id = encoder.identity.model_id
+            if model_id in rows:
+                raise ConfigError(
+                    f"two models are called {model_id}", where=name, hint="rename one of the folders"
+                )
+            rows[model_id], models[model_id] = _run_model(
+                encoder, request, data, settings, records, observer
+            )
+        except GenebError as error:
+            if len(request.models) == 1:
+                raise
+            problems[name] = error.message
+            observer.note(error.message)
+    for task, why in data.failures.items():
+        problems[task.task_id] = why
+    for damaged in records.damaged:
+        observer.note(f"{damaged.path}: not believed ({damaged.reason}); computed again")
+    return assemble(
+        out,
+        suite=chosen.suite,
+        settings=settings,
+        fingerprints={task.task_id: value for task, value in chosen.fingerprints.items()},
+        data_notes={table.task.task_id: dict(table.notes) for table in data.tables.values()},
+        rows=[row for part in rows.values() for row in part],
+        models=models,
+        problems=problems,
+        seconds=time.perf_counter() - started,
+    )
+
+
+def _run_model(
+    encoder: Encoder,
+    request: RunRequest,
+    data: _TaskData,
+    settings: ProbeSettings,
+    records: Records,
+    observer: RunObserver,
+) -> tuple[list[ScoreRow], dict[str, Any]]:
+    """All rows of one model, finished ones from their records, and what run.json says of it."""
+    chosen, identity = data.chosen, encoder.identity
+    model_id = identity.model_id
+    keys: dict[Unit, UnitKey] = {
+        (task, regime): unit_key(
+            model_id, identity.as_dict(), task, fingerprint, regime, settings
+        )
+        for task, fingerprint in chosen.fingerprints.items()
+        for regime in settings.regimes
+    }
+    done: dict[Unit, Sequence[ScoreRow]] = {}
+    if not request.fresh:
+        done = {unit: found for unit, key in keys.items() if (found := records.find(key))}
+    facts: dict[str, Any] = {"identity": identity.as_dict(), "units_reused": len(done)}
+    if len(done) < len(keys):
+        facts |= _compute(encoder, request, data, settings, keys, done, records, observer)
+    ordered: list[ScoreRow] = []
+    for task in chosen.suite.tasks:
+        why = chosen.failures.get(task) or data.failures.get(task)
+        for regime in settings.regimes:
+            if (task, regime) in done:
+                ordered.extend(done[task, regime])
+            elif why:
+                ordered.extend(failed_rows(model_id, task, regime, settings, why))
+    return ordered, facts
+
+
+def _compute(
+    encoder: Encoder,
+    request: RunRequest,
+    data: _TaskData,
+    settings: ProbeSettings,
+    keys: Mapping[Unit, UnitKey],
+    done: dict[Unit, Sequence[ScoreRow]],
+    records: Records,
+    observer: RunObserver,
+) -> dict[str, Any]:
+    """Embed what is missing, fit what is missing, record it; adds the new rows to ``done``."""
+    sequences = data.read()
+    model_id = encoder.identity.model_id
+    started = time.perf_counter()
+
+    def embedded(count: int, total: int, rate: float, left: float | None) -> None:
+        observer.embedding(model_id, EmbedNumbers(count, total, rate, left))
+
+    store = EmbeddingStore.open(
+        request.store or str(store_folder()), encoder.identity, encoder.width
+    )
+    report = embed_into(
+        store, encoder, sequences, batch_tokens=request.batch_tokens, progress=embedded
+    )
+    observer.finished()
+    embed_seconds = time.perf_counter() - started
+
+    tasks = list(data.tables)
+    features = Features(store, sequences, {task: at for at, task in enumerate(tasks)})
+    counts = {
+        task: len(table.train_labels) + len(table.test_labels)
+        for task, table in data.tables.items()
+    }
+    width_bytes = encoder.width * (8 if settings.dtype == "float64" else 4)
+    groups = group_tasks(tasks, counts, row_bytes=width_bytes, budget_bytes=GROUP_BYTES)
+    total = len(tasks) * len(settings.regimes)
+    for group in groups:
+        absent = [
+            (task, regime)
+            for task in group
+            for regime in settings.regimes
+            if (task, regime) not in done
+        ]
+        if absent:
+            fitted = score_group(model_id, data.tables, group, features, settings)
+            for unit in absent:
+                done[unit] = records.add(keys[unit], fitted[unit])
+        observer.probing(model_id, _count(done, tasks), total)
+    observer.finished()
+    return {
+        "embedding": report.as_dict(),
+        "embedding_seconds": round(embed_seconds, 3),
+        "probing_seconds": round(time.perf_counter() - started - embed_seconds, 3),
+    }
+
+
+def _count(done: Iterable[Unit], tasks: Sequence[Task]) -> int:
+    known = set(tasks)
+    return sum(task in known for task, _ in done)
