@@ -68,12 +68,9 @@ def find_spec(model_id: str) -> ModelSpec:
     near = difflib.get_close_matches(model_id.lower(), list(by_lower), n=3, cutoff=0.5)
     parts = [name for low, name in by_lower.items() if model_id.lower() in low and low not in near]
     names = [by_lower[low] for low in near] + parts[:3]
-    raise SelectionError(
-        f"unknown model {model_id!r}",
-        hint=f"did you mean {', '.join(names)}?"
-        if names
-        else "`geneb-jax list models` shows all; a checkpoint folder or a hub id org/name works too",
-    )
+    everything = "`geneb-jax list models` shows all; a checkpoint folder or a hub id works too"
+    hint = f"near matches: {', '.join(names)}; {everything}" if names else everything
+    raise SelectionError(f"unknown model {model_id!r}", hint=hint)
 
 
 def _read_folder(path: str) -> Mapping[str, ModelSpec]:

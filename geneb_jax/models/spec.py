@@ -93,7 +93,7 @@ class ContextSpec:
 
     __pydantic_config__ = _CLOSED
 
-    limit: int | None
+    limit: int | None = None
     declared: int | None = None
     unit: Literal["tokens", "bp"] = "tokens"
     overlong: str = "cut off on the right"

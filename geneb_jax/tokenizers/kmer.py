@@ -101,7 +101,9 @@ class KmerTokenizer(Tokenizer):
         weights = 4 ** np.arange(k - 1, -1, -1)
         for token in letters_only:
             if len(token) == k:
-                table[int(_CODES[list(token.encode("ascii"))].astype(np.int64) @ weights)] = ids[token]
+                table[int(_CODES[list(token.encode("ascii"))].astype(np.int64) @ weights)] = ids[
+                    token
+                ]
         return (table if table.min() >= 0 else None), singles
 
     @property

@@ -44,7 +44,8 @@ class KmerVocabulary:
     def k(self) -> int:
         """Length of the longest token made of A, C, G, T only, in bp; 0 when there is none."""
         return max(
-            (len(token) for token in self.tokens if token and set(token) <= set(_LETTERS)), default=0
+            (len(token) for token in self.tokens if token and set(token) <= set(_LETTERS)),
+            default=0,
         )
 
     @property
