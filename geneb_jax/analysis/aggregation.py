@@ -1,0 +1,67 @@
+"""Category, macro and micro means, withheld wherever a task is missing.
+
+Definitions (paper, section on aggregation): a category's score is the unweighted mean of its tasks'
+MCC; macro is the unweighted mean of the category scores; micro the unweighted mean of all tasks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from geneb_jax.analysis.cube import ScoreCube
+
+__all__ = ["Aggregates", "aggregate", "category_means"]
+
+
+@dataclass(frozen=True, eq=False)
+class Aggregates:
+    """Means of a cube; NaN stands for "withheld: a task is missing".
+
+    Attributes:
+        categories: Category names.
+        category: float64 ``[model, regime, category]``.
+        macro: float64 ``[model, regime]``.
+        micro: float64 ``[model, regime]``.
+        scored: int64 ``[model, regime]``, tasks that were scored.
+        tasks: Number of tasks a complete model has.
+    """
+
+    categories: tuple[str, ...]
+    category: np.ndarray
+    macro: np.ndarray
+    micro: np.ndarray
+    scored: np.ndarray
+    tasks: int
+
+
+def category_means(scores: np.ndarray, category_of_task: np.ndarray) -> np.ndarray:
+    """Means over tasks by category.
+
+    Args:
+        scores: float64 ``[..., task]``; NaN where a task was not scored.
+        category_of_task: int64 ``[task]``, 0-based and dense.
+
+    Returns:
+        float64 ``[..., category]``; NaN where any task of the category is NaN.
+    """
+    member = category_of_task[:, None] == np.arange(category_of_task.max(initial=-1) + 1)
+    missing = np.isnan(scores)
+    # A NaN would spread to every category in the product, so it is counted apart.
+    means: np.ndarray = (np.where(missing, 0.0, scores) @ member) / member.sum(axis=0)
+    means[(missing.astype(np.float64) @ member) > 0] = np.nan
+    return means
+
+
+def aggregate(cube: ScoreCube) -> Aggregates:
+    """Category, macro and micro means of every model in every regime."""
+    category = category_means(cube.mcc, cube.category_of_task)
+    return Aggregates(
+        categories=cube.categories,
+        category=category,
+        macro=category.mean(axis=2),
+        micro=cube.mcc.mean(axis=2),
+        scored=cube.coverage(),
+        tasks=len(cube.tasks),
+    )

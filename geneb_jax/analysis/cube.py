@@ -1,0 +1,242 @@
+"""The score cube: MCC by model, regime and task, with what is missing in plain sight.
+
+Every statistic of this room starts from a :class:`ScoreCube`. A cell that was not scored is NaN,
+and a mean over tasks of which one is NaN is NaN: nothing is ever averaged over a partial set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from geneb_jax.benchmark import Task, near_matches
+from geneb_jax.errors import SelectionError
+
+__all__ = ["ModelFacts", "ScoreCube", "join_cubes"]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """What is known of a model besides its scores.
+
+    Attributes:
+        model_id: The id its scores are filed under; unique within a cube.
+        display: The name tables show.
+        params: Number of parameters, or None where nobody said.
+        architecture: Label of the paper's model table, or "" where unknown; so are the next two.
+        tokenization: Tokenization label.
+        corpus: Pretraining corpus label.
+        source: "published" for the benchmark's own 40, "user" for everything else.
+        weights: "pretrained", "random" (an untrained control) or "none" (no network, as k-mers).
+        sequences_per_second: Embedding throughput measured in the run, or None.
+        off_protocol: Why the scores are not comparable with the published ones; empty when they are.
+    """
+
+    model_id: str
+    display: str
+    params: int | None = None
+    architecture: str = ""
+    tokenization: str = ""
+    corpus: str = ""
+    source: str = "user"
+    weights: str = "pretrained"
+    sequences_per_second: float | None = None
+    off_protocol: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class ScoreCube:
+    """MCC of models in regimes on tasks.
+
+    Attributes:
+        models: One entry a model; ``model_id`` unique.
+        regimes: Regime names.
+        tasks: Tasks in the suite's order.
+        mcc: float64 ``[model, regime, task]``, mean over seeds; NaN where not scored.
+        seed_sd: float64 ``[model, regime, task]``, standard deviation over seeds (n - 1); NaN where
+            fewer than two seeds were scored or the source keeps no seeds.
+        test_rows: int64 ``[task]``, rows of the test set; 0 where unknown.
+    """
+
+    models: tuple[ModelFacts, ...]
+    regimes: tuple[str, ...]
+    tasks: tuple[Task, ...]
+    mcc: np.ndarray
+    seed_sd: np.ndarray
+    test_rows: np.ndarray
+
+    def __post_init__(self) -> None:
+        shape = (len(self.models), len(self.regimes), len(self.tasks))
+        if self.mcc.shape != shape or self.seed_sd.shape != shape:
+            raise ValueError(f"scores {self.mcc.shape}, spread {self.seed_sd.shape}, not {shape}")
+        if self.test_rows.shape != (len(self.tasks),):
+            raise ValueError(f"test_rows {self.test_rows.shape}, not {(len(self.tasks),)}")
+        if len({model.model_id for model in self.models}) < len(self.models):
+            raise ValueError("a model id appears twice in a cube")
+
+    @property
+    def model_ids(self) -> tuple[str, ...]:
+        """Model ids in the cube's order."""
+        return tuple(model.model_id for model in self.models)
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """Category names in order of first appearance."""
+        return tuple(dict.fromkeys(task.category for task in self.tasks))
+
+    @property
+    def category_of_task(self) -> np.ndarray:
+        """int64 ``[task]``: the index of each task's category in :attr:`categories`."""
+        index = {name: place for place, name in enumerate(self.categories)}
+        return np.array([index[task.category] for task in self.tasks], dtype=np.int64)
+
+    @property
+    def params(self) -> np.ndarray:
+        """float64 ``[model]``: parameters, NaN where unknown."""
+        return np.array(
+            [np.nan if m.params is None else float(m.params) for m in self.models], dtype=np.float64
+        )
+
+    def labels(self, attribute: str) -> np.ndarray:
+        """Object array ``[model]`` of a label: "architecture", "tokenization", "corpus", "source"."""
+        return np.array([getattr(model, attribute) for model in self.models], dtype=object)
+
+    def model_index(self, model_id: str) -> int:
+        """The position of a model, by id or displayed name.
+
+        Raises:
+            SelectionError: if no model has that name, with near matches.
+        """
+        for names in (self.model_ids, tuple(model.display for model in self.models)):
+            if model_id in names:
+                return names.index(model_id)
+        near = near_matches(model_id, self.model_ids)
+        raise SelectionError(
+            f"no scores of a model {model_id!r}",
+            hint=f"did you mean {', '.join(near)}?" if near else "geneb-jax stats lists the models",
+        )
+
+    def regime_index(self, regime: str) -> int:
+        """The position of a regime.
+
+        Raises:
+            SelectionError: if the cube has no such regime.
+        """
+        if regime not in self.regimes:
+            raise SelectionError(
+                f"no scores of a regime {regime!r}", hint=f"there are {', '.join(self.regimes)}"
+            )
+        return self.regimes.index(regime)
+
+    def category_index(self, category: str) -> int:
+        """The position of a category; case is ignored.
+
+        Raises:
+            SelectionError: if the cube has no such category, with near matches.
+        """
+        folded = [name.casefold() for name in self.categories]
+        if category.casefold() in folded:
+            return folded.index(category.casefold())
+        near = near_matches(category, self.categories)
+        raise SelectionError(
+            f"unknown category {category!r}",
+            hint=f"did you mean {', '.join(near)}?"
+            if near
+            else f"the categories are {', '.join(self.categories)}",
+        )
+
+    def in_regime(self, regime: str) -> np.ndarray:
+        """float64 ``[model, task]``: the scores of one regime."""
+        scores: np.ndarray = self.mcc[:, self.regime_index(regime)]
+        return scores
+
+    def coverage(self) -> np.ndarray:
+        """int64 ``[model, regime]``: how many of the tasks were scored."""
+        counts: np.ndarray = np.isfinite(self.mcc).sum(axis=2)
+        return counts
+
+    def complete(self, regime: str) -> np.ndarray:
+        """bool ``[model]``: whether every task was scored in the regime."""
+        whole: np.ndarray = np.isfinite(self.in_regime(regime)).all(axis=1)
+        return whole
+
+    def keep_models(self, keep: np.ndarray | Sequence[int]) -> ScoreCube:
+        """The cube of some models, by boolean mask or positions."""
+        rows = np.flatnonzero(keep) if np.asarray(keep).dtype == bool else np.asarray(keep, int)
+        return replace(
+            self,
+            models=tuple(self.models[row] for row in rows),
+            mcc=self.mcc[rows],
+            seed_sd=self.seed_sd[rows],
+        )
+
+    def keep_tasks(self, keep: np.ndarray) -> ScoreCube:
+        """The cube of some tasks, by boolean mask ``[task]``."""
+        columns = np.flatnonzero(keep)
+        return replace(
+            self,
+            tasks=tuple(self.tasks[column] for column in columns),
+            mcc=self.mcc[:, :, columns],
+            seed_sd=self.seed_sd[:, :, columns],
+            test_rows=self.test_rows[columns],
+        )
+
+    def keep_regimes(self, regimes: Sequence[str]) -> ScoreCube:
+        """The cube of some regimes, in the order named."""
+        places = [self.regime_index(regime) for regime in regimes]
+        return replace(
+            self,
+            regimes=tuple(regimes),
+            mcc=self.mcc[:, places],
+            seed_sd=self.seed_sd[:, places],
+        )
+
+
+def join_cubes(first: ScoreCube, second: ScoreCube) -> ScoreCube:
+    """Both cubes' models over the regimes and tasks of ``first``, in their order.
+
+    A model of ``second`` whose id is taken is filed as ``id (run)``, so that a published model
+    and the user's own run of it stand side by side. Tasks and regimes of ``second`` that ``first``
+    lacks are dropped; those it lacks are NaN.
+    """
+    task_place = {task.task_id: place for place, task in enumerate(second.tasks)}
+    shape = (len(second.models), len(first.regimes), len(first.tasks))
+    mcc = np.full(shape, np.nan)
+    seed_sd = np.full(shape, np.nan)
+    pairs = [
+        (column, task_place[task.task_id])
+        for column, task in enumerate(first.tasks)
+        if task.task_id in task_place
+    ]
+    columns = np.array([pair[0] for pair in pairs], dtype=np.int64)
+    origins = np.array([pair[1] for pair in pairs], dtype=np.int64)
+    for place, regime in enumerate(first.regimes):
+        if regime in second.regimes:
+            source = second.regimes.index(regime)
+            mcc[:, place, columns] = second.mcc[:, source, origins]
+            seed_sd[:, place, columns] = second.seed_sd[:, source, origins]
+    test_rows = first.test_rows.copy()
+    test_rows[columns] = np.where(
+        test_rows[columns] > 0, test_rows[columns], second.test_rows[origins]
+    )
+    return replace(
+        first,
+        models=first.models + _renamed(second.models, taken=set(first.model_ids)),
+        mcc=np.concatenate([first.mcc, mcc]),
+        seed_sd=np.concatenate([first.seed_sd, seed_sd]),
+        test_rows=test_rows,
+    )
+
+
+def _renamed(models: Sequence[ModelFacts], *, taken: set[str]) -> tuple[ModelFacts, ...]:
+    renamed = []
+    for model in models:
+        name, display, count = model.model_id, model.display, 1
+        while name in taken:
+            suffix = " (run)" if count == 1 else f" (run {count})"
+            name, display, count = model.model_id + suffix, model.display + suffix, count + 1
+        taken.add(name)
+        renamed.append(replace(model, model_id=name, display=display))
+    return tuple(renamed)

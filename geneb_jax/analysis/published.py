@@ -1,0 +1,149 @@
+"""The published scores of the 40 models, shipped with the package (configs/published)."""
+
+from __future__ import annotations
+
+import csv
+import functools
+import tomllib
+from dataclasses import dataclass
+from io import StringIO
+from typing import Any, Literal
+
+import numpy as np
+
+from geneb_jax.analysis.cube import ModelFacts, ScoreCube
+from geneb_jax.benchmark import Suite, load_suite
+from geneb_jax.resources import config_folder
+
+__all__ = [
+    "OUT_OF_DOMAIN_CORPORA",
+    "ControlledPair",
+    "ProbeSubset",
+    "SizeColumn",
+    "comparable_with_published",
+    "published_cube",
+    "published_pairs",
+    "published_probe_subset",
+]
+
+SizeColumn = Literal["best", "meta", "readme", "paper"]
+
+#: Pretraining corpora the paper leaves out of its "in-domain" set of 36 models.
+OUT_OF_DOMAIN_CORPORA = frozenset({"prokaryotic", "plant-genomes", "multi-species-microbial"})
+
+_SIZE_COLUMNS: dict[str, str] = {
+    "best": "params",
+    "meta": "params_meta",
+    "readme": "params_readme",
+    "paper": "params_paper",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ControlledPair:
+    """Two models matched in all but one design choice (paper, appendix on controlled pairs).
+
+    ``stated`` is the paper's macro difference a - b as printed, None for a pair of the user's.
+    """
+
+    model_a: str
+    model_b: str
+    factor: str
+    stated: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeSubset:
+    """The 11 models x 13 tasks of the paper's probe-stability table, with its stated means."""
+
+    models: tuple[str, ...]
+    tasks: tuple[str, ...]
+    linear: tuple[float, ...]
+    mlp: tuple[float, ...]
+
+
+def _rows(name: str) -> list[dict[str, str]]:
+    text = (config_folder() / "published" / name).read_text(encoding="utf-8")
+    return list(csv.DictReader(StringIO(text)))
+
+
+@functools.cache
+def published_cube(sizes: SizeColumn = "best") -> ScoreCube:
+    """The 40 models, three regimes and 100 tasks of the released submissions.
+
+    Args:
+        sizes: Which size column counts. "best" is model_meta.json with Caduceus-PS-131k at 7.73M,
+            the one that gives the paper's printed digits; "meta" that file untouched; "readme" the
+            repository's README; "paper" the rounded sizes of the paper's model table.
+    """
+    column = _SIZE_COLUMNS[sizes]
+    suite = load_suite("geneb")
+    facts = tuple(
+        ModelFacts(
+            model_id=row["model_id"],
+            display=row["paper_name"],
+            params=int(row[column]),
+            architecture=row["architecture"],
+            tokenization=row["tokenization"],
+            corpus=row["corpus"],
+            source="published",
+        )
+        for row in _rows("models.csv")
+    )
+    regimes = tuple(regime.name for regime in suite.protocol.regimes)
+    text = (config_folder() / "published" / "scores.csv").read_text(encoding="utf-8")
+    header, *lines = csv.reader(StringIO(text))
+    models = header[2:]
+    if tuple(models) != tuple(model.model_id for model in facts):
+        raise ValueError("configs/published: scores.csv and models.csv name different models")
+    place = {task.task_id: column for column, task in enumerate(suite.tasks)}
+    mcc = np.full((len(models), len(regimes), len(suite.tasks)), np.nan)
+    for regime, task_id, *values in lines:
+        mcc[:, regimes.index(regime), place[task_id]] = np.array(values, dtype=np.float64)
+    if not np.isfinite(mcc).all():
+        raise ValueError("configs/published: scores.csv lacks a task of the suite")
+    mcc.setflags(write=False)
+    return ScoreCube(
+        models=facts,
+        regimes=regimes,
+        tasks=suite.tasks,
+        mcc=mcc,
+        seed_sd=np.full(mcc.shape, np.nan),
+        test_rows=np.zeros(len(suite.tasks), dtype=np.int64),
+    )
+
+
+def published_pairs() -> tuple[ControlledPair, ...]:
+    """The paper's 30 controlled pairs."""
+    return tuple(
+        ControlledPair(row["model_a"], row["model_b"], row["factor"], row["delta_macro_stated"])
+        for row in _rows("controlled_pairs.csv")
+    )
+
+
+def published_probe_subset() -> ProbeSubset:
+    """The models, tasks and stated means of the paper's probe-stability table."""
+    text = (config_folder() / "published" / "probe_subset.toml").read_text(encoding="utf-8")
+    content: dict[str, Any] = tomllib.loads(text)
+    models = content["models"]
+    return ProbeSubset(
+        models=tuple(entry["id"] for entry in models),
+        tasks=tuple(content["tasks"]),
+        linear=tuple(float(entry["linear"]) for entry in models),
+        mlp=tuple(float(entry["mlp"]) for entry in models),
+    )
+
+
+def comparable_with_published(suite: Suite) -> bool:
+    """Whether scores on this suite may stand beside the published ones.
+
+    They may when the data are not simulated, the suite pins the benchmark's data set, and each of
+    its tasks is one of the benchmark's, in the same category.
+    """
+    if suite.simulated:
+        return False
+    geneb = load_suite("geneb")
+    known = {task.task_id: task.category for task in geneb.tasks}
+    return suite.dataset == geneb.dataset and all(
+        known.get(task.task_id) == task.category for task in suite.tasks
+    )

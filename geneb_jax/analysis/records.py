@@ -1,0 +1,214 @@
+"""From score rows to a score cube: what is refused, what is left out, what is flagged.
+
+1. Refused, as the table was cut or edited by hand: two rows about the same fit, a category that
+   contradicts the suite. (A score that is not a number in range never becomes a ``ScoreRow``.)
+2. Left out with a notice: tasks and regimes that the suite does not have, failed rows, cells that lack
+   some of the seeds their model was run with.
+3. Kept apart: rows of other settings (C, probe, solver) than the one chosen.
+4. Flagged on the model: whatever makes its scores incomparable with the published ones.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from geneb_jax.analysis.cube import ModelFacts, ScoreCube
+from geneb_jax.benchmark import Suite
+from geneb_jax.errors import DataError
+from geneb_jax.results import PROTOCOL_PROBE, PROTOCOL_SOLVER, ScoreRow
+
+__all__ = ["ProbeSetting", "chosen_setting", "cube_from_scores", "settings_of"]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ProbeSetting:
+    """How a score was probed; scores of different settings never mix."""
+
+    probe: str
+    C: float
+    solver: str
+
+    def __str__(self) -> str:
+        return f"{self.probe}, C = {self.C:g}, {self.solver} solver"
+
+
+def _setting(row: ScoreRow) -> ProbeSetting:
+    return ProbeSetting(row.probe, row.C, row.solver)
+
+
+def settings_of(scores: Iterable[ScoreRow]) -> tuple[ProbeSetting, ...]:
+    """The settings present in the rows, sorted."""
+    return tuple(sorted({_setting(row) for row in scores}))
+
+
+def chosen_setting(scores: Iterable[ScoreRow], suite: Suite) -> ProbeSetting | None:
+    """The setting nearest the protocol's: its probe, then its C, then its solver."""
+
+    def distance(setting: ProbeSetting) -> tuple[bool, float, bool]:
+        return (
+            setting.probe != PROTOCOL_PROBE,
+            abs(math.log(setting.C / suite.protocol.C)),
+            setting.solver != PROTOCOL_SOLVER,
+        )
+
+    return min(settings_of(scores), key=distance, default=None)
+
+
+def cube_from_scores(
+    scores: Sequence[ScoreRow],
+    suite: Suite,
+    facts: Mapping[str, ModelFacts] | None = None,
+    *,
+    setting: ProbeSetting | None = None,
+) -> tuple[ScoreCube, tuple[str, ...]]:
+    """The cube of a run's rows in one setting, and what a reader must know about it.
+
+    Args:
+        scores: Rows of scores.csv.
+        suite: The suite they were made with.
+        facts: What is known of each model; a model that is not in it is known by its id only.
+        setting: The probe setting; the one nearest the protocol's by default.
+
+    Returns:
+        The cube over the suite's tasks and regimes, and notices as sentences.
+
+    Raises:
+        DataError: for rows that contradict each other or the suite.
+    """
+    setting = setting or chosen_setting(scores, suite)
+    notices: list[str] = []
+    used = _rows_of_suite([row for row in scores if _setting(row) == setting], suite, notices)
+    _refuse_repeats(used)
+    models = tuple(dict.fromkeys(row.model_id for row in used))
+    regimes = suite.protocol.regimes
+    model_place = {name: place for place, name in enumerate(models)}
+    regime_place = {regime.name: place for place, regime in enumerate(regimes)}
+    task_place = {task.task_id: place for place, task in enumerate(suite.tasks)}
+
+    test_rows = np.zeros(len(suite.tasks), dtype=np.int64)
+    seeds: dict[tuple[int, int], set[int]] = {}
+    cells: dict[tuple[int, int, int], list[float]] = {}
+    for row in used:
+        cell = (model_place[row.model_id], regime_place[row.regime], task_place[row.task_id])
+        seeds.setdefault(cell[:2], set()).add(row.seed)
+        if row.mcc is None:
+            continue
+        cells.setdefault(cell, []).append(row.mcc)
+        test_rows[cell[2]] = max(test_rows[cell[2]], row.n_test or 0)
+    _count_failures(used, notices)
+
+    shape = (len(models), len(regimes), len(suite.tasks))
+    mcc = np.full(shape, np.nan)
+    seed_sd = np.full(shape, np.nan)
+    short = 0
+    for cell, values in cells.items():
+        seeded = regimes[cell[1]].seeded
+        if seeded and len(values) < len(seeds[cell[:2]]):
+            short += 1
+            continue
+        mcc[cell] = _mean(values)
+        if seeded and len(values) > 1:
+            squares = math.fsum((value - mcc[cell]) ** 2 for value in values)
+            seed_sd[cell] = math.sqrt(squares / (len(values) - 1))
+    if short:
+        notices.append(
+            f"{short} scores lack some of the seeds their model was run with and count as missing."
+        )
+    reasons = _setting_reasons(setting, suite)
+    known = facts or {}
+    described = tuple(
+        _flagged(
+            known.get(name, ModelFacts(model_id=name, display=name)),
+            reasons + _seed_reasons(place, seeds, suite),
+        )
+        for place, name in enumerate(models)
+    )
+    names = tuple(regime.name for regime in regimes)
+    return ScoreCube(described, names, suite.tasks, mcc, seed_sd, test_rows), tuple(notices)
+
+
+def _mean(values: Sequence[float]) -> float:
+    # Offsets from the first value: five equal values then have exactly their value as mean.
+    return values[0] + math.fsum(value - values[0] for value in values) / len(values)
+
+
+def _rows_of_suite(
+    rows: Sequence[ScoreRow], suite: Suite, notices: list[str]
+) -> tuple[ScoreRow, ...]:
+    category = {task.task_id: task.category for task in suite.tasks}
+    regimes = {regime.name for regime in suite.protocol.regimes}
+    strange = {
+        "tasks": sorted({row.task_id for row in rows} - category.keys()),
+        "regimes": sorted({row.regime for row in rows} - regimes),
+    }
+    for kind, names in strange.items():
+        if names:
+            shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if names[3:] else "")
+            notices.append(
+                f"{len(names)} {kind} are not of the suite {suite.name!r} and are left out: {shown}."
+            )
+    kept = tuple(row for row in rows if row.task_id in category and row.regime in regimes)
+    for row in kept:
+        if row.category != category[row.task_id]:
+            raise DataError(
+                f"task {row.task_id!r} is filed under {row.category!r}, but the suite "
+                f"{suite.name!r} has it under {category[row.task_id]!r}",
+                cause="the scores come from another suite, or the table was edited",
+                hint="report with the suite the scores were made with",
+            )
+    return kept
+
+
+def _refuse_repeats(rows: Sequence[ScoreRow]) -> None:
+    seen = set()
+    for row in rows:
+        if row.identity in seen:
+            raise DataError(
+                f"two rows for model {row.model_id!r}, task {row.task_id!r}, regime {row.regime}, "
+                f"seed {row.seed}",
+                cause="two runs were pasted together, or the table was edited",
+                hint="keep one of the rows, or run geneb-jax run again to rewrite the table",
+            )
+        seen.add(row.identity)
+
+
+def _count_failures(rows: Sequence[ScoreRow], notices: list[str]) -> None:
+    failed = [row for row in rows if row.failed]
+    if failed:
+        tasks = sorted({row.task_id for row in failed})
+        shown = ", ".join(tasks[:3]) + (f" and {len(tasks) - 3} more" if tasks[3:] else "")
+        notices.append(
+            f"{len(failed)} fits failed and count as missing ({shown}); scores.csv says why."
+        )
+
+
+def _setting_reasons(setting: ProbeSetting | None, suite: Suite) -> tuple[str, ...]:
+    if setting is None:
+        return ()
+    reasons = []
+    if setting.probe != PROTOCOL_PROBE:
+        reasons.append(f"probe {setting.probe} instead of {PROTOCOL_PROBE}")
+    elif setting.solver != PROTOCOL_SOLVER:
+        reasons.append(f"{setting.solver} solver instead of {PROTOCOL_SOLVER}")
+    if setting.C != suite.protocol.C:
+        reasons.append(f"C = {setting.C:g} instead of {suite.protocol.C:g}")
+    return tuple(reasons)
+
+
+def _seed_reasons(
+    model: int, seeds: Mapping[tuple[int, int], set[int]], suite: Suite
+) -> tuple[str, ...]:
+    wanted = set(suite.protocol.seeds)
+    for (place, regime), found in seeds.items():
+        if place == model and suite.protocol.regimes[regime].seeded and found != wanted:
+            named = ", ".join(map(str, sorted(found)))
+            return (f"few-shot seeds {named} instead of the protocol's",)
+    return ()
+
+
+def _flagged(base: ModelFacts, reasons: tuple[str, ...]) -> ModelFacts:
+    return replace(base, off_protocol=tuple(dict.fromkeys(base.off_protocol + reasons)))

@@ -1,0 +1,117 @@
+"""Which leaderboards a report shows, and the same as plain rows for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from geneb_jax.analysis import (
+    Leaderboard,
+    LeaderboardRow,
+    Panel,
+    RunScores,
+    build_panel,
+    leaderboard,
+)
+from geneb_jax.benchmark import Suite
+from geneb_jax.results import ScoreRow
+
+__all__ = ["boards_of", "console_columns", "console_rows", "leaderboard_rows", "size_text"]
+
+
+def boards_of(panel: Panel) -> tuple[Leaderboard, ...]:
+    """The whole suite's leaderboard, then the one over the run's own tasks if they are fewer."""
+    suite = panel.suite
+    tasks = len(suite.tasks)
+    simulated = "simulated data; " if suite.simulated else ""
+    boards = [
+        leaderboard(panel.cube, title=f"{suite.title} ({simulated}{tasks} tasks)"),
+    ]
+    if panel.common is not None:
+        count = len(panel.common.tasks)
+        boards.append(
+            leaderboard(
+                panel.common,
+                title=f"The {count} tasks of this run ({simulated}not the {suite.title} score)",
+            )
+        )
+    return tuple(boards)
+
+
+def leaderboard_rows(
+    suite: Suite,
+    scores: Sequence[ScoreRow],
+    run: Mapping[str, Any] | None = None,
+    *,
+    published: bool = True,
+) -> Leaderboard:
+    """The leaderboard a finished run should print: ranked where the run allows it.
+
+    With every task of the suite scored that is the suite's own ranking. Otherwise it is the ranking over
+    the tasks of the run, for all models alike, and its title says so.
+
+    Args:
+        suite: The suite of the run (whole, or restricted to the chosen tasks).
+        scores: Rows of scores.csv.
+        run: run.json.
+        published: Whether to show the published models beside the run's, where that is fair.
+    """
+    panel = build_panel([RunScores(suite, scores, run or {})], published=published)
+    return boards_of(panel)[-1]
+
+
+def console_columns(board: Leaderboard) -> tuple[str, ...]:
+    """Titles for :func:`console_rows`."""
+    return ("rank", "tie", "model", "params", *(f"macro {r}" for r in board.regimes), "tasks")
+
+
+def console_rows(board: Leaderboard, *, neighbours: int = 3) -> list[tuple[str, ...]]:
+    """A leaderboard as short texts: the leaders, the user's models and those around them.
+
+    Args:
+        board: The leaderboard.
+        neighbours: How many models to keep before and after each of the user's, and at the top.
+
+    Returns:
+        Rows in the order of :func:`console_columns`; a row of ellipses stands for what is left out.
+    """
+    keep: set[int] = set(range(min(neighbours, len(board.rows))))
+    for place, row in enumerate(board.rows):
+        if row.model.source == "user":
+            keep |= set(range(place - neighbours, place + neighbours + 1))
+    lines: list[tuple[str, ...]] = []
+    width = len(console_columns(board))
+    for place, row in enumerate(board.rows):
+        if place in keep:
+            lines.append(_line(board, row))
+        elif not lines or lines[-1][0] != "...":
+            lines.append(("...",) + ("",) * (width - 1))
+    return lines
+
+
+def _line(board: Leaderboard, row: LeaderboardRow) -> tuple[str, ...]:
+    mark = "> " if row.model.source == "user" else "  "
+    macro = [_score(row.macro[name]) for name in board.regimes]
+    fewest = min(row.scored.values())
+    return (
+        "" if row.rank is None else str(row.rank),
+        "" if row.tie_group is None else str(row.tie_group),
+        mark + row.model.display,
+        size_text(row.model.params),
+        *macro,
+        f"{fewest}/{board.tasks}",
+    )
+
+
+def _score(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+def size_text(params: int | None) -> str:
+    """A number of parameters in three figures: 7.73M, 110M, 2.5B; empty where unknown."""
+    if params is None:
+        return ""
+    for unit, letter in ((10**9, "B"), (10**6, "M"), (10**3, "k")):
+        if params >= unit:
+            return f"{params / unit:.3g}{letter}"
+    return str(params)
