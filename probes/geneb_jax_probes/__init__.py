@@ -6,6 +6,8 @@ from geneb_jax_probes.errors import ProbeDataError, ProbeError, ProbeOptionError
 from geneb_jax_probes.fits import STATUSES, LogisticFits
 from geneb_jax_probes.logistic import fit_logistic
 from geneb_jax_probes.metrics import Scores, scores
+from geneb_jax_probes.mlp import MLPRecipe
+from geneb_jax_probes.mlp_tasks import fit_mlp_tasks
 from geneb_jax_probes.tasks import ProbeTask, TaskScores, fit_tasks
 
 #: Raised whenever a score could change for the same input; part of the key of every record.
@@ -15,6 +17,7 @@ __all__ = [
     "CODE_VERSION",
     "STATUSES",
     "LogisticFits",
+    "MLPRecipe",
     "ProbeDataError",
     "ProbeError",
     "ProbeOptionError",
@@ -22,6 +25,7 @@ __all__ = [
     "Scores",
     "TaskScores",
     "fit_logistic",
+    "fit_mlp_tasks",
     "fit_tasks",
     "scores",
 ]

@@ -81,16 +81,18 @@ class Problem:
             present = int(np.count_nonzero(np.bincount(codes, minlength=self.class_count)))
             factors = totals.sum() / (present * np.where(totals > 0, totals, 1.0))
         else:
-            table = dict(self.class_weight)  # type: ignore[arg-type]
+            table = dict(self.class_weight)
             factors = np.array([float(table.get(label, 1.0)) for label in self.classes.tolist()])
         return weights * factors[codes]
 
 
 def check_solver(solver: str) -> Solver:
     """Refuse anything but the two solvers."""
-    if solver not in ("exact", "reference"):
-        raise ProbeOptionError(f"solver must be 'exact' or 'reference', got {solver!r}")
-    return solver
+    if solver == "exact":
+        return "exact"
+    if solver == "reference":
+        return "reference"
+    raise ProbeOptionError(f"solver must be 'exact' or 'reference', got {solver!r}")
 
 
 def check_C(C: float | Sequence[float]) -> np.ndarray:

@@ -13,6 +13,7 @@ from geneb_jax_probes.logistic import fit_problem
 from geneb_jax_probes.metrics import scores
 from geneb_jax_probes.problem import (
     Dtype,
+    Problem,
     Solver,
     check_C,
     check_features,
@@ -21,7 +22,7 @@ from geneb_jax_probes.problem import (
     working_dtype,
 )
 
-__all__ = ["ProbeTask", "TaskScores", "fit_tasks"]
+__all__ = ["ProbeTask", "TaskScores", "check_test_set", "failed_task", "fit_tasks"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ class TaskScores:
         n_train: ``[S]`` rows fitted on.
         n_test: Test rows.
         n_classes: ``[S]`` distinct labels among the rows fitted on.
-        solver: ``exact`` or ``reference``.
+        solver: ``exact``, ``reference``, or ``adam`` for the MLP.
         dtype: The precision of the fits.
         error: For each subset what kept it from being scored, or None.
         predictions: ``[S, C, n_test]`` labels, where asked for.
@@ -77,13 +78,16 @@ class TaskScores:
     n_train: np.ndarray
     n_test: int
     n_classes: np.ndarray
-    solver: Solver
+    solver: str
     dtype: Dtype
     error: tuple[str | None, ...]
     predictions: np.ndarray | None = None
 
 
-def _failed(task: ProbeTask, strengths: np.ndarray, solver: Solver, message: str) -> TaskScores:
+def failed_task(
+    task: ProbeTask, strengths: np.ndarray, solver: str, dtype: Dtype, message: str
+) -> TaskScores:
+    """The record of a task that could not be fitted at all."""
     count = 1 if task.subsets is None else len(task.subsets)
     shape = (count, len(strengths))
     nothing = np.full(shape, np.nan)
@@ -101,9 +105,24 @@ def _failed(task: ProbeTask, strengths: np.ndarray, solver: Solver, message: str
         n_test=0,
         n_classes=np.zeros(count, np.int64),
         solver=solver,
-        dtype="float64" if solver == "reference" else "float32",
+        dtype=dtype,
         error=(message,) * count,
     )
+
+
+def check_test_set(task: ProbeTask, problem: Problem) -> tuple[np.ndarray, np.ndarray]:
+    """Test features and labels that fit the training set.
+
+    Raises:
+        ProbeDataError: Lengths or widths that differ, NaN or infinity.
+    """
+    X_test = check_features(task.X_test, "X_test")
+    y_test = np.asarray(task.y_test)
+    if y_test.shape != (len(X_test),):
+        raise ProbeDataError(f"X_test has {len(X_test)} rows and y_test shape {y_test.shape}")
+    if X_test.shape[1] != problem.X.shape[1]:
+        raise ProbeDataError(f"X_test has {X_test.shape[1]} features, X_train {problem.X.shape[1]}")
+    return X_test, y_test
 
 
 def _one_task(
@@ -116,12 +135,7 @@ def _one_task(
     keep_predictions: bool,
 ) -> TaskScores:
     problem = make_problem(task.X_train, task.y_train, task.subsets)
-    X_test = check_features(task.X_test, "X_test")
-    y_test = np.asarray(task.y_test)
-    if y_test.shape != (len(X_test),):
-        raise ProbeDataError(f"X_test has {len(X_test)} rows and y_test shape {y_test.shape}")
-    if X_test.shape[1] != problem.X.shape[1]:
-        raise ProbeDataError(f"X_test has {X_test.shape[1]} features, X_train {problem.X.shape[1]}")
+    X_test, y_test = check_test_set(task, problem)
     working = working_dtype(dtype, problem.X, solver)
     fits = fit_problem(problem, strengths, solver=solver, tol=tol, max_iter=max_iter, dtype=working)
     predictions = fits.predict(X_test)
@@ -190,5 +204,6 @@ def fit_tasks(
         try:
             found.append(_one_task(task, strengths, chosen, tol, max_iter, dtype, keep_predictions))
         except ProbeError as error:
-            found.append(_failed(task, strengths, chosen, str(error)))
+            working = working_dtype(dtype, task.X_train, chosen)
+            found.append(failed_task(task, strengths, chosen, working, str(error)))
     return found

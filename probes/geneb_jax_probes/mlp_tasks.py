@@ -1,0 +1,90 @@
+"""The MLP probe over many tasks, in the record format of the logistic one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from geneb_jax_probes.errors import ProbeError, ProbeOptionError
+from geneb_jax_probes.metrics import scores
+from geneb_jax_probes.mlp import MLPRecipe, train_mlps
+from geneb_jax_probes.problem import make_problem
+from geneb_jax_probes.tasks import ProbeTask, TaskScores, check_test_set, failed_task
+
+__all__ = ["fit_mlp_tasks"]
+
+
+def _one_task(
+    task: ProbeTask, seeds: Sequence[int], recipe: MLPRecipe, keep_predictions: bool
+) -> TaskScores:
+    problem = make_problem(task.X_train, task.y_train, task.subsets)
+    X_test, y_test = check_test_set(task, problem)
+    if len(seeds) != len(problem.subsets):
+        raise ProbeOptionError(
+            f"{len(problem.subsets)} subsets need as many seeds, got {len(seeds)}"
+        )
+    rows = [problem.subset_rows(s) for s in range(len(problem.subsets))]
+    counts = np.array([len(np.unique(problem.codes[chosen])) for chosen in rows])
+    errors = tuple("the rows hold one class" if count < 2 else None for count in counts)
+    fits = train_mlps(
+        problem.X, problem.codes, problem.class_count, rows, [int(seed) for seed in seeds], recipe
+    )
+    finite = np.isfinite(fits.loss)
+    errors = tuple(
+        text if text or good else "the training loss is not finite"
+        for text, good in zip(errors, finite, strict=True)
+    )
+    guesses = problem.classes[np.argmax(fits.logits(X_test.astype(np.float32)), axis=-1)]
+    scored = scores(y_test, guesses)
+    bad = np.array([text is not None for text in errors])
+    status = np.where(fits.stopped, "converged", "max_iter").astype("<U12")
+    status[bad] = "error"
+    blank = np.where(bad, np.nan, 0.0)
+    return TaskScores(
+        name=task.name,
+        C=np.ones(1),
+        mcc=(scored.mcc + blank)[:, None],
+        accuracy=(scored.accuracy + blank)[:, None],
+        macro_f1=(scored.macro_f1 + blank)[:, None],
+        n_iter=fits.epochs[:, None],
+        grad_norm=np.full((len(rows), 1), np.nan),
+        objective=fits.loss[:, None],
+        status=status[:, None],
+        n_train=np.array([len(chosen) for chosen in rows]),
+        n_test=len(X_test),
+        n_classes=counts,
+        solver="adam",
+        dtype="float32",
+        error=errors,
+        predictions=guesses[:, None] if keep_predictions else None,
+    )
+
+
+def fit_mlp_tasks(
+    tasks: Sequence[ProbeTask],
+    *,
+    seeds: Sequence[int],
+    recipe: MLPRecipe | None = None,
+    keep_predictions: bool = False,
+) -> list[TaskScores]:
+    """Train and score one MLP a (task, subset); ``seeds`` runs along the subsets of every task.
+
+    The record is that of :func:`fit_tasks` with one column: ``n_iter`` counts epochs,
+    ``objective`` is the last epoch's training loss, ``grad_norm`` is NaN, ``solver`` is ``adam``.
+
+    Args:
+        tasks: The tasks; one that cannot be fitted is reported in its own ``error``.
+        seeds: One seed a subset.
+        recipe: How to train; None for the defaults.
+        keep_predictions: Whether to return the predicted labels.
+    """
+    found = []
+    for task in tasks:
+        try:
+            found.append(_one_task(task, seeds, recipe or MLPRecipe(), keep_predictions))
+        except ProbeOptionError:
+            raise
+        except ProbeError as error:
+            found.append(failed_task(task, np.ones(1), "adam", "float32", str(error)))
+    return found
