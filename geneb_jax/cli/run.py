@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,7 +14,10 @@ from geneb_jax.cli.run_options import (
     task_options,
 )
 
-__all__ = ["command"]
+if TYPE_CHECKING:
+    from geneb_jax.runs.outcome import RunOutcome
+
+__all__ = ["command", "show_outcome"]
 
 
 @click.command()
@@ -41,13 +44,19 @@ def command(context: click.Context, as_json: bool, **values: Any) -> int:
     """
     request = make_request(context, values)
 
-    from geneb_jax.cli.console import note, plain, print_json, print_table
     from geneb_jax.cli.progress import ConsoleObserver
-    from geneb_jax.report import leaderboard_rows
     from geneb_jax.runs.engine import execute
 
     with ConsoleObserver() as observer:
         outcome = execute(request, observer)
+    return show_outcome(outcome, as_json=as_json)
+
+
+def show_outcome(outcome: RunOutcome, *, as_json: bool) -> int:
+    """Print the leaderboard, where the report is, and what failed; the exit code."""
+    from geneb_jax.cli.console import note, print_json, print_table
+    from geneb_jax.report import leaderboard_rows
+
     table = leaderboard_rows(outcome.suite, outcome.rows)
     if as_json:
         print_json(
@@ -67,6 +76,6 @@ def command(context: click.Context, as_json: bool, **values: Any) -> int:
     for path in outcome.submissions:
         note(f"submission: {path}")
     for what, why in outcome.problems.items():
-        note(f"failed: {plain(what)}: {why}")
+        note(f"failed: {what}: {why}")
     click.echo(f"report: {outcome.report}", err=as_json)
     return 0 if outcome.complete else 1

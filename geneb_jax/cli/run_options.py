@@ -128,20 +128,28 @@ place_options = _stack(
 )
 
 
-def make_request(context: click.Context, values: dict[str, Any]) -> RunRequest:
+def make_request(
+    context: click.Context, values: dict[str, Any], *, extra: dict[str, Any] | None = None
+) -> RunRequest:
     """Merge the run file and the options that were really typed into one checked request.
+
+    Args:
+        context: Knows which options were typed.
+        values: The options' values.
+        extra: What the verb itself decides; wins over everything.
 
     Raises:
         ConfigError: see :func:`geneb_jax.runs.request.request_from_mapping`.
     """
     from geneb_jax.runs.request import request_from_mapping, request_from_toml
 
+    values = dict(values)
     config: Path | None = values.pop("config", None)
     typed = {
         name: _plain(value)
         for name, value in values.items()
         if context.get_parameter_source(name) is not ParameterSource.DEFAULT
-    }
+    } | (extra or {})
     if config is not None:
         return request_from_toml(config, typed)
     return request_from_mapping(typed)

@@ -12,27 +12,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import jax
 
-from geneb_jax.benchmark import Regime, Suite, Task
-from geneb_jax.data import SequenceTable, TaskTable, distinct_sequences
+from geneb_jax.benchmark import Regime, Task
 from geneb_jax.durable_files import require_writable_folder
-from geneb_jax.embed import embed_into
 from geneb_jax.errors import ConfigError, GenebError
 from geneb_jax.models import Encoder, load_encoder, resolve_model
-from geneb_jax.places import store_folder
 from geneb_jax.results import Records, ScoreRow, UnitKey
-from geneb_jax.runs.observer import EmbedNumbers, RunObserver
+from geneb_jax.runs.embed_stage import embed_model
+from geneb_jax.runs.observer import RunObserver
 from geneb_jax.runs.outcome import RunOutcome, assemble
 from geneb_jax.runs.probe_stage import Features, failed_rows, score_group
 from geneb_jax.runs.request import RunRequest
-from geneb_jax.runs.task_choice import ChosenTasks, choose_tasks, read_tables
+from geneb_jax.runs.task_choice import choose_tasks
+from geneb_jax.runs.task_data import TaskData
 from geneb_jax.runs.units import ProbeSettings, group_tasks, probe_settings, unit_key
-from geneb_jax.store import EmbeddingStore
 
 __all__ = ["execute"]
 
@@ -42,28 +38,15 @@ GROUP_BYTES = 2**30
 Unit = tuple[Task, Regime]
 
 
-@dataclass(slots=True)
-class _TaskData:
-    """Parsed tables and their distinct sequences, read once and only if some model needs them."""
-
-    chosen: ChosenTasks
-    observer: RunObserver
-    tables: dict[Task, TaskTable] = field(default_factory=dict)
-    failures: dict[Task, str] = field(default_factory=dict)
-    sequences: SequenceTable | None = None
-
-    def read(self) -> SequenceTable:
-        """Parse every chosen task, once; the groups of a resumed run need the whole list."""
-        if self.sequences is None:
-            self.tables, self.failures = read_tables(
-                self.chosen, list(self.chosen.fingerprints), self.observer
-            )
-            self.sequences = distinct_sequences(list(self.tables.values()))
-        return self.sequences
-
-
-def execute(request: RunRequest, observer: RunObserver | None = None) -> RunOutcome:
+def execute(
+    request: RunRequest, observer: RunObserver | None = None, *, stored_only: bool = False
+) -> RunOutcome:
     """Run, or resume, what the request describes.
+
+    Args:
+        request: Models, tasks, probes, places.
+        observer: Receives progress; none: silence.
+        stored_only: Probe embeddings that are in the store, and refuse to embed.
 
     Raises:
         GenebError: for input that leaves nothing to do; a bad task or model among good ones is
@@ -80,7 +63,7 @@ def execute(request: RunRequest, observer: RunObserver | None = None) -> RunOutc
     for text in chosen.notes:
         observer.note(text)
 
-    data = _TaskData(chosen, observer)
+    data = TaskData(chosen, observer)
     records = Records(out)
     rows: dict[str, list[ScoreRow]] = {}
     models: dict[str, dict[str, Any]] = {}
@@ -101,7 +84,7 @@ def execute(request: RunRequest, observer: RunObserver | None = None) -> RunOutc
                     f"two models are called {model_id}", where=name, hint="rename one of the folders"
                 )
             rows[model_id], models[model_id] = _run_model(
-                encoder, request, data, settings, records, observer
+                encoder, request, data, settings, records, observer, stored_only=stored_only
             )
         except GenebError as error:
             if len(request.models) == 1:
@@ -128,10 +111,12 @@ def execute(request: RunRequest, observer: RunObserver | None = None) -> RunOutc
 def _run_model(
     encoder: Encoder,
     request: RunRequest,
-    data: _TaskData,
+    data: TaskData,
     settings: ProbeSettings,
     records: Records,
     observer: RunObserver,
+    *,
+    stored_only: bool,
 ) -> tuple[list[ScoreRow], dict[str, Any]]:
     """All rows of one model, finished ones from their records, and what run.json says of it."""
     chosen, identity = data.chosen, encoder.identity
@@ -148,7 +133,9 @@ def _run_model(
         done = {unit: found for unit, key in keys.items() if (found := records.find(key))}
     facts: dict[str, Any] = {"identity": identity.as_dict(), "units_reused": len(done)}
     if len(done) < len(keys):
-        facts |= _compute(encoder, request, data, settings, keys, done, records, observer)
+        facts |= _compute(
+            encoder, request, data, settings, keys, done, records, observer, stored_only=stored_only
+        )
     ordered: list[ScoreRow] = []
     for task in chosen.suite.tasks:
         why = chosen.failures.get(task) or data.failures.get(task)
@@ -163,29 +150,21 @@ def _run_model(
 def _compute(
     encoder: Encoder,
     request: RunRequest,
-    data: _TaskData,
+    data: TaskData,
     settings: ProbeSettings,
     keys: Mapping[Unit, UnitKey],
     done: dict[Unit, Sequence[ScoreRow]],
     records: Records,
     observer: RunObserver,
+    *,
+    stored_only: bool,
 ) -> dict[str, Any]:
     """Embed what is missing, fit what is missing, record it; adds the new rows to ``done``."""
-    sequences = data.read()
     model_id = encoder.identity.model_id
     started = time.perf_counter()
-
-    def embedded(count: int, total: int, rate: float, left: float | None) -> None:
-        observer.embedding(model_id, EmbedNumbers(count, total, rate, left))
-
-    store = EmbeddingStore.open(
-        request.store or str(store_folder()), encoder.identity, encoder.width
-    )
-    report = embed_into(
-        store, encoder, sequences, batch_tokens=request.batch_tokens, progress=embedded
-    )
-    observer.finished()
+    store, report = embed_model(encoder, request, data, observer, stored_only=stored_only)
     embed_seconds = time.perf_counter() - started
+    sequences = data.read()
 
     tasks = list(data.tables)
     features = Features(store, sequences, {task: at for at, task in enumerate(tasks)})

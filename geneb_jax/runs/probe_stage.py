@@ -14,7 +14,14 @@ from geneb_jax.runs.units import ProbeSettings
 from geneb_jax.store import EmbeddingStore
 from geneb_jax_probes import ProbeTask, TaskScores, fit_mlp_tasks, fit_tasks
 
-__all__ = ["Features", "failed_rows", "score_group"]
+__all__ = [
+    "Features",
+    "failed_rows",
+    "fit_problems",
+    "problem_rows",
+    "score_group",
+    "training_subsets",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,24 +89,32 @@ def score_group(
                 y_train=table.train_labels,
                 X_test=test,
                 y_test=table.test_labels,
-                subsets=_subsets(table.train_labels, settings),
+                subsets=training_subsets(table.train_labels, settings),
                 name=task.task_id,
             )
         )
-    fitted = _fit(problems, settings)
-    rows: dict[tuple[Task, Regime], list[ScoreRow]] = {}
-    for task, scores in zip(group, fitted, strict=True):
-        first = 0
-        for regime in settings.regimes:
-            count = _fit_count(regime, settings)
-            rows[task, regime] = _rows(
-                model_id, task, regime, scores, range(first, first + count), settings
-            )
-            first += count
+    return {
+        (task, regime): rows
+        for task, scores in zip(group, fit_problems(problems, settings), strict=True)
+        for regime, rows in problem_rows(model_id, task, scores, settings).items()
+    }
+
+
+def problem_rows(
+    model_id: str, task: Task, scores: TaskScores, settings: ProbeSettings
+) -> dict[Regime, list[ScoreRow]]:
+    """Cut one task's fits into regimes and write them as rows."""
+    rows: dict[Regime, list[ScoreRow]] = {}
+    first = 0
+    for regime in settings.regimes:
+        count = len(_fit_seeds(regime, settings))
+        rows[regime] = _rows(model_id, task, regime, scores, range(first, first + count), settings)
+        first += count
     return rows
 
 
-def _fit(problems: list[ProbeTask], settings: ProbeSettings) -> list[TaskScores]:
+def fit_problems(problems: Sequence[ProbeTask], settings: ProbeSettings) -> list[TaskScores]:
+    """Fit and score problems in one batched call of the chosen probe."""
     if settings.probe == "mlp":
         seeds = [seed for regime in settings.regimes for seed in _fit_seeds(regime, settings)]
         return fit_mlp_tasks(problems, seeds=seeds)
@@ -113,16 +128,12 @@ def _fit(problems: list[ProbeTask], settings: ProbeSettings) -> list[TaskScores]
     )
 
 
-def _fit_count(regime: Regime, settings: ProbeSettings) -> int:
-    """Fits of one regime: the full one needs a single logistic fit, whatever the seed."""
-    return len(_fit_seeds(regime, settings))
-
-
 def _fit_seeds(regime: Regime, settings: ProbeSettings) -> tuple[int, ...]:
+    """Seeds that need a fit of their own: the full logistic fit is the same for every seed."""
     return settings.seeds if regime.seeded or settings.probe == "mlp" else settings.seeds[:1]
 
 
-def _subsets(labels: np.ndarray, settings: ProbeSettings) -> list[np.ndarray | None]:
+def training_subsets(labels: np.ndarray, settings: ProbeSettings) -> list[np.ndarray | None]:
     """Training rows of each fit, regime after regime; None stands for all rows."""
     return [
         None if regime.shots is None else few_shot_rows(labels, regime.shots, seed)

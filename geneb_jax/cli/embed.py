@@ -1,0 +1,78 @@
+"""``geneb-jax embed``: the first half of run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from geneb_jax.cli.run_options import (
+    embedding_options,
+    make_request,
+    place_options,
+    task_options,
+)
+
+__all__ = ["command"]
+
+
+@click.command()
+@task_options
+@embedding_options
+@place_options
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.pass_context
+def command(context: click.Context, as_json: bool, **values: Any) -> int:
+    """Embed the distinct sequences of chosen tasks into the store.
+
+    What is in the store already is not embedded again; a killed command is continued by the same one.
+
+    \b
+    Example:
+      geneb-jax embed -m kmer-6 --data-dir tasks/ --store embeddings/
+    """
+    request = make_request(context, values)
+
+    from geneb_jax.cli.console import note, print_json, print_table
+    from geneb_jax.cli.progress import ConsoleObserver
+    from geneb_jax.models import load_encoder
+    from geneb_jax.runs.embed_stage import embed_model
+    from geneb_jax.runs.task_choice import choose_tasks
+    from geneb_jax.runs.task_data import TaskData
+
+    chosen = choose_tasks(request)
+    reports: dict[str, dict[str, Any]] = {}
+    with ConsoleObserver() as observer:
+        data = TaskData(chosen, observer)
+        for name in request.models:
+            encoder = load_encoder(
+                name,
+                weights=request.weights,
+                dtype=request.dtype,
+                pooling=request.pooling,
+                layer=request.layer,
+                offline=request.offline,
+            )
+            _, report = embed_model(encoder, request, data, observer)
+            reports[encoder.identity.model_id] = report.as_dict()
+    problems = chosen.failures | data.failures
+    if as_json:
+        failed = {task.task_id: why for task, why in problems.items()}
+        print_json({"models": reports, "problems": failed})
+    else:
+        columns = ("embedded", "reused", "tokens", "padding_share", "seconds")
+        print_table(
+            ("model", *columns),
+            [
+                (name, *(_cell(report.get(column)) for column in columns))
+                for name, report in reports.items()
+            ],
+            right=columns,
+        )
+    for task, why in problems.items():
+        note(f"failed: {task.task_id}: {why}")
+    return 1 if problems else 0
+
+
+def _cell(value: object) -> object:
+    return f"{value:.3g}" if isinstance(value, float) else value

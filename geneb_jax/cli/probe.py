@@ -1,0 +1,96 @@
+"""``geneb-jax probe``: the second half of run, or the same probes on the user's own arrays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from geneb_jax.cli.run_options import (
+    embedding_options,
+    make_request,
+    place_options,
+    probe_options,
+    task_options,
+)
+
+__all__ = ["command"]
+
+
+@click.command()
+@click.argument("arrays", nargs=-1, type=click.Path(path_type=Path))
+@task_options
+@embedding_options
+@probe_options
+@place_options
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.pass_context
+def command(
+    context: click.Context, arrays: tuple[Path, ...], as_json: bool, **values: Any
+) -> int:
+    """Fit probes on stored embeddings, or on your own arrays.
+
+    ARRAYS are .npz files with X_train, y_train, X_test, y_test; each is a task. With arrays the scores
+    are printed, and nothing is written unless --out is given.
+
+    \b
+    Examples:
+      geneb-jax probe -m kmer-6 --data-dir tasks/ --C 0.1,1,10 --out sweep
+      geneb-jax probe features.npz --C 0.01,0.1,1,10,100 --solver exact
+    """
+    if not arrays:
+        from geneb_jax.cli.progress import ConsoleObserver
+        from geneb_jax.cli.run import show_outcome
+        from geneb_jax.runs.engine import execute
+
+        request = make_request(context, values)
+        with ConsoleObserver() as observer:
+            outcome = execute(request, observer, stored_only=True)
+        return show_outcome(outcome, as_json=as_json)
+
+    import jax
+
+    from geneb_jax.benchmark import load_suite
+    from geneb_jax.cli.console import print_json, print_table
+    from geneb_jax.results import write_scores_csv
+    from geneb_jax.runs.array_tasks import score_array_tasks
+    from geneb_jax.runs.units import probe_settings
+
+    out = values["out"] if _typed(context, "out") else None
+    request = make_request(context, values, extra={"model": ["arrays"]})
+    settings = probe_settings(request, load_suite("geneb"), platform=jax.default_backend())
+    rows = score_array_tasks(arrays, settings)
+    if out is not None:
+        Path(out).mkdir(parents=True, exist_ok=True)
+        write_scores_csv(Path(out), rows)
+    if as_json:
+        print_json([row.as_dict() for row in rows])
+    else:
+        columns = ("mcc", "accuracy", "macro_f1", "n_train", "n_iter", "grad_norm")
+        print_table(
+            ("task", "regime", "seed", "C", *columns, "status"),
+            [
+                (
+                    row.task_id,
+                    row.regime,
+                    row.seed,
+                    f"{row.C:g}",
+                    *(_number(getattr(row, column)) for column in columns),
+                    row.error or row.status,
+                )
+                for row in rows
+            ],
+            right=("seed", "C", *columns),
+        )
+    return 1 if any(row.failed for row in rows) else 0
+
+
+def _typed(context: click.Context, name: str) -> bool:
+    from click.core import ParameterSource
+
+    return context.get_parameter_source(name) is not ParameterSource.DEFAULT
+
+
+def _number(value: float | int | None) -> str | None:
+    return f"{value:.4g}" if isinstance(value, float) else None if value is None else str(value)

@@ -1,0 +1,47 @@
+"""Bring a model's embeddings of all tasks' distinct sequences into the store."""
+
+from __future__ import annotations
+
+from geneb_jax.embed import EmbedReport, embed_into
+from geneb_jax.errors import StoreError
+from geneb_jax.models import Encoder
+from geneb_jax.places import store_folder
+from geneb_jax.runs.observer import EmbedNumbers, RunObserver
+from geneb_jax.runs.request import RunRequest
+from geneb_jax.runs.task_data import TaskData
+from geneb_jax.store import EmbeddingStore
+
+__all__ = ["embed_model"]
+
+
+def embed_model(
+    encoder: Encoder,
+    request: RunRequest,
+    data: TaskData,
+    observer: RunObserver,
+    *,
+    stored_only: bool = False,
+) -> tuple[EmbeddingStore, EmbedReport]:
+    """Embed what the store lacks.
+
+    Raises:
+        StoreError: with ``stored_only``, if something is missing.
+    """
+    sequences = data.read()
+    identity = encoder.identity
+    store = EmbeddingStore.open(request.store or str(store_folder()), identity, encoder.width)
+    if stored_only and (missing := len(store.missing(sequences.digests))):
+        raise StoreError(
+            f"{missing} of {len(sequences)} sequences are not embedded with {identity.model_id}",
+            where=request.store or store_folder(),
+            hint="run `geneb-jax embed` with the same options first, or `geneb-jax run`",
+        )
+
+    def progress(count: int, total: int, rate: float, left: float | None) -> None:
+        observer.embedding(identity.model_id, EmbedNumbers(count, total, rate, left))
+
+    report = embed_into(
+        store, encoder, sequences, batch_tokens=request.batch_tokens, progress=progress
+    )
+    observer.finished()
+    return store, report
