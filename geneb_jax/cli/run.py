@@ -55,22 +55,33 @@ def command(context: click.Context, as_json: bool, **values: Any) -> int:
 def show_outcome(outcome: RunOutcome, *, as_json: bool) -> int:
     """Print the leaderboard, where the report is, and what failed; the exit code."""
     from geneb_jax.cli.console import note, print_json, print_table
-    from geneb_jax.report import leaderboard_rows
+    from geneb_jax.report import console_columns, console_rows, leaderboard_rows
 
-    table = leaderboard_rows(outcome.suite, outcome.rows)
+    board = leaderboard_rows(outcome.suite, outcome.rows, outcome.run)
     if as_json:
         print_json(
             {
                 "suite": outcome.suite.name,
                 "simulated": outcome.suite.simulated,
-                "leaderboard": [row.as_dict() for row in table],
+                "leaderboard": [
+                    {
+                        "model_id": row.model.model_id,
+                        "rank": row.rank,
+                        "source": row.model.source,
+                        "macro": dict(row.macro),
+                        "micro": dict(row.micro),
+                        "tasks_scored": dict(row.scored),
+                    }
+                    for row in board.rows
+                ],
                 "report": str(outcome.report),
                 "submissions": [str(path) for path in outcome.submissions],
                 "problems": dict(outcome.problems),
             }
         )
     else:
-        print_table(*table_of(table), title=outcome.suite.title, right=RIGHT)
+        columns = console_columns(board)
+        print_table(columns, console_rows(board), title=board.title, right=columns[3:])
     if outcome.suite.simulated:
         note("The tasks of this suite are simulated: its scores say nothing about real genomes.")
     for path in outcome.submissions:

@@ -89,6 +89,11 @@ class Encoder(ABC):
     def width(self) -> int:
         """Length of one embedding."""
 
+    @property
+    def parameter_count(self) -> int | None:
+        """Number of parameters, None where the encoder cannot know it."""
+        return None
+
 
 class TokenEncoder(Encoder):
     """A model that the engine batches, pads, compiles and places by itself."""

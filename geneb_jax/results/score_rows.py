@@ -52,7 +52,8 @@ class ScoreRow:
         n_train: Training rows of this fit (after the few-shot draw).
         n_classes: Classes among those rows.
         n_iter: Steps of the solver.
-        grad_norm: Largest absolute entry of the gradient of the mean loss where the solver stopped.
+        grad_norm: Largest absolute entry of the gradient of the mean loss where the solver stopped;
+            None for a probe that does not stop by it.
         status: ``converged``, another lower-case word for how the fit ended (``max_iter``), or
             ``failed``: then the scores are None and ``error`` is not empty.
 
@@ -111,7 +112,8 @@ class ScoreRow:
             if whole < 0:
                 raise ValueError(f"{name} {whole} is negative")
             self._set(name, whole)
-        if self.grad_norm is not None or not failed:
+        # Only the logistic probe stops by its gradient; early stopping has no such number.
+        if self.grad_norm is not None or (not failed and self.probe == PROTOCOL_PROBE):
             norm = _number("grad_norm", self.grad_norm)
             if norm < 0:
                 raise ValueError(f"grad_norm {norm!r} is negative")

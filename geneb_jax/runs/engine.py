@@ -22,6 +22,7 @@ from geneb_jax.errors import ConfigError, GenebError
 from geneb_jax.models import Encoder, load_encoder, resolve_model
 from geneb_jax.results import Records, ScoreRow, UnitKey
 from geneb_jax.runs.embed_stage import embed_model
+from geneb_jax.runs.model_facts import model_facts
 from geneb_jax.runs.observer import RunObserver
 from geneb_jax.runs.outcome import RunOutcome, assemble
 from geneb_jax.runs.probe_stage import Features, failed_rows, score_group
@@ -131,7 +132,7 @@ def _run_model(
     done: dict[Unit, Sequence[ScoreRow]] = {}
     if not request.fresh:
         done = {unit: found for unit, key in keys.items() if (found := records.find(key))}
-    facts: dict[str, Any] = {"identity": identity.as_dict(), "units_reused": len(done)}
+    facts = model_facts(encoder) | {"units_reused": len(done)}
     if len(done) < len(keys):
         facts |= _compute(
             encoder, request, data, settings, keys, done, records, observer, stored_only=stored_only
@@ -188,11 +189,14 @@ def _compute(
                 done[unit] = records.add(keys[unit], fitted[unit])
         observer.probing(model_id, _count(done, tasks), total)
     observer.finished()
-    return {
+    facts: dict[str, Any] = {
         "embedding": report.as_dict(),
         "embedding_seconds": round(embed_seconds, 3),
         "probing_seconds": round(time.perf_counter() - started - embed_seconds, 3),
     }
+    if report.rows_embedded:
+        facts["sequences_per_second"] = round(report.rows_embedded / embed_seconds, 1)
+    return facts
 
 
 def _count(done: Iterable[Unit], tasks: Sequence[Task]) -> int:

@@ -11,12 +11,10 @@ import jax
 
 from geneb_jax.benchmark import Suite
 from geneb_jax.errors import DataError
-from geneb_jax.models import submission_facts
 from geneb_jax.report import write_report
 from geneb_jax.results import (
     SCORES_FILE,
     ScoreRow,
-    SubmissionMeta,
     read_run_json,
     read_scores,
     submission_gaps,
@@ -26,6 +24,7 @@ from geneb_jax.results import (
     write_submission,
     write_summary_csv,
 )
+from geneb_jax.runs.model_facts import submission_meta
 from geneb_jax.runs.units import ProbeSettings
 
 __all__ = ["RunOutcome", "assemble"]
@@ -75,7 +74,7 @@ def assemble(
     earlier_rows, earlier = _earlier(out, suite)
     kept = _still_valid(earlier_rows, earlier, rows, models, fingerprints)
     together = _in_order([*kept, *rows], suite)
-    run = {
+    run: dict[str, Any] = {
         "suite": suite.name,
         "simulated": suite.simulated,
         "dataset": asdict(suite.dataset) if suite.dataset else None,
@@ -90,8 +89,8 @@ def assemble(
     write_summary_csv(out, summarise(suite, together))
     write_run_json(out, run)
     submissions = tuple(
-        write_submission(out, model_id, SubmissionMeta(**submission_facts(model_id)), together, suite)
-        for model_id in run["models"]
+        write_submission(out, model_id, submission_meta(facts), together, suite)
+        for model_id, facts in run["models"].items()
         if not submission_gaps(model_id, together, suite)
     )
     report = write_report(out, suite=suite, scores=together, run=run)

@@ -173,9 +173,14 @@ def _rows(
                     n_test=int(scores.n_test),
                     n_classes=int(scores.n_classes),
                     n_iter=int(scores.n_iter[s, c]) if scored else None,
-                    grad_norm=float(scores.grad_norm[s, c]) if scored else None,
+                    grad_norm=_finite(scores.grad_norm[s, c]) if scored else None,
                     status=str(scores.status[s, c]) if scored else FAILED,
                     error=error or "",
                 )
             )
     return rows
+
+
+def _finite(value: np.floating) -> float | None:
+    """The number, or None for the NaN of a probe that has none."""
+    return float(value) if np.isfinite(value) else None

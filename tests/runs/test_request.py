@@ -1,0 +1,54 @@
+"""What a run may be asked, and what it refuses before any work."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from geneb_jax.errors import ConfigError
+from geneb_jax.runs.request import DEMO_MODELS, request_from_mapping, request_from_toml
+
+
+def test_nothing_asked_is_the_demo() -> None:
+    request = request_from_mapping({})
+    assert (request.suite, request.models, request.data_dir) == ("demo", DEMO_MODELS, None)
+
+
+def test_a_data_folder_means_the_benchmark() -> None:
+    request = request_from_mapping({"model": ["kmer-4"], "data_dir": "tasks"})
+    assert (request.suite, request.data_dir) == ("geneb", Path("tasks"))
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"data_dir": "tasks"}, "no model is named"),
+        ({"C": [0.0]}, "C must be a finite number above 0"),
+        ({"C": [float("inf")]}, "C must be a finite number above 0"),
+        ({"C": [1, 1.0]}, "a value of C is given twice"),
+        ({"seed": [-1]}, "a seed lies between 0"),
+        ({"seed": [13, 13]}, "a seed is given twice"),
+        ({"solver": "newton"}, "solver"),
+        ({"no_such_option": 1}, "no_such_option"),
+        ({"batch_tokens": 0}, "batch_tokens"),
+    ],
+)
+def test_impossible_values_are_named(values: dict[str, object], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        request_from_mapping(values)
+
+
+def test_options_typed_win_over_the_run_file(tmp_path: Path) -> None:
+    file = tmp_path / "run.toml"
+    file.write_text('model = ["kmer-2"]\nC = [0.1, 1]\nout = "a"\n', encoding="utf-8")
+    request = request_from_toml(file, {"out": "b"})
+    assert (request.models, request.C, request.out) == (("kmer-2",), (0.1, 1.0), Path("b"))
+
+
+@pytest.mark.parametrize("content", ["model = [", "speed = 3\n"])
+def test_a_bad_run_file_is_named(tmp_path: Path, content: str) -> None:
+    file = tmp_path / "run.toml"
+    file.write_text(content, encoding="utf-8")
+    with pytest.raises(ConfigError, match="run.toml"):
+        request_from_toml(file, {})
