@@ -1,8 +1,8 @@
 """Names that become file names: task ids and model ids.
 
-A task id from a suite file becomes a path on reading and on writing, so it must match an allow-list;
-nothing is ever cleaned up silently. A model id is free text (``org/name``) and is sanitised by the
-benchmark's own submission rule instead.
+A task id from a suite file becomes a path on reading and on writing, so it must match an
+allow-list; nothing is ever cleaned up silently. A model id is free text (``org/name``) and is
+sanitised by the benchmark's own submission rule instead.
 """
 
 from __future__ import annotations

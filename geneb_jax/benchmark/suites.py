@@ -1,4 +1,4 @@
-"""Read suites: one TOML file that names tasks and protocol, with or without the task files beside it.
+"""Read suites: one TOML file names tasks and protocol; the task files may lie beside it.
 
 A built-in suite is ``configs/benchmarks/<name>.toml`` or ``configs/benchmarks/<name>/suite.toml``.
 Any folder with a ``suite.toml`` is a suite too, and its CSV files are the data.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from geneb_jax.data.checks import FolderCheck, TaskCheck, check_folder
 from geneb_jax.data.csv_columns import MAX_FILE_BYTES, MAX_SEQUENCE_BP
 from geneb_jax.data.distinct import (
     DIGEST_BYTES,
@@ -10,13 +11,21 @@ from geneb_jax.data.distinct import (
     sequence_digest,
 )
 from geneb_jax.data.few_shot import few_shot_rows
-from geneb_jax.data.notes import NOTES
+from geneb_jax.data.hub import FetchReport, fetch_suite, fetched_data_folder
+from geneb_jax.data.notes import NOTES, SMALL_CLASS_ROWS
 from geneb_jax.data.sources import (
     FoundTasks,
     TaskFiles,
     TaskSource,
     find_task_files,
     task_fingerprint,
+)
+from geneb_jax.data.statistics import (
+    LengthQuantiles,
+    SuiteStats,
+    TaskStats,
+    suite_stats,
+    task_stats,
 )
 from geneb_jax.data.tables import SPLITS, TaskTable, read_task, table_digest
 
@@ -25,17 +34,29 @@ __all__ = [
     "MAX_FILE_BYTES",
     "MAX_SEQUENCE_BP",
     "NOTES",
+    "SMALL_CLASS_ROWS",
     "SPLITS",
+    "FetchReport",
+    "FolderCheck",
     "FoundTasks",
+    "LengthQuantiles",
     "SequenceTable",
+    "SuiteStats",
+    "TaskCheck",
     "TaskFiles",
     "TaskSource",
+    "TaskStats",
     "TaskTable",
+    "check_folder",
     "distinct_sequences",
+    "fetch_suite",
+    "fetched_data_folder",
     "few_shot_rows",
     "find_task_files",
     "read_task",
     "sequence_digest",
+    "suite_stats",
     "table_digest",
     "task_fingerprint",
+    "task_stats",
 ]

@@ -2,8 +2,8 @@
 
 Two paths give the same columns:
 
-1. An ordinary file (no quote, no carriage return, no blank line, every row as wide as the header) is
-   cut at its commas and line ends in bulk; NumPy checks the pattern of separators first.
+1. An ordinary file (no quote, no lone carriage return, no blank line, every row as wide as the
+   header) is cut at its commas and line ends in bulk; NumPy checks the pattern of separators first.
 2. Anything else goes row by row through Python's :mod:`csv` in strict mode, which also finds the
    line of whatever is wrong.
 
@@ -123,6 +123,7 @@ def parse_columns(
     if b"\r" in content:
         notes["crlf_line_ends"] = content.count(b"\r\n")
         content = content.replace(b"\r\n", b"\n")
+        notes["cr_line_ends"] = content.count(b"\r")
     parsed = None
     if b'"' not in content and b"\r" not in content:
         parsed = _cut_in_bulk(content, path, required, optional, notes)
@@ -149,7 +150,9 @@ def _require_text(content: bytes, path: Path) -> None:
 
 
 def _line_at(content: bytes, offset: int) -> int:
-    return content.count(b"\n", 0, offset) + 1
+    """Line of a byte; a lone carriage return ends a line, as it does for :mod:`csv`."""
+    pairs = content.count(b"\r\n", 0, offset)
+    return content.count(b"\n", 0, offset) + content.count(b"\r", 0, offset) - pairs + 1
 
 
 def _decode(content: bytes, path: Path) -> str:

@@ -7,12 +7,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
-__all__ = ["NOTES", "content_notes"]
+__all__ = ["NOTES", "SMALL_CLASS_ROWS", "content_notes"]
+
+#: A class with fewer train rows than this is smaller than the largest few-shot draw of GENEB.
+SMALL_CLASS_ROWS = 10
 
 #: What each note counts, in words for a person.
 NOTES = {
     "byte_order_mark": "files that start with a byte-order mark",
     "crlf_line_ends": "lines that end in CR LF",
+    "cr_line_ends": "lines that end in CR alone",
     "blank_lines": "blank lines",
     "extra_columns": "columns that are not used",
     "float_integer_labels": 'labels written like "1.0"',
@@ -20,6 +24,7 @@ NOTES = {
     "dev_rows": "dev rows, which are not used",
     "label_gaps": "integers missing between the smallest and the largest label",
     "negative_labels": "classes with a negative label",
+    "small_classes": "train classes with fewer than 10 rows; a 10-shot draw takes all of them",
     "test_only_classes": "classes that only test rows have; they are never predicted",
     "empty_sequences": "rows with an empty sequence",
     "rows_with_n": "rows whose sequence holds N",
@@ -59,11 +64,12 @@ def content_notes(
 
 
 def _label_notes(train_labels: np.ndarray, test_labels: np.ndarray) -> dict[str, int]:
-    classes = np.unique(train_labels)
+    classes, counts = np.unique(train_labels, return_counts=True)
     both = np.union1d(classes, test_labels)
     return {
         "label_gaps": int(both[-1]) - int(both[0]) + 1 - len(both),
         "negative_labels": int((both < 0).sum()),
+        "small_classes": int((counts < SMALL_CLASS_ROWS).sum()),
         "test_only_classes": len(both) - len(classes),
     }
 

@@ -55,7 +55,7 @@ class TaskSource:
         require_task_id(task_id)
         if not self.folder.is_dir():
             raise DataError("there is no such folder of task files", where=self.folder)
-        candidates = list(self._candidates(task_id))
+        candidates = list(self.candidates(task_id))
         if len(candidates) > 1:
             names = ", ".join(str(files.paths[0]) for files in candidates)
             raise DataError(
@@ -79,7 +79,8 @@ class TaskSource:
             self._require_inside(path)
         return files
 
-    def _candidates(self, task_id: str) -> Iterator[TaskFiles]:
+    def candidates(self, task_id: str) -> Iterator[TaskFiles]:
+        """Every set of files that could be the task's, in any layout, unchecked."""
         for place in _PLACES:
             base = self.folder / place if place else self.folder
             for ending in _ENDINGS:
@@ -151,6 +152,8 @@ def _present_ids(folder: Path) -> Iterator[str]:
         if not base.is_dir():
             continue
         for entry in base.iterdir():
+            if entry.name.startswith("."):
+                continue
             for ending in _ENDINGS:
                 if entry.name.endswith(ending):
                     yield entry.name.removesuffix(ending)

@@ -183,23 +183,30 @@ def _labels(columns: CsvColumns, path: Path) -> np.ndarray:
     numbers: dict[str, int] = {}
     floats: set[str] = set()
     for text in set(texts):
-        match = _INTEGER.fullmatch(text) if len(text) <= 64 else None
-        number = int(match[1]) if match else None
-        if number is None or not _INT64.min <= number <= _INT64.max:
+        number = _integer(text)
+        if number is None:
             raise _bad_label(columns, path)
         numbers[text] = number
-        if match is not None and match[2]:
+        if "." in text:
             floats.add(text)
     if floats:
         columns.notes["float_integer_labels"] = sum(map(floats.__contains__, texts))
     return np.fromiter(map(numbers.__getitem__, texts), dtype=np.int64, count=len(texts))
 
 
+def _integer(text: str) -> int | None:
+    """The int64 that a label spells ("3", "-1", "2.0"), or None."""
+    match = _INTEGER.fullmatch(text) if len(text) <= 64 else None
+    if match is None:
+        return None
+    number = int(match[1])
+    return number if _INT64.min <= number <= _INT64.max else None
+
+
 def _bad_label(columns: CsvColumns, path: Path) -> DataError:
-    for row, text in enumerate(columns.columns["label"]):
-        match = _INTEGER.fullmatch(text) if len(text) <= 64 else None
-        if match is None or not _INT64.min <= int(match[1]) <= _INT64.max:
-            break
+    texts = columns.columns["label"]
+    row = next(row for row, text in enumerate(texts) if _integer(text) is None)
+    text = texts[row]
     return DataError(
         f"the label {text[:40]!r} is not an integer",
         where=f"{path}:{columns.line(row)}",
