@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from geneb_jax.benchmark import Suite, Task, load_suite, select_tasks
-from geneb_jax.data import TaskSource, TaskTable, find_task_files, read_task, task_fingerprint
+from geneb_jax.data import (
+    TaskSource,
+    TaskTable,
+    fetched_data_folder,
+    find_task_files,
+    read_task,
+    task_fingerprint,
+)
 from geneb_jax.errors import DataError
-from geneb_jax.places import cache_folder
 from geneb_jax.runs.observer import RunObserver
 from geneb_jax.runs.request import RunRequest
 
-__all__ = ["ChosenTasks", "choose_tasks", "fetched_data_folder", "read_tables"]
+__all__ = ["ChosenTasks", "choose_tasks", "read_tables"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +37,6 @@ class ChosenTasks:
     fingerprints: dict[Task, str]
     failures: dict[Task, str]
     notes: tuple[str, ...]
-
-
-def fetched_data_folder(suite: Suite) -> Path:
-    """Where ``geneb-jax data fetch`` puts a suite's files unless told otherwise."""
-    revision = suite.dataset.revision[:12] if suite.dataset else "local"
-    return cache_folder() / "data" / f"{suite.name}-{revision}"
 
 
 def choose_tasks(request: RunRequest) -> ChosenTasks:

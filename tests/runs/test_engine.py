@@ -1,0 +1,173 @@
+"""A run end to end on a small suite: scores as scikit-learn's, nothing twice, nothing lost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
+
+import geneb_jax
+from geneb_jax.errors import ConfigError, DataError, SelectionError, StoreError
+from geneb_jax.results import read_run_json, read_scores
+from geneb_jax.runs import run
+from geneb_jax.runs.engine import execute
+from geneb_jax.runs.request import request_from_mapping
+
+SEEDS = (13, 17, 42, 123, 997)
+
+
+def _read(path: Path) -> tuple[list[str], np.ndarray, list[str], np.ndarray]:
+    lines = [line.split(",") for line in path.read_text(encoding="utf-8").splitlines()[1:]]
+    parts = []
+    for split in ("train", "test"):
+        chosen = [line for line in lines if line[2] == split]
+        parts += [[line[0] for line in chosen], np.array([int(line[1]) for line in chosen])]
+    return tuple(parts)
+
+
+def _draw(labels: np.ndarray, shots: int, seed: int) -> np.ndarray:
+    generator = np.random.RandomState(seed)
+    return np.concatenate(
+        [
+            generator.choice(np.where(labels == c)[0], size=shots, replace=False)
+            for c in np.unique(labels)
+        ]
+    )
+
+
+def test_scores_are_those_of_the_reference_procedure(
+    suite_folder: Path, tmp_path: Path, tolerance
+) -> None:
+    outcome = run("kmer-2", suite=suite_folder, out=tmp_path / "out", store=tmp_path / "store")
+    assert outcome.complete
+    rows = {(row.task_id, row.regime, row.seed): row for row in read_scores(outcome.out)}
+    assert len(rows) == 3 * 3 * 5
+    model = geneb_jax.load_model("kmer-2")
+    for task in ("one", "two", "three"):
+        train, y_train, test, y_test = _read(suite_folder / f"{task}.csv")
+        X_train, X_test = (model.embed(part).astype(np.float64) for part in (train, test))
+        for regime, shots in (("full", None), ("10shot", 10), ("1shot", 1)):
+            for seed in SEEDS:
+                drawn = slice(None) if shots is None else _draw(y_train, shots, seed)
+                probe = LogisticRegression(max_iter=1000).fit(X_train[drawn], y_train[drawn])
+                decision = probe.decision_function(X_test)
+                if decision.ndim == 1 and np.abs(decision).min() < 1e-12:
+                    continue  # a row exactly on the boundary: rounding decides its class
+                predicted = probe.predict(X_test)
+                row = rows[task, regime, seed]
+                assert row.n_iter == probe.n_iter_.max()
+                limit = tolerance("metrics", "float64")
+                assert row.mcc == pytest.approx(matthews_corrcoef(y_test, predicted), abs=limit)
+                assert row.accuracy == pytest.approx(accuracy_score(y_test, predicted), abs=limit)
+                assert row.macro_f1 == pytest.approx(
+                    f1_score(y_test, predicted, average="macro"), abs=limit
+                )
+
+
+def test_a_second_run_embeds_and_fits_nothing(suite_folder: Path, tmp_path: Path) -> None:
+    places = {"out": tmp_path / "out", "store": tmp_path / "store"}
+    first = run("kmer-1", suite=suite_folder, **places)
+    scores = (first.out / "scores.csv").read_bytes()
+    again = run("kmer-1", suite=suite_folder, **places)
+    facts = again.run["models"]["kmer-1"]
+    assert facts["units_reused"] == 9
+    assert "embedding" not in facts
+    assert (first.out / "scores.csv").read_bytes() == scores
+
+
+def test_a_folder_gathers_models_and_replaces_what_is_run_again(
+    suite_folder: Path, tmp_path: Path
+) -> None:
+    places = {"out": tmp_path / "out", "store": tmp_path / "store"}
+    run("kmer-1", suite=suite_folder, **places)
+    both = run("kmer-2", suite=suite_folder, **places)
+    assert {row.model_id for row in both.rows} == {"kmer-1", "kmer-2"}
+    assert set(both.run["models"]) == {"kmer-1", "kmer-2"}
+    (suite_folder / "one.csv").write_text(
+        (suite_folder / "one.csv").read_text(encoding="utf-8").replace("\nA", "\nC", 1),
+        encoding="utf-8",
+    )
+    changed = run("kmer-2", suite=suite_folder, **places)
+    tasks_of_the_other = {row.task_id for row in changed.rows if row.model_id == "kmer-1"}
+    assert tasks_of_the_other == {"two", "three"}, "a score on changed data must not stay"
+
+
+def test_a_bad_task_fails_by_name_and_the_others_go_on(suite_folder: Path, tmp_path: Path) -> None:
+    with (suite_folder / "two.csv").open("a", encoding="utf-8") as file:
+        file.write("ACGT,x,test\n")
+    outcome = run("kmer-1", suite=suite_folder, out=tmp_path / "out", store=tmp_path / "store")
+    assert not outcome.complete
+    assert "two.csv:102" in outcome.problems["two"]
+    by_task = {row.task_id: row.status for row in outcome.rows}
+    assert by_task["two"] == "failed"
+    assert by_task["one"] == by_task["three"] == "converged"
+
+
+def test_only_bad_tasks_is_an_error(suite_folder: Path, tmp_path: Path) -> None:
+    with (suite_folder / "two.csv").open("a", encoding="utf-8") as file:
+        file.write("ACGT,1.5,test\n")
+    with pytest.raises(DataError, match="two.csv:102"):
+        run(
+            "kmer-1",
+            suite=suite_folder,
+            tasks=["two"],
+            out=tmp_path / "out",
+            store=tmp_path / "store",
+        )
+    assert not (tmp_path / "out" / "scores.csv").exists()
+
+
+def test_an_unknown_model_stops_the_run_before_it_begins(
+    suite_folder: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(SelectionError, match="kmer-1"):
+        run(["kmer-2", "kmer-11"], suite=suite_folder, out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_probing_alone_refuses_what_is_not_embedded(suite_folder: Path, tmp_path: Path) -> None:
+    request = request_from_mapping(
+        {
+            "model": ["kmer-1"],
+            "suite": str(suite_folder),
+            "out": str(tmp_path / "out"),
+            "store": str(tmp_path / "store"),
+        }
+    )
+    with pytest.raises(StoreError, match="geneb-jax embed"):
+        execute(request, stored_only=True)
+
+
+def test_a_sweep_over_c_keeps_every_c(suite_folder: Path, tmp_path: Path) -> None:
+    outcome = run(
+        "kmer-1",
+        suite=suite_folder,
+        C=(0.1, 1.0, 10.0),
+        solver="exact",
+        regimes=["full"],
+        out=tmp_path / "out",
+        store=tmp_path / "store",
+    )
+    assert {row.C for row in outcome.rows} == {0.1, 1.0, 10.0}
+    assert read_run_json(outcome.out)["settings"]["solver"] == "exact"
+
+
+def test_the_mlp_probe_runs_in_the_same_record_format(suite_folder: Path, tmp_path: Path) -> None:
+    outcome = run(
+        "kmer-2",
+        suite=suite_folder,
+        probe="mlp",
+        tasks=["one"],
+        out=tmp_path / "out",
+        store=tmp_path / "store",
+    )
+    assert outcome.complete
+    assert {row.probe for row in outcome.rows} == {"mlp"}
+
+
+def test_an_impossible_option_is_an_error_of_the_caller(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="speed"):
+        run("kmer-1", out=tmp_path / "out", speed=3)
