@@ -29,7 +29,7 @@ class Regime:
 
     @property
     def seeded(self) -> bool:
-        """Whether the seed changes the training rows (the full regime has one fit for all seeds)."""
+        """Whether the seed changes the training rows; the full regime has one fit for all seeds."""
         return self.shots is not None
 
 

@@ -31,7 +31,7 @@ def _unknown(kind: str, name: str, known: Sequence[str], *, listing: str) -> Sel
     close = near_matches(name, known)
     return SelectionError(
         f"unknown {kind} {name!r}",
-        hint=(f"did you mean {', '.join(close)}? " if close else "") + listing,
+        hint=(f"did you mean {', '.join(map(repr, close))}? " if close else "") + listing,
     )
 
 
@@ -69,7 +69,7 @@ def _matching(suite: Suite, pattern: str) -> set[str]:
                 "category",
                 wanted,
                 suite.categories,
-                listing=f"the categories are {', '.join(suite.categories)}",
+                listing=f"the categories are {', '.join(map(repr, suite.categories))}",
             )
         return {task.task_id for task in suite.tasks if task.category in names}
     ids = [task.task_id for task in suite.tasks]

@@ -111,9 +111,9 @@ def check_folder(
     found = find_task_files(suite, folder)
     source = TaskSource(folder)
     chosen = select_tasks(suite, patterns)
-    # A task asked for by name must be there; of the others only what is there is read.
+    # A task asked for by its id must be there; of the others only what is there is read.
     there = set(found.tasks)
-    tasks = [task for task in chosen if patterns or task in there]
+    tasks = [task for task in chosen if task in there or task.task_id in patterns]
     others, ignored = ((), ()) if patterns else _sort_others(found, source)
     total = len(tasks) + len(others)
     if not total:
@@ -132,7 +132,7 @@ def check_folder(
             on_task(done, total)
     return FolderCheck(
         checks=tuple(checks),
-        missing=tuple(task for task in chosen if task not in there),
+        missing=tuple(task for task in chosen if task not in tasks),
         ignored=ignored,
     )
 

@@ -32,6 +32,8 @@ _MAX_REPEATS = 5
 _TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
+_DISK_ERRORS = frozenset({errno.ENOSPC, errno.EROFS, getattr(errno, "EDQUOT", errno.ENOSPC)})
+
 _T = TypeVar("_T")
 
 
@@ -260,7 +262,7 @@ def _retry_after(error: BaseException) -> float:
 
 
 def _refuse_full_disk(error: BaseException) -> None:
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+    if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
         raise OutputError(
             f"cannot write the download ({error.strerror})",
             where=error.filename,
