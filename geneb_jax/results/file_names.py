@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import re
 
+from geneb_jax.benchmark.identifiers import safe_file_name
+
 __all__ = ["safe_folder_name", "submission_file_name"]
 
 _OUTSIDE = re.compile(r"[^A-Za-z0-9._-]")
@@ -34,4 +36,4 @@ def safe_folder_name(name: str) -> str:
 
 def submission_file_name(model_id: str) -> str:
     """The name GENEB asks for: everything outside ``A-Za-z0-9._-`` becomes ``_``."""
-    return _OUTSIDE.sub("_", model_id) + ".json"
+    return safe_file_name(model_id) + ".json"
