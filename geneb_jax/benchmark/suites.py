@@ -63,9 +63,9 @@ class _ProtocolEntry(_Strict):
         123,
         997,
     ]
-    C: Annotated[float, Field(gt=0, allow_inf_nan=False, strict=False)] = 1.0
+    C: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
     max_iter: Annotated[int, Field(ge=0)] = 1000
-    tol: Annotated[float, Field(gt=0, allow_inf_nan=False, strict=False)] = 1e-4
+    tol: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1e-4
 
     @model_validator(mode="after")
     def _distinct(self) -> _ProtocolEntry:
@@ -105,10 +105,11 @@ class _SuiteFile(_Strict):
 def _refuse_repeats(kind: str, names: list[str]) -> None:
     seen: dict[str, str] = {}
     for name in names:
-        first = seen.setdefault(name.casefold(), name)
-        if first is not name:
+        first = seen.get(name.casefold())
+        if first is not None:
             same = "twice" if first == name else f"beside {first!r}, which differs only in case"
             raise ValueError(f"the {kind} {name!r} appears {same}")
+        seen[name.casefold()] = name
 
 
 def builtin_suites() -> tuple[str, ...]:
