@@ -21,9 +21,9 @@ from geneb_jax.errors import ConfigError
 
 HOSTILE = [
     "", ".", "..", "../x", "..\\x", "a/../b", "a..b", "/etc/passwd", "\\\\server\\share", "C:\\x",
-    "C:x", "a/b", "a\\b", "~", "~root", "-rf", "-", ".hidden", "_x", "a b", " a", "a ", "a\n", "a\0",
-    "a\tb", "a\r", "con", "CON", "nul.csv", "Aux", "com1", "LPT9.x", "prn", "a.", "a*", "a?", "a|b",
-    "a<b", "a>b", 'a"b', "a:b", "a;b", "a'b", "$HOME", "`id`", "%2e%2e", "а", "ａ", "é", "ab\u202e",
+    "C:x", "a/b", "a\\b", "~", "~root", "-rf", "-", ".hidden", "_x", "a b", " a", "a ", "a\n",
+    "a\0", "a\tb", "a\r", "con", "CON", "nul.csv", "Aux", "com1", "LPT9.x", "prn", "a.", "a*", "a?", "a|b",
+    "a<b", "a>b", 'a"b', "a:b", "a;b", "a'b", "$HOME", "`id`", "%2e%2e", "\u0430", "\uff41", "é", "ab\u202e",
     "x" * (MAX_TASK_ID_LENGTH + 1), "x" * 300,
 ]  # fmt: skip
 
@@ -47,7 +47,8 @@ def test_accepted_ids_stay_inside_their_folder(task_id: str) -> None:
         path = flavour("folder") / f"{task_id}.csv.gz"
         assert path.parent == flavour("folder")
         assert not path.is_absolute()
-        assert not PureWindowsPath(task_id).is_reserved()
+    device = task_id.partition(".")[0].upper()
+    assert not re.fullmatch("CON|PRN|AUX|NUL|(COM|LPT)[0-9]", device)
     assert len(f".{task_id}.csv.gz.12345678.tmp".encode()) <= 255
     assert task_id == Path(task_id).name
 
