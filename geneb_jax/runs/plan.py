@@ -1,0 +1,177 @@
+"""What a run would do: counted, and timed on a small sample; nothing is written."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import jax
+import numpy as np
+
+from geneb_jax.data import SequenceTable
+from geneb_jax.embed import embed_sequences
+from geneb_jax.models import Encoder, SequenceEncoder, TokenEncoder, load_encoder
+from geneb_jax.places import store_folder
+from geneb_jax.results import Records
+from geneb_jax.runs.observer import RunObserver
+from geneb_jax.runs.request import RunRequest
+from geneb_jax.runs.task_choice import choose_tasks
+from geneb_jax.runs.task_data import TaskData
+from geneb_jax.runs.units import probe_settings, unit_key
+from geneb_jax.store import EmbeddingStore
+
+__all__ = ["ModelPlan", "RunPlan", "plan_run"]
+
+#: Sequences whose tokens are counted, and sequences that are embedded to time them.
+COUNTED, TIMED = 2000, 64
+
+
+@dataclass(frozen=True, slots=True)
+class ModelPlan:
+    """What is left to do for one model.
+
+    Attributes:
+        model_id: The model.
+        missing: Distinct sequences that are not in the store.
+        tokens: Tokens of the missing sequences, estimated from a sample of at most 2000.
+        store_bytes: What their embeddings will take in the store, before its checksums.
+        device_bytes: Bytes of the parameters on the device; None where the model keeps them itself.
+        embedding_seconds: Estimated from embedding a sample of at most 64; None if not measured.
+        units: (task, regime) units without a record.
+    """
+
+    model_id: str
+    missing: int
+    tokens: int | None
+    store_bytes: int
+    device_bytes: int | None
+    embedding_seconds: float | None
+    units: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunPlan:
+    """What is left to do in all: tasks, rows, distinct sequences and their bases, and each model's."""
+
+    suite: str
+    tasks: int
+    rows: int
+    distinct: int
+    bases: int
+    distinct_bases: int
+    models: tuple[ModelPlan, ...]
+    problems: dict[str, str]
+
+    def as_dict(self) -> dict[str, Any]:
+        """As plain data."""
+        return asdict(self)
+
+
+def plan_run(
+    request: RunRequest, observer: RunObserver | None = None, *, measure: bool = True
+) -> RunPlan:
+    """Count and estimate.
+
+    Args:
+        request: The run.
+        observer: Receives progress of reading the files.
+        measure: Whether to embed a small sample to estimate the time.
+
+    Raises:
+        GenebError: as the run itself would, before its first sequence.
+    """
+    chosen = choose_tasks(request)
+    data = TaskData(chosen, observer or RunObserver())
+    sequences = data.read()
+    settings = probe_settings(request, chosen.suite, platform=jax.default_backend())
+    records = Records(request.out)
+    plans = []
+    for name in request.models:
+        encoder = load_encoder(
+            name,
+            weights=request.weights,
+            dtype=request.dtype,
+            pooling=request.pooling,
+            layer=request.layer,
+            offline=request.offline,
+        )
+        identity = encoder.identity
+        units = sum(
+            records.find(
+                unit_key(
+                    identity.model_id,
+                    identity.as_dict(),
+                    task,
+                    chosen.fingerprints[task],
+                    regime,
+                    settings,
+                )
+            )
+            is None
+            for task in data.tables
+            for regime in settings.regimes
+        )
+        plans.append(_plan_model(encoder, request, sequences, units, measure=measure))
+    lengths = np.array([len(text) for text in sequences.sequences], np.int64)
+    tables = data.tables.values()
+    return RunPlan(
+        suite=chosen.suite.name,
+        tasks=len(data.tables),
+        rows=sum(len(table.train_labels) + len(table.test_labels) for table in tables),
+        distinct=len(sequences),
+        bases=int(
+            sum(
+                lengths[rows].sum()
+                for part in (sequences.train_rows, sequences.test_rows)
+                for rows in part
+            )
+        ),
+        distinct_bases=int(lengths.sum()),
+        models=tuple(plans),
+        problems={
+            task.task_id: why for task, why in (chosen.failures | data.failures).items()
+        },
+    )
+
+
+def _plan_model(
+    encoder: Encoder, request: RunRequest, sequences: SequenceTable, units: int, *, measure: bool
+) -> ModelPlan:
+    store = EmbeddingStore.open(
+        request.store or str(store_folder()), encoder.identity, encoder.width, read_only=True
+    )
+    missing = store.missing(sequences.digests)
+    chosen = np.random.RandomState(0).permutation(len(missing))
+    texts = [sequences.sequences[missing[at]] for at in chosen[:COUNTED]]
+    tokens: int | None = None
+    if isinstance(encoder, TokenEncoder) and texts:
+        counted = sum(len(encoder.tokenize(text).ids) for text in texts)
+        tokens = round(counted * len(missing) / len(texts))
+    seconds: float | None = 0.0 if not texts else None
+    if measure and texts:
+        seconds = _seconds(encoder, texts[:TIMED], request.batch_tokens) * len(missing)
+    return ModelPlan(
+        model_id=encoder.identity.model_id,
+        missing=len(missing),
+        tokens=tokens,
+        store_bytes=len(missing) * encoder.width * 4,
+        device_bytes=_bytes(encoder),
+        embedding_seconds=seconds,
+        units=units,
+    )
+
+
+def _seconds(encoder: Encoder, texts: list[str], batch_tokens: int | None) -> float:
+    """Seconds a sequence on a sample, compilation left out by embedding it twice."""
+    if not isinstance(encoder, SequenceEncoder):
+        embed_sequences(encoder, texts, batch_tokens=batch_tokens)
+    started = time.perf_counter()
+    embed_sequences(encoder, texts, batch_tokens=batch_tokens)
+    return (time.perf_counter() - started) / len(texts)
+
+
+def _bytes(encoder: Encoder) -> int | None:
+    if not isinstance(encoder, TokenEncoder):
+        return None
+    return sum(int(leaf.nbytes) for leaf in jax.tree.leaves(encoder.params))
