@@ -1,0 +1,28 @@
+"""Encoder + sequences -> embeddings: plan, batch, compile, stream."""
+
+from __future__ import annotations
+
+from geneb_jax.embed.batch_plan import Batch, BatchPlan, Bucket, plan_batches
+from geneb_jax.embed.fill import embed_into, embed_sequences, read_or_embed
+from geneb_jax.embed.forward import Forward
+from geneb_jax.embed.job import EmbedReport
+from geneb_jax.embed.model import Model, load_model
+from geneb_jax.embed.placement import Placement
+from geneb_jax.embed.progress import EmbedProgress, ProgressCallback
+
+__all__ = [
+    "Batch",
+    "BatchPlan",
+    "Bucket",
+    "EmbedProgress",
+    "EmbedReport",
+    "Forward",
+    "Model",
+    "Placement",
+    "ProgressCallback",
+    "embed_into",
+    "embed_sequences",
+    "load_model",
+    "plan_batches",
+    "read_or_embed",
+]

@@ -122,8 +122,8 @@ class TokenEncoder(Encoder):
         starts = np.zeros(len(parts) + 1, np.int64)
         np.cumsum([len(part.ids) for part in parts], out=starts[1:])
         ids = np.concatenate([part.ids for part in parts]) if parts else np.zeros(0, np.int32)
-        if len(ids) and ids.min() >= 0:
-            ids = ids.astype(np.min_scalar_type(ids.max()))
+        if not len(ids) or (ids.min() >= 0 and ids.max() <= np.iinfo(np.uint16).max):
+            ids = ids.astype(np.uint16)
         return TokenizedBatch(
             ids=ids,
             starts=starts,
@@ -133,8 +133,12 @@ class TokenEncoder(Encoder):
 
     @abstractmethod
     def pooled(self, params: Any, ids: Any, mask: Any) -> Any:
-        """Embed a token batch: ids int32 ``[row, token]``, mask bool ``[row, token]`` ->
-        float32 ``[row, dim]``. Pure and traceable; padding is on the right, ``mask`` marks tokens.
+        """Embed a token batch: float32 ``[row, dim]``. Pure and traceable.
+
+        Args:
+            params: The parameters.
+            ids: int32 ``[row, token]``, padded on the right.
+            mask: bool ``[row, token]``, true where there is a token.
         """
 
 

@@ -1,0 +1,134 @@
+"""A model that turns sequences into vectors: the library's front door."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from geneb_jax.embed.fill import embed_sequences
+from geneb_jax.embed.forward import Forward
+from geneb_jax.errors import ModelError
+from geneb_jax.models.encoder import Encoder, TokenEncoder, TokenizedSequence
+
+__all__ = ["Model", "load_model"]
+
+
+class Model:
+    """A loaded model; make one with :func:`load_model`."""
+
+    def __init__(self, load: Any, *, batch_tokens: int | None = None) -> None:
+        """Hold a way to build the encoder for a pooling and a layer.
+
+        Args:
+            load: ``load(pooling=None, layer=None) -> Encoder``.
+            batch_tokens: Most tokens of a batch.
+        """
+        self._load = load
+        self._batch_tokens = batch_tokens
+        self._encoders: dict[tuple[str | None, int | None], tuple[Encoder, Forward | None]] = {}
+
+    def _encoder(self, pooling: str | None, layer: int | None) -> tuple[Encoder, Forward | None]:
+        key = (pooling, layer)
+        if key not in self._encoders:
+            encoder = self._load(pooling=pooling, layer=layer)
+            forward = None
+            if isinstance(encoder, TokenEncoder):
+                forward = Forward(encoder, batch_tokens=self._batch_tokens)
+            self._encoders[key] = (encoder, forward)
+        return self._encoders[key]
+
+    @property
+    def encoder(self) -> Encoder:
+        """The encoder with the model's own pooling and layer."""
+        return self._encoder(None, None)[0]
+
+    @property
+    def spec(self) -> Any:
+        """What the registry says of the model; the encoder's identity where it is not in it."""
+        return getattr(self.encoder, "spec", self.encoder.identity)
+
+    @property
+    def width(self) -> int:
+        """Length of one embedding."""
+        return self.encoder.width
+
+    def tokenize(self, sequence: str) -> TokenizedSequence:
+        """Token ids of one sequence, and what the model's policy dropped or did not know.
+
+        Raises:
+            ModelError: if the model does its own tokenizing.
+        """
+        encoder = self.encoder
+        if not isinstance(encoder, TokenEncoder):
+            raise ModelError(
+                "the model tokenizes by itself and does not show its tokens",
+                where=encoder.identity.model_id,
+            )
+        return encoder.tokenize(sequence)
+
+    def embed(
+        self, sequences: Sequence[str], *, pooling: str | None = None, layer: int | None = None
+    ) -> np.ndarray:
+        """Embed sequences.
+
+        Args:
+            sequences: Texts, in any order and of any lengths; many at a time is fastest.
+            pooling: How token vectors become one; the model's own by default.
+            layer: Index into the hidden states; the model's own by default.
+
+        Returns:
+            float32 ``[len(sequences), width]``. A row does not depend on the others.
+        """
+        if isinstance(sequences, str):
+            raise TypeError("sequences must be a list of strings, not one string")
+        encoder, forward = self._encoder(pooling, layer)
+        return embed_sequences(encoder, sequences, forward=forward)
+
+
+def load_model(
+    id_or_path: str | os.PathLike[str],
+    *,
+    revision: str | None = None,
+    weights: Literal["pretrained", "random"] = "pretrained",
+    seed: int = 0,
+    dtype: str = "float32",
+    batch_tokens: int | None = None,
+    path: str | os.PathLike[str] | None = None,
+) -> Model:
+    """Load a model for embedding.
+
+    Args:
+        id_or_path: A model of the registry (``geneb-jax list models``), a hub id, a checkpoint
+            folder, or ``path.py:Class``.
+        revision: Hub revision; the registry's pinned one by default.
+        weights: The checkpoint's, or fresh ones drawn with ``seed``.
+        seed: For random weights.
+        dtype: ``float32`` or ``bfloat16`` arithmetic; the result is float32 always.
+        batch_tokens: Most tokens of a batch.
+        path: A local checkpoint folder for a model of the registry.
+
+    Raises:
+        SelectionError: for an unknown model.
+        CheckpointError: if the checkpoint does not fit.
+    """
+    from geneb_jax.models import load_encoder
+
+    def load(*, pooling: str | None, layer: int | None) -> Encoder:
+        return load_encoder(
+            os.fspath(id_or_path),
+            revision=revision,
+            weights=weights,
+            seed=seed,
+            dtype=dtype,
+            pooling=pooling,
+            layer=-1 if layer is None else layer,
+            path=None if path is None else Path(path),
+        )
+
+    model = Model(load, batch_tokens=batch_tokens)
+    _ = model.encoder  # Fail here, not at the first sequence.
+    return model

@@ -1,0 +1,86 @@
+"""Progress of an embedding as plain numbers; how they look is the command line's business."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+__all__ = ["EmbedProgress", "ProgressCallback", "ProgressClock"]
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedProgress:
+    """How far an embedding is.
+
+    Attributes:
+        model_id: The model.
+        sequences_done: Sequences embedded so far in this call.
+        sequences_total: Sequences that this call embeds.
+        tokens_done: Their tokens so far, padding not included.
+        tokens_total: Their tokens in all.
+        seconds: Since the call began.
+        sequences_per_second: Over the whole call; 0 before the first batch is back.
+        eta_seconds: Remaining seconds at the rate of tokens so far, None before the first batch.
+    """
+
+    model_id: str
+    sequences_done: int
+    sequences_total: int
+    tokens_done: int
+    tokens_total: int
+    seconds: float
+    sequences_per_second: float
+    eta_seconds: float | None
+
+
+ProgressCallback = Callable[[EmbedProgress], None]
+
+
+class ProgressClock:
+    """Counts what is done and tells a callback, at most a few times a second."""
+
+    _INTERVAL_SECONDS = 0.2
+
+    def __init__(
+        self,
+        callback: ProgressCallback | None,
+        *,
+        model_id: str,
+        sequences_total: int,
+        tokens_total: int,
+    ) -> None:
+        self._callback = callback
+        self._model_id = model_id
+        self._totals = (sequences_total, tokens_total)
+        self._done = [0, 0]
+        self._began = self._told = time.perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the call began."""
+        return time.perf_counter() - self._began
+
+    def advance(self, sequences: int, tokens: int) -> None:
+        """Add what a batch brought."""
+        self._done[0] += sequences
+        self._done[1] += tokens
+        now = time.perf_counter()
+        finished = self._done[0] >= self._totals[0]
+        if self._callback is None or (now - self._told < self._INTERVAL_SECONDS and not finished):
+            return
+        self._told = now
+        seconds = now - self._began
+        left = self._totals[1] - self._done[1]
+        self._callback(
+            EmbedProgress(
+                model_id=self._model_id,
+                sequences_done=self._done[0],
+                sequences_total=self._totals[0],
+                tokens_done=self._done[1],
+                tokens_total=self._totals[1],
+                seconds=seconds,
+                sequences_per_second=self._done[0] / seconds if seconds else 0.0,
+                eta_seconds=seconds * left / self._done[1] if self._done[1] else None,
+            )
+        )
