@@ -1,8 +1,8 @@
-"""What a model is before any weight is read: one TOML file under ``configs/models``, one frozen record.
+"""What a model is before any weight is read: one TOML under ``configs/models``, one frozen record.
 
 The TOML files are the truth and meant to be read by people. Unknown keys are errors. The sections
-``[config]`` and ``[tokenizer.options]`` belong to the model's family and to the tokenizer kind, which
-check them themselves; nothing here imports JAX.
+``[config]`` and ``[tokenizer.options]`` belong to the model's family and to the tokenizer kind,
+which check them themselves; nothing here imports JAX.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class PinnedFile:
 
 @dataclass(frozen=True, slots=True)
 class TokenizerSpec:
-    """Which tokenizer: a kind known to :mod:`geneb_jax.models.tokenizer_choice`, and its options."""
+    """Which tokenizer: a kind of :mod:`geneb_jax.tokenizers.choice`, and its options."""
 
     __pydantic_config__ = _CLOSED
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from geneb_jax.tokenizers.choice import FolderTokenizer, build_tokenizer, folder_tokenizer
 from geneb_jax.tokenizers.kmer import KmerTokenizer
 from geneb_jax.tokenizers.kmer_vocabulary import (
     KmerVocabulary,
@@ -11,11 +12,14 @@ from geneb_jax.tokenizers.kmer_vocabulary import (
 from geneb_jax.tokenizers.tokens import TokenizedSequence, Tokenizer, definition_digest
 
 __all__ = [
+    "FolderTokenizer",
     "KmerTokenizer",
     "KmerVocabulary",
     "TokenizedSequence",
     "Tokenizer",
+    "build_tokenizer",
     "built_in_vocabulary",
     "definition_digest",
+    "folder_tokenizer",
     "vocabulary_for_size",
 ]

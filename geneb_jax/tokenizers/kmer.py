@@ -1,9 +1,9 @@
 """Greedy k-mer tokens with single-nucleotide fallback, as the Nucleotide Transformers read DNA.
 
-The original is transformers' ``EsmTokenizer`` over a k-mer vocabulary: leftmost-longest matches over
-all tokens, and one ``<unk>`` for each stretch in which no token begins. Within a stretch of A, C, G,
-T this means k-mers from its start and single letters for the rest, which NumPy finds for a whole
-sequence at once. Texts that could hold a literal special token (``<``) or white space, and
+The original is transformers' ``EsmTokenizer`` over a k-mer vocabulary: leftmost-longest matches
+over all tokens, and one ``<unk>`` for each stretch in which no token begins. Within a stretch of
+A, C, G, T this means k-mers from its start and single letters for the rest, which NumPy finds for a
+whole sequence at once. Texts that could hold a literal special token (``<``) or white space, and
 vocabularies that are not k-mer tables, take the general way.
 """
 
@@ -33,10 +33,10 @@ class KmerTokenizer(Tokenizer):
     Args:
         vocabulary: The tokens in id order.
         max_tokens: Longest output, special tokens included; None for no limit.
-        cls_token: Token put in front, None for none.
-        eos_token: Token put behind, None for none; kept when a sequence is truncated.
-        unknown_token: Token of stretches without any match.
-        pad_token: Token that fills padded positions.
+        prefix: Token put in front, None for none.
+        suffix: Token put behind, None for none; kept when a sequence is truncated.
+        unknown: Token of stretches without any match.
+        padding: Token that fills padded positions.
         upper_case: Whether letters are raised first; the published tokenizers do not.
         rows: Number of embedding rows, where a checkpoint has fewer than the vocabulary has tokens.
 
@@ -49,10 +49,10 @@ class KmerTokenizer(Tokenizer):
         vocabulary: KmerVocabulary,
         *,
         max_tokens: int | None = None,
-        cls_token: str | None = "<cls>",
-        eos_token: str | None = None,
-        unknown_token: str = "<unk>",
-        pad_token: str = "<pad>",
+        prefix: str | None = "<cls>",
+        suffix: str | None = None,
+        unknown: str = "<unk>",
+        padding: str = "<pad>",
         upper_case: bool = False,
         rows: int | None = None,
     ) -> None:
@@ -60,10 +60,10 @@ class KmerTokenizer(Tokenizer):
         self.max_tokens = max_tokens
         self.vocab_size = rows or len(vocabulary.tokens)
         self.upper_case = upper_case
-        self._prefix = self._ids_of(cls_token)
-        self._suffix = self._ids_of(eos_token)
-        self._unknown_id = self._ids_of(unknown_token)[0]
-        self.pad_id = self._ids_of(pad_token)[0]
+        self._prefix = self._ids_of(prefix)
+        self._suffix = self._ids_of(suffix)
+        self._unknown_id = self._ids_of(unknown)[0]
+        self.pad_id = self._ids_of(padding)[0]
         if max_tokens is not None and max_tokens < len(self._prefix) + len(self._suffix):
             raise ConfigError(f"a limit of {max_tokens} tokens leaves no room for special tokens")
         self._digest = definition_digest(
@@ -105,6 +105,12 @@ class KmerTokenizer(Tokenizer):
                     token
                 ]
         return (table if table.min() >= 0 else None), singles
+
+    @property
+    def largest_id(self) -> int:
+        """The largest id that DNA can give, special tokens of its own included."""
+        letters = [self.vocabulary.ids[t] for t in self.vocabulary.tokens if t.isalpha()]
+        return max([*letters, *self._prefix, *self._suffix, self._unknown_id])
 
     @property
     def digest(self) -> str:

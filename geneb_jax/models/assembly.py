@@ -1,0 +1,109 @@
+"""Fill a module's parameters from a checkpoint: every tensor checked, nothing left over, one copy.
+
+Order: all names are matched and all shapes compared before any value is read. Then one parameter at
+a time is read into a host buffer in the compute dtype and moved to the device, so the host never
+holds more than the (memory-mapped) file and one parameter.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from geneb_jax.errors import CheckpointError
+from geneb_jax.models.checkpoint import Checkpoint
+from geneb_jax.models.key_map import KeyMap, Match, match_tensors
+from geneb_jax.models.parameters import Parameters, nested, parameter_shapes, place
+
+__all__ = ["load_parameters"]
+
+
+def load_parameters(
+    module: nnx.Module, checkpoint: Checkpoint, key_map: KeyMap, *, dtype: str
+) -> Parameters:
+    """The module's parameters, on the default device.
+
+    Args:
+        module: Built from the config, without values.
+        checkpoint: The open weight files.
+        key_map: The family's map for this config.
+        dtype: Compute dtype; parameters declared ``keep_float32`` stay in float32.
+
+    Raises:
+        CheckpointError: if a tensor is missing, unexpected, of another shape or kind, not finite,
+            or if copies of a tied tensor differ; by name.
+    """
+    variables = parameter_shapes(module)
+    matches = match_tensors(checkpoint.tensors, key_map, where=checkpoint.where)
+    by_parameter: dict[str, list[Match]] = defaultdict(list)
+    for match in matches:
+        by_parameter[match.weight.parameter].append(match)
+    unmapped = sorted(set(variables) ^ set(by_parameter))
+    if unmapped:  # a defect of the family, not of the checkpoint
+        raise AssertionError(f"key map and module differ in {', '.join(unmapped)}")
+    shapes = {path: variable.get_value().shape for path, variable in variables.items()}
+    for path, parts in by_parameter.items():
+        for match in parts:
+            _check_shape(checkpoint, match, shapes[path][len(match.index) :])
+    flat = {}
+    for path, parts in by_parameter.items():
+        kept = variables[path].get_metadata().get("keep_float32")
+        target = jnp.dtype("float32" if kept else dtype)
+        values = np.empty(shapes[path], target)
+        for match in parts:
+            values[match.index] = _read(checkpoint, match, target)
+        flat[path] = place(values, variables[path], dtype)
+    return nested(flat)
+
+
+def _check_shape(checkpoint: Checkpoint, match: Match, shape: tuple[int, ...]) -> None:
+    expected = match.weight.transform.stored_shape(shape)
+    for name in match.names:
+        info = checkpoint.tensors[name]
+        if info.shape != expected:
+            turned = len(expected) > 1 and info.shape == expected[::-1]
+            raise CheckpointError(
+                f"tensor {name} has shape {list(info.shape)}, expected {list(expected)}",
+                where=checkpoint.where,
+                cause="it is transposed" if turned else "config and weights are of two models",
+            )
+        if not info.is_float:
+            raise CheckpointError(
+                f"tensor {name} holds {info.dtype}, expected floating point numbers",
+                where=checkpoint.where,
+                hint="quantised checkpoints are not supported",
+            )
+
+
+def _read(checkpoint: Checkpoint, match: Match, target: np.dtype[Any]) -> np.ndarray:
+    stored = checkpoint.read(match.names[0])
+    for copy in match.names[1:]:
+        if not np.array_equal(stored, checkpoint.read(copy)):
+            raise CheckpointError(
+                f"tensors {match.names[0]} and {copy} should be the same and differ",
+                where=checkpoint.where,
+            )
+    _require_finite(stored, match.names[0], checkpoint.where)
+    values = match.weight.transform.apply(stored)
+    if target == np.float16 and stored.dtype != np.float16:
+        with np.errstate(over="ignore"):
+            values = values.astype(np.float16)
+        _require_finite(values, match.names[0], checkpoint.where, cause="float16 overflows")
+    return values
+
+
+def _require_finite(
+    values: np.ndarray, name: str, where: str, cause: str = "the checkpoint is damaged"
+) -> None:
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(np.sum(values, dtype=np.float32)):
+            return
+        bad = int(np.count_nonzero(~np.isfinite(values)))
+    if bad:
+        raise CheckpointError(
+            f"tensor {name} holds {bad} values that are NaN or infinite", where=where, cause=cause
+        )

@@ -1,0 +1,105 @@
+"""Bring a checkpoint's files from the Hugging Face hub: only the needed ones, at one commit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from geneb_jax.errors import DownloadError
+
+__all__ = ["download_checkpoint", "download_files"]
+
+_BESIDE_WEIGHTS = (
+    "config.json",
+    "tokenizer_config.json",
+    "tokenizer.json",
+    "special_tokens_map.json",
+    "vocab.txt",
+)
+_SAFETENSORS = ("model.safetensors", "model-*.safetensors", "model.safetensors.index.json")
+_TORCH = ("pytorch_model.bin", "pytorch_model-*.bin", "pytorch_model.bin.index.json")
+
+
+def download_files(
+    hub_id: str, names: Sequence[str], *, revision: str | None, offline: bool
+) -> Path:
+    """Download named files of a repository into the hub's cache.
+
+    Args:
+        hub_id: ``org/name``.
+        names: Paths in the repository.
+        revision: Commit, branch or tag; the default branch when None.
+        offline: Use what the cache holds and open no socket.
+
+    Returns:
+        The snapshot folder; its name is the commit.
+
+    Raises:
+        DownloadError: if the repository, the revision or a file cannot be had.
+    """
+    folder = _snapshot(hub_id, names, revision=revision, offline=offline)
+    missing = [name for name in names if not (folder / name).is_file()]
+    if missing:
+        raise DownloadError(
+            f"{', '.join(missing)} of {hub_id} cannot be had",
+            cause="they are not in the cache" if offline else "the repository does not have them",
+            hint="run once without --offline" if offline else None,
+        )
+    return folder
+
+
+def download_checkpoint(hub_id: str, *, revision: str | None, offline: bool) -> Path:
+    """Download config, tokenizer files and weights of any repository: safetensors if it has them.
+
+    Raises:
+        DownloadError: if the repository or the revision cannot be had.
+    """
+    wanted = (*_BESIDE_WEIGHTS, *_SAFETENSORS)
+    folder = _snapshot(hub_id, wanted, revision=revision, offline=offline)
+    if not any(folder.glob("*.safetensors")):
+        wanted = (*_BESIDE_WEIGHTS, *_TORCH)
+        folder = _snapshot(hub_id, wanted, revision=revision or folder.name, offline=offline)
+    return folder
+
+
+def _snapshot(hub_id: str, patterns: Sequence[str], *, revision: str | None, offline: bool) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import (
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        OfflineModeIsEnabled,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    try:
+        return Path(
+            snapshot_download(
+                hub_id,
+                revision=revision,
+                allow_patterns=list(patterns),
+                local_files_only=offline,
+            )
+        )
+    except RevisionNotFoundError as error:
+        raise DownloadError(f"{hub_id} has no revision {revision!r}") from error
+    except RepositoryNotFoundError as error:
+        raise DownloadError(
+            f"there is no repository {hub_id}",
+            hint="check the name; a private one needs `hf auth login`",
+        ) from error
+    except HFValidationError as error:
+        raise DownloadError(f"{hub_id!r} is not a hub id", hint="hub ids are org/name") from error
+    except (LocalEntryNotFoundError, OfflineModeIsEnabled) as error:
+        raise DownloadError(
+            f"{hub_id} is not in the local cache",
+            cause="downloads are switched off" if offline else "the hub cannot be reached",
+            hint="run once with a connection, or name a checkpoint folder",
+        ) from error
+    except (HfHubHTTPError, OSError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise DownloadError(
+            f"{hub_id} cannot be downloaded ({reason})",
+            hint="the same command resumes the download",
+        ) from error

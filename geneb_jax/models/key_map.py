@@ -1,0 +1,216 @@
+"""Which checkpoint tensor becomes which parameter: written down as data, checked to the last name.
+
+A family's key map lists every parameter with the name of its tensor, and every tensor that is left
+out with the reason. Names may hold placeholders such as ``{layer}``: each one adds a leading axis
+to the parameter, over the values that :attr:`KeyMap.ranges` gives it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from string import Formatter
+
+import numpy as np
+
+from geneb_jax.errors import CheckpointError
+
+__all__ = ["KEEP", "TRANSPOSE", "Drop", "KeyMap", "Match", "Transform", "Weight", "match_tensors"]
+
+_SHOWN = 5
+#: Names from TensorFlow's days, which transformers 5 still writes for modules called LayerNorm.
+_OLD_NAMES = {"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta"}
+
+
+@dataclass(frozen=True, slots=True)
+class Transform:
+    """How a checkpoint tensor becomes (a layer of) a parameter: rows, then squeeze, then transpose.
+
+    Attributes:
+        rows: (start, stop, of): the part of axis 0 that is taken, and that axis's whole length, for
+            tensors that fuse several matrices.
+        squeeze: Axes of length one in the checkpoint that the parameter does not have.
+        transpose: Whether the last two axes are swapped; torch stores linear maps as [out, in].
+    """
+
+    rows: tuple[int, int, int] | None = None
+    squeeze: tuple[int, ...] = ()
+    transpose: bool = False
+
+    def stored_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The checkpoint tensor's shape, given the parameter's (without stacked axes)."""
+        if self.transpose:
+            shape = (*shape[:-2], shape[-1], shape[-2])
+        stored = list(shape)
+        for axis in sorted(self.squeeze):
+            stored.insert(axis, 1)
+        if self.rows is not None:
+            stored[0] = self.rows[2]
+        return tuple(stored)
+
+    def apply(self, tensor: np.ndarray) -> np.ndarray:
+        """The parameter's values, as a view."""
+        if self.rows is not None:
+            tensor = tensor[self.rows[0] : self.rows[1]]
+        if self.squeeze:
+            tensor = np.squeeze(tensor, self.squeeze)
+        return np.swapaxes(tensor, -1, -2) if self.transpose else tensor
+
+
+KEEP = Transform()
+TRANSPOSE = Transform(transpose=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Weight:
+    """One parameter and the tensor it is read from.
+
+    Attributes:
+        parameter: Dotted path in the module.
+        tensor: Name in the checkpoint, with placeholders for stacked axes.
+        transform: How the tensor becomes the parameter.
+        copies: Other names under which some files repeat the tensor (tied weights). Any one of the
+            names will do; where several are present they must hold the same values.
+    """
+
+    parameter: str
+    tensor: str
+    transform: Transform = KEEP
+    copies: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """Tensors that are knowingly left out: a shell-style pattern and the reason."""
+
+    pattern: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeyMap:
+    """All of a checkpoint, in words.
+
+    Attributes:
+        weights: Every parameter.
+        drops: Everything else that may be there; patterns match with or without the prefix.
+        ranges: Placeholder to its values, in the order of the stacked axis.
+        prefixes: Alternatives in front of every name; the one that fits most names is taken.
+    """
+
+    weights: tuple[Weight, ...]
+    drops: tuple[Drop, ...] = ()
+    ranges: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    prefixes: tuple[str, ...] = ("",)
+
+    def stacked_axes(self, weight: Weight) -> tuple[str, ...]:
+        """The placeholders of a weight, in the order of its leading axes."""
+        names = [name for _, name, _, _ in Formatter().parse(weight.tensor) if name]
+        return tuple(dict.fromkeys(names))
+
+    def expand(self, weight: Weight, template: str) -> list[tuple[tuple[int, ...], str]]:
+        """Every (index along the stacked axes, tensor name) of a weight, without the prefix."""
+        axes = self.stacked_axes(weight)
+        choices = [list(enumerate(self.ranges[axis])) for axis in axes]
+        expanded = []
+        for combination in itertools.product(*choices):
+            values = {axis: value for axis, (_, value) in zip(axes, combination, strict=True)}
+            expanded.append((tuple(index for index, _ in combination), template.format(**values)))
+        return expanded
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """One tensor's place: full names of the tensor and its copies, index along stacked axes."""
+
+    weight: Weight
+    index: tuple[int, ...]
+    names: tuple[str, ...]
+
+
+def match_tensors(names: Iterable[str], key_map: KeyMap, *, where: object) -> list[Match]:
+    """Give every tensor of a checkpoint its place.
+
+    Args:
+        names: All tensor names of the checkpoint.
+        key_map: The family's map.
+        where: The checkpoint, for messages.
+
+    Raises:
+        CheckpointError: if a parameter has no tensor, or a tensor neither a parameter nor a reason
+            to be left out; all such names at once, each with the closest one that would do.
+    """
+    present = set(names)
+    prefix = max(key_map.prefixes, key=lambda candidate: _hits(present, key_map, candidate))
+    matches, missing = [], []
+    used: set[str] = set()
+    for weight in key_map.weights:
+        templates = [key_map.expand(weight, name) for name in _alternatives(weight)]
+        for alternatives in zip(*templates, strict=True):
+            full = [prefix + name for _, name in alternatives]
+            found = tuple(name for name in full if name in present)
+            used.update(found)
+            if found:
+                matches.append(Match(weight, alternatives[0][0], found))
+            else:
+                missing.append(full[0])
+    extra = sorted(name for name in present - used if not _dropped(name, prefix, key_map.drops))
+    if missing or extra:
+        raise CheckpointError(
+            _complaint(missing, extra),
+            where=where,
+            hint="every tensor must be used or be on the family's list of tensors to leave out; "
+            "a model of another architecture needs its own family, or the torch adapter",
+        )
+    return matches
+
+
+def _alternatives(weight: Weight) -> list[str]:
+    """Every name a weight's tensor may go by."""
+    names = [weight.tensor, *weight.copies]
+    return names + [
+        name.removesuffix(new) + old
+        for name in names
+        for new, old in _OLD_NAMES.items()
+        if name.endswith(new)
+    ]
+
+
+def _hits(present: set[str], key_map: KeyMap, prefix: str) -> int:
+    return sum(
+        prefix + name in present
+        for weight in key_map.weights
+        for template in _alternatives(weight)
+        for _, name in key_map.expand(weight, template)
+    )
+
+
+def _dropped(name: str, prefix: str, drops: tuple[Drop, ...]) -> bool:
+    short = name.removeprefix(prefix)
+    return any(
+        fnmatch.fnmatchcase(name, drop.pattern) or fnmatch.fnmatchcase(short, drop.pattern)
+        for drop in drops
+    )
+
+
+def _complaint(missing: list[str], extra: list[str]) -> str:
+    parts = []
+    if missing:
+        listed = [_with_nearest(name, extra, "the checkpoint has") for name in missing[:_SHOWN]]
+        parts.append(f"{len(missing)} tensors are missing: {', '.join(listed)}{_more(missing)}")
+    if extra:
+        listed = [_with_nearest(name, missing, "expected") for name in extra[:_SHOWN]]
+        parts.append(f"{len(extra)} tensors are unexpected: {', '.join(listed)}{_more(extra)}")
+    return "; ".join(parts)
+
+
+def _with_nearest(name: str, candidates: list[str], verb: str) -> str:
+    near = difflib.get_close_matches(name, candidates, n=1, cutoff=0.8)
+    return f"{name} ({verb} {near[0]})" if near else name
+
+
+def _more(names: list[str]) -> str:
+    return f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""

@@ -1,0 +1,101 @@
+"""A family's network as the engine wants it: tokens in, one pooled vector a sequence out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from geneb_jax.errors import SelectionError
+from geneb_jax.models.encoder import EncoderIdentity, TokenEncoder, TokenizedSequence
+from geneb_jax.models.family import Family, HiddenStates
+from geneb_jax.models.parameters import Parameters
+from geneb_jax.models.pooling import pool
+from geneb_jax.models.spec import ModelSpec
+from geneb_jax.tokenizers import Tokenizer
+
+__all__ = ["NativeEncoder", "require_layer"]
+
+
+def require_layer(layer: int, layer_count: int) -> int:
+    """The canonical index of a hidden state: 0 to ``layer_count - 1``, and -1 for the last.
+
+    Raises:
+        SelectionError: if there is no such hidden state.
+    """
+    if not -layer_count - 1 <= layer <= layer_count:
+        raise SelectionError(
+            f"there is no hidden state {layer}",
+            hint=f"0 is the embeddings, {layer_count} or -1 the last; negative ones count from it",
+        )
+    index = layer if layer >= 0 else layer_count + 1 + layer
+    return -1 if index == layer_count else index
+
+
+class NativeEncoder(TokenEncoder):
+    """A Flax model with its parameters, tokenizer and pooling.
+
+    Args:
+        spec: What is known of the model.
+        family: Its architecture.
+        config: Its sizes and switches.
+        params: Its parameters, on device, in compute dtype.
+        tokenizer: Text to ids.
+        identity: The store key; its ``pooling`` and ``layer`` are what :meth:`pooled` computes.
+    """
+
+    def __init__(
+        self,
+        *,
+        spec: ModelSpec,
+        family: Family[Any],
+        config: Any,
+        params: Parameters,
+        tokenizer: Tokenizer,
+        identity: EncoderIdentity,
+    ) -> None:
+        self.spec = spec
+        self.config = config
+        self.params = params
+        self.tokenizer = tokenizer
+        self.pad_id = tokenizer.pad_id
+        self.exact_length = family.exact_length
+        self.length_multiple = family.length_multiple
+        self._identity = identity
+        self._definition = nnx.graphdef(family.module(config))
+        # float32 means float32: accelerators would otherwise multiply in TF32 or bf16.
+        self._precision = "highest" if identity.dtype == "float32" else "default"
+
+    @property
+    def identity(self) -> EncoderIdentity:
+        """The store key of this encoder's embeddings."""
+        return self._identity
+
+    @property
+    def width(self) -> int:
+        """Length of one embedding."""
+        return self.config.output_width
+
+    def tokenize(self, sequence: str) -> TokenizedSequence:
+        """Token ids under the model's policy for letters and length."""
+        return self.tokenizer.tokenize(sequence)
+
+    def hidden_states(
+        self, params: Parameters, ids: Any, mask: Any, *, layer: int | None = None
+    ) -> HiddenStates:
+        """Hidden states of a token batch at one layer; the identity's layer unless given.
+
+        Traceable. ``layer`` counts as in transformers: 0 the embeddings, -1 the last.
+        """
+        chosen = self._identity.layer if layer is None else layer
+        index = require_layer(chosen, self.config.layer_count)
+        network = nnx.merge(self._definition, params)
+        with jax.default_matmul_precision(self._precision):
+            return network(ids, mask, layer=index)
+
+    def pooled(self, params: Parameters, ids: Any, mask: Any) -> jax.Array:
+        """Pooled embeddings float32 ``[row, dim]`` of a token batch."""
+        hidden = self.hidden_states(params, jnp.asarray(ids, jnp.int32), mask)
+        return pool(self._identity.pooling, hidden.values, hidden.mask)

@@ -1,0 +1,42 @@
+"""Rotary position embeddings (Su et al. 2021), split-half and interleaved."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+__all__ = ["interleaved_rotary", "rotary_angles", "split_half_rotary"]
+
+
+def rotary_angles(
+    positions: Int[Array, " token"], head_width: int, *, theta: float
+) -> Float[Array, "token half"]:
+    """Angles position * theta^(-2i / head_width) in float32, one a rotated pair of features."""
+    exponents = jnp.arange(0, head_width, 2, dtype=jnp.float32) / head_width
+    frequencies = 1.0 / (theta**exponents)
+    return positions.astype(jnp.float32)[:, None] * frequencies[None, :]
+
+
+def split_half_rotary(
+    x: Float[Array, "row token head width"], angles: Float[Array, "token half"]
+) -> Float[Array, "row token head width"]:
+    """Rotate the pairs (i, i + width/2), as LLaMA, ESM and most transformers models do."""
+    cosine, sine = _tables(angles)
+    first, second = jnp.split(x.astype(jnp.float32), 2, axis=-1)
+    rotated = [first * cosine - second * sine, second * cosine + first * sine]
+    return jnp.concatenate(rotated, axis=-1).astype(x.dtype)
+
+
+def interleaved_rotary(
+    x: Float[Array, "row token head width"], angles: Float[Array, "token half"]
+) -> Float[Array, "row token head width"]:
+    """Rotate the pairs (2i, 2i + 1), as RoFormer does."""
+    cosine, sine = _tables(angles)
+    pairs = x.astype(jnp.float32).reshape(*x.shape[:-1], -1, 2)
+    first, second = pairs[..., 0], pairs[..., 1]
+    rotated = [first * cosine - second * sine, second * cosine + first * sine]
+    return jnp.stack(rotated, axis=-1).reshape(x.shape).astype(x.dtype)
+
+
+def _tables(angles: Float[Array, "token half"]) -> tuple[Array, Array]:
+    return jnp.cos(angles)[None, :, None, :], jnp.sin(angles)[None, :, None, :]

@@ -1,0 +1,151 @@
+"""Which tokenizer a model has: by kind for a model's TOML, by its files for a checkpoint folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from geneb_jax.errors import CheckpointError, ConfigError
+from geneb_jax.tokenizers.kmer import KmerTokenizer
+from geneb_jax.tokenizers.kmer_vocabulary import (
+    KmerVocabulary,
+    built_in_vocabulary,
+    vocabulary_for_size,
+)
+from geneb_jax.tokenizers.tokens import Tokenizer
+
+__all__ = ["FolderTokenizer", "build_tokenizer", "folder_tokenizer"]
+
+#: Larger limits in a tokenizer_config.json stand for none (transformers writes 1e30).
+_NO_LIMIT = 10**9
+
+
+@dataclass(frozen=True, slots=True)
+class FolderTokenizer:
+    """A tokenizer found for a checkpoint folder, and what had to be assumed, if anything."""
+
+    tokenizer: Tokenizer
+    note: str | None = None
+
+
+def build_tokenizer(
+    kind: str,
+    options: Mapping[str, Any],
+    *,
+    limit: int | None,
+    rows: int,
+    find_file: Callable[[str], Path],
+) -> Tokenizer:
+    """The tokenizer of a registered model.
+
+    Args:
+        kind: ``[tokenizer] kind`` of its TOML.
+        options: ``[tokenizer.options]``.
+        limit: Longest output in tokens.
+        rows: Rows of the model's token embedding.
+        find_file: Gives the path of a tokenizer file by its published name; downloads it if needed.
+
+    Raises:
+        ConfigError: for an unknown kind or options.
+    """
+    if kind not in _KINDS:
+        raise ConfigError(
+            f"unknown tokenizer kind {kind!r}", hint=f"known are {', '.join(sorted(_KINDS))}"
+        )
+    try:
+        return _KINDS[kind](limit=limit, rows=rows, find_file=find_file, **options)
+    except TypeError as error:
+        raise ConfigError(f"options of the tokenizer kind {kind!r}: {error}") from error
+
+
+def _greedy_kmer(
+    *,
+    limit: int | None,
+    rows: int,
+    find_file: Callable[[str], Path],
+    vocabulary: str,
+    k: int = 6,
+    cls_token: str | None = None,
+) -> Tokenizer:
+    """K-mers of a published vocabulary; needs no file."""
+    return KmerTokenizer(
+        built_in_vocabulary(vocabulary, k=k), max_tokens=limit, prefix=cls_token, rows=rows
+    )
+
+
+_KINDS: dict[str, Callable[..., Tokenizer]] = {"greedy-kmer": _greedy_kmer}
+
+
+def folder_tokenizer(folder: Path, *, longest: int | None, rows: int) -> FolderTokenizer:
+    """The tokenizer of a checkpoint folder, from the files beside the weights.
+
+    Args:
+        folder: The checkpoint folder.
+        longest: Most tokens the architecture can take, or its config declares.
+        rows: Rows of the token embedding.
+
+    Raises:
+        CheckpointError: if there is none and none can be concluded, or its ids do not fit the rows.
+    """
+    settings = _tokenizer_config(folder)
+    limits = [settings.get("model_max_length"), longest]
+    known = [int(limit) for limit in limits if limit is not None and limit < _NO_LIMIT]
+    limit = min(known) if known else None
+    vocabulary_file = folder / "vocab.txt"
+    note = None
+    if vocabulary_file.is_file():
+        lines = vocabulary_file.read_text(encoding="utf-8").splitlines()
+        vocabulary = KmerVocabulary(vocabulary_file.name, tuple(line.strip() for line in lines))
+        default_eos = "<eos>"  # transformers' EsmTokenizer closes with it unless it is null
+    else:
+        found = vocabulary_for_size(rows)
+        if found is None:
+            raise CheckpointError(
+                f"no tokenizer: there is no vocab.txt, and {rows} embedding rows are no published "
+                "k-mer vocabulary",
+                where=folder,
+                hint="save the tokenizer into the folder (tokenizer.save_pretrained)",
+            )
+        vocabulary = found
+        default_eos = None
+        note = (
+            f"no tokenizer files in {folder}: {rows} embedding rows are the published vocabulary "
+            f"{found.name} of {found.k}-mers, which is used (<cls> in front, no <eos>)"
+        )
+    tokenizer = KmerTokenizer(
+        vocabulary,
+        max_tokens=limit,
+        prefix=_token(settings, "cls_token", "<cls>"),
+        suffix=_token(settings, "eos_token", default_eos),
+        unknown=_token(settings, "unk_token", "<unk>") or "<unk>",
+        padding=_token(settings, "pad_token", "<pad>") or "<pad>",
+        rows=rows,
+    )
+    if tokenizer.largest_id >= rows:
+        raise CheckpointError(
+            f"the tokenizer gives ids up to {tokenizer.largest_id}, the model has {rows} rows",
+            where=folder,
+        )
+    return FolderTokenizer(tokenizer, note)
+
+
+def _tokenizer_config(folder: Path) -> dict[str, Any]:
+    path = folder / "tokenizer_config.json"
+    try:
+        settings = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"cannot be read as JSON ({error})", where=path) from error
+    return settings if isinstance(settings, dict) else {}
+
+
+def _token(settings: Mapping[str, Any], key: str, default: str | None) -> str | None:
+    """A special token: a text, an object with a text, or null for none."""
+    if key not in settings:
+        return default
+    value = settings[key]
+    return value.get("content") if isinstance(value, dict) else value
