@@ -34,6 +34,7 @@ MAX_FILE_BYTES = 16 * 2**30
 
 _COMMA, _LINE_FEED = ord(","), ord("\n")
 _DELIMITERS = {"\t": "a tab", ";": "a semicolon", "|": "a vertical bar", ":": "a colon"}
+_GZIP_MARK = b"\x1f\x8b"
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -71,10 +72,11 @@ def read_file_bytes(path: Path) -> bytes:
             else:
                 content = raw.read(MAX_FILE_BYTES + 1)
     except gzip.BadGzipFile as error:
-        reason = str(error)
-        if reason.startswith("Not a gzipped file"):
-            raise DataError("the name says gzip, the bytes do not", where=path) from error
-        raise _damaged(path, reason) from error
+        if not str(error).startswith("Not a gzipped file"):
+            raise _damaged(path, str(error)) from error
+        if _starts_as_gzip(path):
+            raise _damaged(path, "there are other bytes after its end") from error
+        raise DataError("the name says gzip, the bytes do not", where=path) from error
     except EOFError as error:
         raise _damaged(path, "it ends too early") from error
     except zlib.error as error:
@@ -83,13 +85,18 @@ def read_file_bytes(path: Path) -> bytes:
         raise DataError(f"cannot read the file ({error.strerror})", where=path) from error
     if len(content) > MAX_FILE_BYTES:
         raise DataError(f"the file has more than {MAX_FILE_BYTES} bytes", where=path)
-    if not compressed and content[:2] == b"\x1f\x8b":
+    if not compressed and content[:2] == _GZIP_MARK:
         raise DataError(
             "the file is compressed, but its name does not end in .gz",
             where=path,
             hint=f"rename it to {path.name}.gz",
         )
     return content
+
+
+def _starts_as_gzip(path: Path) -> bool:
+    with path.open("rb") as raw:
+        return raw.read(2) == _GZIP_MARK
 
 
 def _damaged(path: Path, reason: str) -> DataError:

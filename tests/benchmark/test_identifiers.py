@@ -22,9 +22,9 @@ from geneb_jax.errors import ConfigError
 HOSTILE = [
     "", ".", "..", "../x", "..\\x", "a/../b", "a..b", "/etc/passwd", "\\\\server\\share", "C:\\x",
     "C:x", "a/b", "a\\b", "~", "~root", "-rf", "-", ".hidden", "_x", "a b", " a", "a ", "a\n",
-    "a\0", "a\tb", "a\r", "con", "CON", "nul.csv", "Aux", "com1", "LPT9.x", "prn", "a.", "a*", "a?", "a|b",
-    "a<b", "a>b", 'a"b', "a:b", "a;b", "a'b", "$HOME", "`id`", "%2e%2e", "\u0430", "\uff41", "é", "ab\u202e",
-    "x" * (MAX_TASK_ID_LENGTH + 1), "x" * 300,
+    "a\0", "a\tb", "a\r", "con", "CON", "nul.csv", "Aux", "com1", "LPT9.x", "prn", "a.", "a*",
+    "a?", "a|b", "a<b", "a>b", 'a"b', "a:b", "a;b", "a'b", "$HOME", "`id`", "%2e%2e", "\u0430",
+    "\uff41", "é", "ab\u202e", "x" * (MAX_TASK_ID_LENGTH + 1), "x" * 300,
 ]  # fmt: skip
 
 
