@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import click
@@ -54,7 +55,7 @@ def command(context: click.Context, as_json: bool, **values: Any) -> int:
                 offline=request.offline,
             )
             _, report = embed_model(encoder, request, data, observer)
-            reports[encoder.identity.model_id] = report.as_dict()
+            reports[report.model_id] = asdict(report)
     problems = chosen.failures | data.failures
     if as_json:
         failed = {task.task_id: why for task, why in problems.items()}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 __all__ = ["command"]
@@ -27,24 +29,42 @@ def models(as_json: bool) -> None:
       geneb-jax list models --json | jq '.[] | select(.native)'
     """
     from geneb_jax.cli.console import print_json, print_table
-    from geneb_jax.models.listing import model_listing
+    from geneb_jax.models import built_in_models, is_native, registry
 
-    listing = model_listing()
+    listing = [
+        {
+            "model_id": spec.model_id,
+            "display": spec.display,
+            "published": spec.model_id in registry(),
+            "family": spec.family,
+            "native": is_native(spec),
+            "parameters": spec.parameters,
+            "context": spec.context.limit,
+            "context_unit": spec.context.unit,
+            "tokenizer": spec.tokenizer.kind,
+            "pooling": spec.pooling.default,
+            "pooling_geneb": spec.pooling.geneb,
+            "licence": spec.licence.weights or spec.licence.code,
+            "oracle_available": spec.oracle_available,
+            "source": spec.source.hub_id or spec.source.kind,
+        }
+        for spec in (*registry().values(), *built_in_models().values())
+    ]
     if as_json:
-        print_json([entry.as_dict() for entry in listing])
+        print_json(listing)
         return
     print_table(
         ("model", "family", "native", "parameters", "context", "tokenizer", "pooling", "licence"),
         [
             (
-                entry.model_id,
-                entry.family,
-                "yes" if entry.native else "not yet",
-                _count(entry.parameters),
-                entry.context,
-                entry.tokenizer,
-                entry.pooling,
-                entry.licence or "unknown",
+                entry["model_id"],
+                entry["family"],
+                "yes" if entry["native"] else "not yet",
+                _count(entry["parameters"]),
+                f"{entry['context']} {entry['context_unit']}" if entry["context"] else "any",
+                entry["tokenizer"],
+                entry["pooling"],
+                entry["licence"] or "unknown",
             )
             for entry in listing
         ],
@@ -101,8 +121,8 @@ def probes(as_json: bool) -> None:
     print_table(("kind", "name", "what"), rows)
 
 
-def _count(parameters: int | None) -> str | None:
-    if parameters is None:
+def _count(parameters: Any) -> str | None:
+    if not parameters:
         return None
     for unit, size in (("B", 10**9), ("M", 10**6), ("k", 10**3)):
         if parameters >= size:

@@ -14,7 +14,8 @@ from rich.progress import (
 )
 
 from geneb_jax.cli.console import note, plain, stderr
-from geneb_jax.runs.observer import EmbedNumbers, RunObserver
+from geneb_jax.embed.progress import EmbedProgress
+from geneb_jax.runs.observer import RunObserver
 
 __all__ = ["ConsoleObserver"]
 
@@ -57,9 +58,10 @@ class ConsoleObserver(RunObserver):
     def reading(self, done: int, total: int) -> None:
         self._show("reading task files", done, total)
 
-    def embedding(self, model_id: str, numbers: EmbedNumbers) -> None:
-        rate = f"{numbers.sequences_per_second:,.0f} sequences/s"
-        self._show(f"{plain(model_id)}: embedding", numbers.done, numbers.total, rate)
+    def embedding(self, progress: EmbedProgress) -> None:
+        rate = f"{progress.sequences_per_second:,.0f} sequences/s"
+        done, total = progress.sequences_done, progress.sequences_total
+        self._show(f"{plain(progress.model_id)}: embedding", done, total, rate)
 
     def probing(self, model_id: str, done: int, total: int) -> None:
         self._show(f"{plain(model_id)}: probing", done, total)

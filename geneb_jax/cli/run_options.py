@@ -103,9 +103,7 @@ probe_options = _stack(
         callback=_numbers(int),
         help="Few-shot seeds, comma list. Default: the protocol's five.",
     ),
-    click.option(
-        "--probe", type=click.Choice(list(PROBES)), default="logistic", show_default=True
-    ),
+    click.option("--probe", type=click.Choice(list(PROBES)), default="logistic", show_default=True),
     click.option(
         "--solver",
         type=click.Choice(list(SOLVERS)),

@@ -90,4 +90,3 @@ def score_array_tasks(
         for regime_rows in problem_rows(model_id, task, scores, settings).values():
             rows.extend(regime_rows)
     return rows
-

@@ -6,7 +6,7 @@ from geneb_jax.embed import EmbedReport, embed_into
 from geneb_jax.errors import StoreError
 from geneb_jax.models import Encoder
 from geneb_jax.places import store_folder
-from geneb_jax.runs.observer import EmbedNumbers, RunObserver
+from geneb_jax.runs.observer import RunObserver
 from geneb_jax.runs.request import RunRequest
 from geneb_jax.runs.task_data import TaskData
 from geneb_jax.store import EmbeddingStore
@@ -36,12 +36,8 @@ def embed_model(
             where=request.store or store_folder(),
             hint="run `geneb-jax embed` with the same options first, or `geneb-jax run`",
         )
-
-    def progress(count: int, total: int, rate: float, left: float | None) -> None:
-        observer.embedding(identity.model_id, EmbedNumbers(count, total, rate, left))
-
     report = embed_into(
-        store, encoder, sequences, batch_tokens=request.batch_tokens, progress=progress
+        store, encoder, sequences, batch_tokens=request.batch_tokens, progress=observer.embedding
     )
     observer.finished()
     return store, report

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import jax
@@ -19,10 +20,10 @@ import jax
 from geneb_jax.benchmark import Regime, Task
 from geneb_jax.durable_files import require_writable_folder
 from geneb_jax.errors import ConfigError, GenebError
-from geneb_jax.models import Encoder, load_encoder, resolve_model
+from geneb_jax.models import Encoder, load_encoder
 from geneb_jax.results import Records, ScoreRow, UnitKey
 from geneb_jax.runs.embed_stage import embed_model
-from geneb_jax.runs.model_facts import model_facts
+from geneb_jax.runs.model_facts import model_facts, require_known_models
 from geneb_jax.runs.observer import RunObserver
 from geneb_jax.runs.outcome import RunOutcome, assemble
 from geneb_jax.runs.probe_stage import Features, failed_rows, score_group
@@ -58,8 +59,7 @@ def execute(
     out = request.out
     chosen = choose_tasks(request)
     settings = probe_settings(request, chosen.suite, platform=jax.default_backend())
-    for model in request.models:
-        resolve_model(model, weights=request.weights)
+    require_known_models(request.models)
     require_writable_folder(out, option="--out")
     for text in chosen.notes:
         observer.note(text)
@@ -82,7 +82,9 @@ def execute(
             model_id = encoder.identity.model_id
             if model_id in rows:
                 raise ConfigError(
-                    f"two models are called {model_id}", where=name, hint="rename one of the folders"
+                    f"two models are called {model_id}",
+                    where=name,
+                    hint="rename one of the folders",
                 )
             rows[model_id], models[model_id] = _run_model(
                 encoder, request, data, settings, records, observer, stored_only=stored_only
@@ -123,9 +125,7 @@ def _run_model(
     chosen, identity = data.chosen, encoder.identity
     model_id = identity.model_id
     keys: dict[Unit, UnitKey] = {
-        (task, regime): unit_key(
-            model_id, identity.as_dict(), task, fingerprint, regime, settings
-        )
+        (task, regime): unit_key(model_id, identity.as_dict(), task, fingerprint, regime, settings)
         for task, fingerprint in chosen.fingerprints.items()
         for regime in settings.regimes
     }
@@ -190,12 +190,12 @@ def _compute(
         observer.probing(model_id, _count(done, tasks), total)
     observer.finished()
     facts: dict[str, Any] = {
-        "embedding": report.as_dict(),
+        "embedding": asdict(report),
         "embedding_seconds": round(embed_seconds, 3),
         "probing_seconds": round(time.perf_counter() - started - embed_seconds, 3),
     }
-    if report.rows_embedded:
-        facts["sequences_per_second"] = round(report.rows_embedded / embed_seconds, 1)
+    if report.embedded:
+        facts["sequences_per_second"] = round(report.sequences_per_second, 1)
     return facts
 
 

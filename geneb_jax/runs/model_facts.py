@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from geneb_jax.errors import SelectionError
 from geneb_jax.models import Encoder, find_spec
 from geneb_jax.results import SubmissionMeta
 
-__all__ = ["model_facts", "submission_meta"]
+__all__ = ["model_facts", "require_known_models", "submission_meta"]
+
+
+def require_known_models(names: Sequence[str]) -> None:
+    """Refuse a misspelt model before anything is read or written.
+
+    A folder, a file's class (``path.py:Class``) and a hub id (``org/name``) are looked at when the model
+    is loaded.
+
+    Raises:
+        SelectionError: naming near matches.
+    """
+    for name in names:
+        if "/" not in name and "\\" not in name and not Path(name.split(":")[0]).exists():
+            find_spec(name)
 
 
 def model_facts(encoder: Encoder) -> dict[str, Any]:

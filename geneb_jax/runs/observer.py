@@ -2,19 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from geneb_jax.embed.progress import EmbedProgress
 
-__all__ = ["EmbedNumbers", "RunObserver"]
-
-
-@dataclass(frozen=True, slots=True)
-class EmbedNumbers:
-    """How far embedding is: sequences done of all to embed, and the rate so far."""
-
-    done: int
-    total: int
-    sequences_per_second: float
-    seconds_left: float | None
+__all__ = ["RunObserver"]
 
 
 class RunObserver:
@@ -26,7 +16,7 @@ class RunObserver:
     def reading(self, done: int, total: int) -> None:
         """``done`` of ``total`` task files are read."""
 
-    def embedding(self, model_id: str, numbers: EmbedNumbers) -> None:
+    def embedding(self, progress: EmbedProgress) -> None:
         """Embedding progressed."""
 
     def probing(self, model_id: str, done: int, total: int) -> None:

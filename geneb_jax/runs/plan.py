@@ -10,8 +10,8 @@ import jax
 import numpy as np
 
 from geneb_jax.data import SequenceTable
-from geneb_jax.embed import embed_sequences
-from geneb_jax.models import Encoder, SequenceEncoder, TokenEncoder, load_encoder
+from geneb_jax.embed import Forward, embed_sequences
+from geneb_jax.models import Encoder, TokenEncoder, load_encoder
 from geneb_jax.places import store_folder
 from geneb_jax.results import Records
 from geneb_jax.runs.observer import RunObserver
@@ -23,7 +23,7 @@ from geneb_jax.store import EmbeddingStore
 
 __all__ = ["ModelPlan", "RunPlan", "plan_run"]
 
-#: Sequences whose tokens are counted, and sequences that are embedded to time them.
+#: Sequences whose tokens are counted (and timed, if that is quick), and the first ones to be timed.
 COUNTED, TIMED = 2000, 64
 
 
@@ -37,7 +37,7 @@ class ModelPlan:
         tokens: Tokens of the missing sequences, estimated from a sample of at most 2000.
         store_bytes: What their embeddings will take in the store, before its checksums.
         device_bytes: Bytes of the parameters on the device; None where the model keeps them itself.
-        embedding_seconds: Estimated from embedding a sample of at most 64; None if not measured.
+        embedding_seconds: Estimated from embedding a small sample; None if not measured.
         units: (task, regime) units without a record.
     """
 
@@ -129,9 +129,7 @@ def plan_run(
         ),
         distinct_bases=int(lengths.sum()),
         models=tuple(plans),
-        problems={
-            task.task_id: why for task, why in (chosen.failures | data.failures).items()
-        },
+        problems={task.task_id: why for task, why in (chosen.failures | data.failures).items()},
     )
 
 
@@ -150,7 +148,7 @@ def _plan_model(
         tokens = round(counted * len(missing) / len(texts))
     seconds: float | None = 0.0 if not texts else None
     if measure and texts:
-        seconds = _seconds(encoder, texts[:TIMED], request.batch_tokens) * len(missing)
+        seconds = _seconds(encoder, texts, request.batch_tokens) * len(missing)
     return ModelPlan(
         model_id=encoder.identity.model_id,
         missing=len(missing),
@@ -163,12 +161,26 @@ def _plan_model(
 
 
 def _seconds(encoder: Encoder, texts: list[str], batch_tokens: int | None) -> float:
-    """Seconds a sequence on a sample, compilation left out by embedding it twice."""
-    if not isinstance(encoder, SequenceEncoder):
-        embed_sequences(encoder, texts, batch_tokens=batch_tokens)
-    started = time.perf_counter()
-    embed_sequences(encoder, texts, batch_tokens=batch_tokens)
-    return (time.perf_counter() - started) / len(texts)
+    """Seconds a sequence, compilation left out: a few sequences, then more if those were quick."""
+    forward = (
+        Forward(encoder, batch_tokens=batch_tokens) if isinstance(encoder, TokenEncoder) else None
+    )
+
+    def timed(sample: list[str]) -> float:
+        started = time.perf_counter()
+        embed_sequences(encoder, sample, batch_tokens=batch_tokens, forward=forward)
+        return time.perf_counter() - started
+
+    sample = texts[:TIMED]
+    if forward is not None:
+        timed(sample)
+    seconds = timed(sample)
+    if seconds < 1.0 and len(texts) > TIMED:
+        sample = texts
+        if forward is not None:
+            timed(sample)
+        seconds = timed(sample)
+    return seconds / len(sample)
 
 
 def _bytes(encoder: Encoder) -> int | None:

@@ -171,7 +171,7 @@ def _rows(
                     macro_f1=float(scores.macro_f1[s, c]) if scored else None,
                     n_train=int(scores.n_train[s]),
                     n_test=int(scores.n_test),
-                    n_classes=int(scores.n_classes),
+                    n_classes=int(scores.n_classes[s]),
                     n_iter=int(scores.n_iter[s, c]) if scored else None,
                     grad_norm=_finite(scores.grad_norm[s, c]) if scored else None,
                     status=str(scores.status[s, c]) if scored else FAILED,

@@ -51,7 +51,9 @@ def _finish(suite: Path, place: Path) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(suite_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, float]:
+def undisturbed(
+    suite_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[bytes, float]:
     place = tmp_path_factory.mktemp("undisturbed")
     started = time.monotonic()
     return _finish(suite_folder, place), time.monotonic() - started

@@ -1,0 +1,234 @@
+"""``geneb-jax store``: what is stored, whether it is whole, and what may go."""
+
+from __future__ import annotations
+
+import fnmatch
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from geneb_jax.cli.run_options import (
+    embedding_options,
+    make_request,
+    place_options,
+    task_options,
+)
+
+if TYPE_CHECKING:
+    from geneb_jax.store import StoreEntry
+
+__all__ = ["command"]
+
+_store_option = click.option("--store", help="Folder or URL. Default: the user's cache.")
+_json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+
+
+@click.group()
+def command() -> None:
+    """List, verify and prune stored embeddings."""
+
+
+def _root(store: str | None) -> str:
+    from geneb_jax.places import store_folder
+
+    return store or str(store_folder())
+
+
+def _entries(root: str, patterns: tuple[str, ...]) -> list[StoreEntry]:
+    """The stores whose model id or folder name matches a pattern; all without patterns."""
+    from geneb_jax.errors import SelectionError
+    from geneb_jax.store import list_stores
+
+    entries = list_stores(root)
+    chosen = [
+        entry
+        for entry in entries
+        if not patterns
+        or any(
+            fnmatch.fnmatchcase(name, pattern)
+            for pattern in patterns
+            for name in (entry.name, entry.manifest.identity.model_id if entry.manifest else "")
+        )
+    ]
+    if patterns and not chosen:
+        raise SelectionError(
+            f"no stored embeddings match {', '.join(patterns)}",
+            where=root,
+            hint="see: geneb-jax store list",
+        )
+    return chosen
+
+
+@command.command("list")
+@_store_option
+@_json_option
+def list_command(store: str | None, as_json: bool) -> None:
+    """Models, rows and bytes of every store.
+
+    \b
+    Example:
+      geneb-jax store list --store embeddings/
+    """
+    from geneb_jax.cli.console import print_json, print_table
+
+    root = _root(store)
+    facts = [_facts(entry) for entry in _entries(root, ())]
+    if as_json:
+        print_json({"root": root, "stores": facts})
+        return
+    columns = ("model_id", "revision", "pooling", "layer", "dtype", "rows", "width", "bytes")
+    print_table(
+        (*columns, "store", "note"),
+        [
+            (*(fact[column] for column in columns), fact["store"], fact["problem"] or _note(fact))
+            for fact in facts
+        ],
+        right=("layer", "rows", "width", "bytes"),
+    )
+
+
+def _facts(entry: StoreEntry) -> dict[str, Any]:
+    manifest = entry.manifest
+    identity = manifest.identity.as_dict() if manifest else {}
+    shown = ("model_id", "revision", "pooling", "layer", "dtype")
+    return {
+        **{name: identity.get(name) for name in shown},
+        "rows": manifest.row_count if manifest else None,
+        "width": manifest.width if manifest else None,
+        "bytes": entry.size_bytes,
+        "quarantined_rows": sum(s.rows for s in manifest.quarantined) if manifest else None,
+        "store": entry.name,
+        "problem": entry.problem,
+    }
+
+
+def _note(fact: dict[str, Any]) -> str:
+    rows = fact["quarantined_rows"]
+    return f"{rows} rows were quarantined" if rows else ""
+
+
+@command.command()
+@task_options
+@embedding_options
+@place_options
+@click.option(
+    "--sample",
+    type=click.IntRange(min=1),
+    help="Also embed this many stored sequences of the tasks again and compare; needs -m.",
+)
+@_json_option
+@click.pass_context
+def verify(context: click.Context, sample: int | None, as_json: bool, **values: Any) -> int:
+    """Read every stored row and check it; damaged shards are put in quarantine.
+
+    With --sample, models named with -m embed some of the tasks' sequences again, and the numbers are
+    compared with the stored ones.
+
+    \b
+    Examples:
+      geneb-jax store verify
+      geneb-jax store verify -m kmer-4 --data-dir tasks/ --sample 100
+    """
+    from geneb_jax.cli.console import print_json, print_table
+    from geneb_jax.errors import StoreError
+    from geneb_jax.store import EmbeddingStore
+
+    root = _root(values["store"])
+    if sample is not None and not values["model"]:
+        raise click.UsageError("--sample needs the models: -m MODEL, with --data-dir or --suite.")
+    rows: list[tuple[str, int | None, str]] = []
+    for entry in _entries(root, () if sample is not None else tuple(values["model"])):
+        if entry.manifest is None:
+            rows.append((entry.name, None, entry.problem))
+            continue
+        try:
+            store = EmbeddingStore.open(root, entry.manifest.identity, entry.manifest.width)
+            problems = store.verify()
+            rows.append((entry.name, len(store), "; ".join(problems) or "ok"))
+        except StoreError as error:
+            rows.append((entry.name, None, error.message))
+    if sample is not None:
+        rows += _spot_checks(context, values, sample)
+    if as_json:
+        names = ("store", "rows", "outcome")
+        print_json([dict(zip(names, row, strict=True)) for row in rows])
+    else:
+        print_table(("store", "rows", "outcome"), rows, right=("rows",))
+    return 0 if all(row[2].startswith("ok") for row in rows) else 1
+
+
+def _spot_checks(
+    context: click.Context, values: dict[str, Any], sample: int
+) -> list[tuple[str, int | None, str]]:
+    """Embed stored sequences again with each model, and say how far the numbers are apart."""
+    request = make_request(context, values)
+
+    from geneb_jax.embed import open_store, spot_check
+    from geneb_jax.models import load_encoder
+    from geneb_jax.runs.observer import RunObserver
+    from geneb_jax.runs.task_choice import choose_tasks
+    from geneb_jax.runs.task_data import TaskData
+
+    sequences = TaskData(choose_tasks(request), RunObserver()).read()
+    outcomes: list[tuple[str, int | None, str]] = []
+    for name in request.models:
+        encoder = load_encoder(
+            name,
+            weights=request.weights,
+            dtype=request.dtype,
+            pooling=request.pooling,
+            layer=request.layer,
+            offline=request.offline,
+        )
+        store = open_store(_root(request.store), encoder)
+        found = spot_check(
+            store, encoder, sequences, sample=sample, batch_tokens=request.batch_tokens
+        )
+        if not found.checked:
+            outcome = "nothing of these tasks is stored"
+        elif found.passed:
+            outcome = f"ok, embedded again: largest relative error {found.largest_error:.1e}"
+        else:
+            outcome = (
+                f"embedded again: relative error {found.largest_error:.1e} is more than "
+                f"{found.allowed:.0e}, worst at {found.worst_sequence[:40]}"
+            )
+        outcomes.append((name, found.checked, outcome))
+    return outcomes
+
+
+@command.command()
+@_store_option
+@click.option("-m", "--model", multiple=True, help="Delete the stores of these models (glob).")
+@click.option("--damaged", is_flag=True, help="Delete stores whose manifest cannot be read.")
+@click.option("--dry-run", is_flag=True, help="Say what would go, delete nothing.")
+@_json_option
+def prune(
+    store: str | None, model: tuple[str, ...], damaged: bool, dry_run: bool, as_json: bool
+) -> None:
+    """Delete what is not needed: quarantined shards and remnants of killed writers.
+
+    Whole stores go only when they are named with -m, or are unreadable and --damaged is given.
+
+    \b
+    Examples:
+      geneb-jax store prune --dry-run
+      geneb-jax store prune -m 'kmer-*'
+    """
+    from geneb_jax.cli.console import print_json, print_table
+    from geneb_jax.store import delete_store, prune_remnants
+
+    root = _root(store)
+    gone: list[tuple[str, str]] = []
+    for entry in _entries(root, model):
+        if model or (damaged and entry.manifest is None):
+            gone.append((entry.name, "the whole store"))
+            if not dry_run:
+                delete_store(root, entry)
+        else:
+            gone += [(entry.name, name) for name in prune_remnants(root, entry, dry_run=dry_run)]
+    if as_json:
+        names = ("store", "deleted")
+        print_json({"dry_run": dry_run, "gone": [dict(zip(names, row)) for row in gone]})
+    else:
+        print_table(("store", "would delete" if dry_run else "deleted"), gone)
