@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from geneb_jax.tokenizers.bpe import BpeTokenizer
 from geneb_jax.tokenizers.choice import FolderTokenizer, build_tokenizer, folder_tokenizer
 from geneb_jax.tokenizers.kmer import KmerTokenizer
 from geneb_jax.tokenizers.kmer_vocabulary import (
@@ -12,6 +13,7 @@ from geneb_jax.tokenizers.kmer_vocabulary import (
 from geneb_jax.tokenizers.tokens import TokenizedSequence, Tokenizer, definition_digest
 
 __all__ = [
+    "BpeTokenizer",
     "FolderTokenizer",
     "KmerTokenizer",
     "KmerVocabulary",

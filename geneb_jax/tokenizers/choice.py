@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from geneb_jax.errors import CheckpointError, ConfigError
+from geneb_jax.tokenizers.bpe import BpeTokenizer
 from geneb_jax.tokenizers.kmer import KmerTokenizer
 from geneb_jax.tokenizers.kmer_vocabulary import (
     KmerVocabulary,
@@ -76,7 +77,19 @@ def _greedy_kmer(
     )
 
 
-_KINDS: dict[str, Callable[..., Tokenizer]] = {"greedy-kmer": _greedy_kmer}
+def _bpe(
+    *,
+    limit: int | None,
+    rows: int,
+    find_file: Callable[[str], Path],
+    file: str = "tokenizer.json",
+    **options: Any,
+) -> Tokenizer:
+    """A published tokenizer.json; see :class:`BpeTokenizer` for the options."""
+    return BpeTokenizer(find_file(file), max_tokens=limit, rows=rows, **options)
+
+
+_KINDS: dict[str, Callable[..., Tokenizer]] = {"greedy-kmer": _greedy_kmer, "bpe": _bpe}
 
 
 def folder_tokenizer(folder: Path, *, longest: int | None, rows: int) -> FolderTokenizer:
