@@ -1,4 +1,4 @@
-"""Tokenizers published as ``tokenizer.json``: BPE and whatever else the ``tokenizers`` library reads.
+"""Tokenizers published as ``tokenizer.json``: BPE and whatever else ``tokenizers`` reads.
 
 The library does the splitting; this module settles what surrounds it: special tokens, truncation
 with the closing token kept, and the letter policy that a model's extractor applies beforehand.
@@ -64,7 +64,7 @@ class BpeTokenizer(Tokenizer):
             raise CheckpointError("the tokenizer file is missing", where=file) from error
         except Exception as error:  # the library raises bare exceptions
             reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise CheckpointError(f"cannot be read as a tokenizer ({reason})", where=file) from error
+            raise CheckpointError(f"not a tokenizer file ({reason})", where=file) from error
         self._library.no_truncation()
         self._library.no_padding()
         self.where = str(file)
@@ -173,7 +173,7 @@ class BpeTokenizer(Tokenizer):
         return next((index for index in found if index is not None), 0)
 
     def _known_bytes(self) -> np.ndarray:
-        """bool ``[256]``: the bytes that stand for a base; in lower case only where it is the same."""
+        """The bytes that stand for a base, as a table; lower case only where it means the same."""
         known = np.zeros(256, bool)
         known[list(_BASES.encode())] = True
         raised, lower = (
