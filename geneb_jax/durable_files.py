@@ -46,7 +46,9 @@ def write_bytes(path: Path, content: bytes) -> None:
         )
     except OSError as error:
         raise OutputError(
-            f"cannot create a file ({error.strerror})", where=path, hint="choose another --out folder"
+            f"cannot create a file ({error.strerror})",
+            where=path,
+            hint="choose another --out folder",
         ) from error
     temporary = Path(name)
     try:

@@ -1,7 +1,7 @@
-"""The errors a user may meet: each says what happened, where, why it is likely, and what to do next.
+"""The errors a user may meet: each says what happened, where, why, and what to do next.
 
-Every error that is the user's to mend derives from :class:`GenebError`; the command line prints it as
-one message and leaves with ``exit_code``. Anything else that escapes is a defect of this project.
+Every error that is the user's to mend derives from :class:`GenebError`; the command line prints it
+as one message and leaves with ``exit_code``. Anything else that escapes is a defect here.
 """
 
 from __future__ import annotations

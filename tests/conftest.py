@@ -1,4 +1,4 @@
-"""Strict settings for every test: two host devices, no silent promotion, tolerances from one table."""
+"""Strict settings for every test: two host devices, no promotion, one table of tolerances."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _TOLERANCES = tomllib.loads((_HERE / "tolerances.toml").read_text(encoding="utf-
 
 @pytest.fixture(scope="session")
 def tolerance() -> Callable[[str, str], float]:
-    """Look up the tolerance of (function, dtype) in tests/tolerances.toml; tests hold no literals."""
+    """Look up (function, dtype) in tests/tolerances.toml; tests hold no literals."""
 
     def look_up(function: str, dtype: str) -> float:
         return float(_TOLERANCES[function][dtype])
@@ -40,7 +40,7 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
 
 @pytest.fixture(scope="session")
 def real_tasks() -> Path:
-    """Folder of real GENEB task files: $GENEB_JAX_TASKS, or shared/data/tasks beside the checkout."""
+    """Real GENEB task files: $GENEB_JAX_TASKS, or shared/data/tasks beside the checkout."""
     named = os.environ.get("GENEB_JAX_TASKS")
     folder = Path(named) if named else _HERE.parent.parent / "shared" / "data" / "tasks"
     if not folder.is_dir():

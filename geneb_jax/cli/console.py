@@ -1,4 +1,4 @@
-"""Where words for people go: tables and progress on stderr, results on stdout, escape codes nowhere."""
+"""Where words go: results on stdout, everything for people on stderr, escape codes nowhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``geneb-jax doctor``: what this machine offers, which versions are installed, where caches are."""
+"""``geneb-jax doctor``: what this machine offers, which versions, where caches are."""
 
 from __future__ import annotations
 

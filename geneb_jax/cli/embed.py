@@ -23,10 +23,10 @@ __all__ = ["command"]
 @place_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.pass_context
-def command(context: click.Context, as_json: bool, **values: Any) -> int:
+def command(context: click.Context, /, as_json: bool, **values: Any) -> int:
     """Embed the distinct sequences of chosen tasks into the store.
 
-    What is in the store already is not embedded again; a killed command is continued by the same one.
+    What is in the store already is not embedded again; the same command continues a killed one.
 
     \b
     Example:
@@ -36,8 +36,7 @@ def command(context: click.Context, as_json: bool, **values: Any) -> int:
 
     from geneb_jax.cli.console import note, print_json, print_table
     from geneb_jax.cli.progress import ConsoleObserver
-    from geneb_jax.models import load_encoder
-    from geneb_jax.runs.embed_stage import embed_model
+    from geneb_jax.runs.embed_stage import embed_model, load_requested
     from geneb_jax.runs.task_choice import choose_tasks
     from geneb_jax.runs.task_data import TaskData
 
@@ -46,14 +45,7 @@ def command(context: click.Context, as_json: bool, **values: Any) -> int:
     with ConsoleObserver() as observer:
         data = TaskData(chosen, observer)
         for name in request.models:
-            encoder = load_encoder(
-                name,
-                weights=request.weights,
-                dtype=request.dtype,
-                pooling=request.pooling,
-                layer=request.layer,
-                offline=request.offline,
-            )
+            encoder = load_requested(request, name)
             _, report = embed_model(encoder, request, data, observer)
             reports[report.model_id] = asdict(report)
     problems = chosen.failures | data.failures

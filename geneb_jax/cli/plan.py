@@ -30,7 +30,7 @@ __all__ = ["command"]
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.pass_context
-def command(context: click.Context, measure: bool, as_json: bool, **values: Any) -> int:
+def command(context: click.Context, /, measure: bool, as_json: bool, **values: Any) -> int:
     """Show what run would do, and do nothing.
 
     Counts tasks, rows, distinct sequences and tokens; says how many bytes the embeddings and the

@@ -26,11 +26,13 @@ __all__ = ["command"]
 @place_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.pass_context
-def command(context: click.Context, arrays: tuple[Path, ...], as_json: bool, **values: Any) -> int:
+def command(
+    context: click.Context, /, arrays: tuple[Path, ...], as_json: bool, **values: Any
+) -> int:
     """Fit probes on stored embeddings, or on your own arrays.
 
-    ARRAYS are .npz files with X_train, y_train, X_test, y_test; each is a task. With arrays the scores
-    are printed, and nothing is written unless --out is given.
+    ARRAYS are .npz files with X_train, y_train, X_test, y_test; each is a task. With arrays
+    the scores are printed; nothing is written unless --out is given.
 
     \b
     Examples:

@@ -50,23 +50,28 @@ class ConsoleObserver(RunObserver):
         self._progress.stop()
 
     def note(self, text: str) -> None:
+        """Print one sentence above the bar."""
         if self._progress.disable:
             note(text)
         else:
             self._progress.console.print(plain(text), markup=False)
 
     def reading(self, done: int, total: int) -> None:
+        """Show files read."""
         self._show("reading task files", done, total)
 
     def embedding(self, progress: EmbedProgress) -> None:
+        """Show sequences embedded, and how fast."""
         rate = f"{progress.sequences_per_second:,.0f} sequences/s"
         done, total = progress.sequences_done, progress.sequences_total
         self._show(f"{plain(progress.model_id)}: embedding", done, total, rate)
 
     def probing(self, model_id: str, done: int, total: int) -> None:
+        """Show units scored."""
         self._show(f"{plain(model_id)}: probing", done, total)
 
     def finished(self) -> None:
+        """Take the bar away."""
         if self._bar is not None:
             self._progress.remove_task(self._bar)
             self._bar = None

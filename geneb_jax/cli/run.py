@@ -27,7 +27,7 @@ __all__ = ["command", "show_outcome"]
 @place_options
 @click.option("--json", "as_json", is_flag=True, help="Print the leaderboard as JSON.")
 @click.pass_context
-def command(context: click.Context, as_json: bool, **values: Any) -> int:
+def command(context: click.Context, /, as_json: bool, **values: Any) -> int:
     """Models x tasks -> embeddings -> probes -> records -> report.
 
     With no arguments: the simulated demo suite with built-in models, offline. A killed run is

@@ -77,6 +77,9 @@ embedding_options = _stack(
         help="random: the untrained control, no download.",
     ),
     click.option(
+        "--path", type=click.Path(path_type=Path), help="Weights of the model named by id with -m."
+    ),
+    click.option(
         "--dtype",
         type=click.Choice(["float32", "bfloat16", "float16"]),
         default="float32",

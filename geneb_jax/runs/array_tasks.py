@@ -24,7 +24,7 @@ def read_array_task(path: Path) -> dict[str, np.ndarray]:
     """Read one .npz; nothing in it is unpickled.
 
     Returns:
-        X_train ``[n_train, d]``, y_train ``[n_train]``, X_test ``[n_test, d]``, y_test ``[n_test]``.
+        X_train ``[n_train, d]``, y_train ``[n_train]``, and X_test and y_test likewise.
 
     Raises:
         DataError: if the file is not such an archive, or the shapes do not fit together.

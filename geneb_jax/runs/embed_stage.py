@@ -4,14 +4,31 @@ from __future__ import annotations
 
 from geneb_jax.embed import EmbedReport, embed_into
 from geneb_jax.errors import StoreError
-from geneb_jax.models import Encoder
+from geneb_jax.models import Encoder, load_encoder
 from geneb_jax.places import store_folder
 from geneb_jax.runs.observer import RunObserver
 from geneb_jax.runs.request import RunRequest
 from geneb_jax.runs.task_data import TaskData
 from geneb_jax.store import EmbeddingStore
 
-__all__ = ["embed_model"]
+__all__ = ["embed_model", "load_requested"]
+
+
+def load_requested(request: RunRequest, name: str) -> Encoder:
+    """Load one of the request's models as the request wants it.
+
+    Raises:
+        GenebError: see :func:`geneb_jax.models.load_encoder`.
+    """
+    return load_encoder(
+        name,
+        path=request.path,
+        weights=request.weights,
+        dtype=request.dtype,
+        pooling=request.pooling,
+        layer=request.layer,
+        offline=request.offline,
+    )
 
 
 def embed_model(

@@ -20,9 +20,9 @@ import jax
 from geneb_jax.benchmark import Regime, Task
 from geneb_jax.durable_files import require_writable_folder
 from geneb_jax.errors import ConfigError, GenebError
-from geneb_jax.models import Encoder, load_encoder
+from geneb_jax.models import Encoder
 from geneb_jax.results import Records, ScoreRow, UnitKey
-from geneb_jax.runs.embed_stage import embed_model
+from geneb_jax.runs.embed_stage import embed_model, load_requested
 from geneb_jax.runs.model_facts import model_facts, require_known_models
 from geneb_jax.runs.observer import RunObserver
 from geneb_jax.runs.outcome import RunOutcome, assemble
@@ -71,14 +71,7 @@ def execute(
     problems: dict[str, str] = {task.task_id: why for task, why in chosen.failures.items()}
     for name in request.models:
         try:
-            encoder = load_encoder(
-                name,
-                weights=request.weights,
-                dtype=request.dtype,
-                pooling=request.pooling,
-                layer=request.layer,
-                offline=request.offline,
-            )
+            encoder = load_requested(request, name)
             model_id = encoder.identity.model_id
             if model_id in rows:
                 raise ConfigError(

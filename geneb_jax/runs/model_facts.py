@@ -16,8 +16,8 @@ __all__ = ["model_facts", "require_known_models", "submission_meta"]
 def require_known_models(names: Sequence[str]) -> None:
     """Refuse a misspelt model before anything is read or written.
 
-    A folder, a file's class (``path.py:Class``) and a hub id (``org/name``) are looked at when the model
-    is loaded.
+    A folder, a file's class (``path.py:Class``) and a hub id (``org/name``) are looked at when the
+    model is loaded.
 
     Raises:
         SelectionError: naming near matches.
@@ -59,8 +59,8 @@ def model_facts(encoder: Encoder) -> dict[str, Any]:
 def submission_meta(facts: dict[str, Any]) -> SubmissionMeta:
     """The submission's ``meta`` from run.json's facts; what nobody stated stays empty.
 
-    ``zero_shot`` is true: GENEB never trains the model on its tasks. `geneb-jax submission write` takes
-    what the author wants to say instead.
+    ``zero_shot`` is true: GENEB never trains the model on its tasks. `geneb-jax submission write`
+    takes what the author wants to say instead.
     """
     try:
         spec = find_spec(facts["model_id"])

@@ -173,7 +173,7 @@ def _task_facts(
     data_notes: Mapping[str, Mapping[str, int]],
     earlier: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Fingerprint and counted acceptances of each task; a run that parsed nothing keeps the counts."""
+    """Fingerprint and counted notes of each task; a run that parsed nothing keeps the counts."""
     facts: dict[str, Any] = {}
     for task_id, fingerprint in fingerprints.items():
         former = earlier.get("tasks", {}).get(task_id, {})

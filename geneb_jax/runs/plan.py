@@ -11,9 +11,10 @@ import numpy as np
 
 from geneb_jax.data import SequenceTable
 from geneb_jax.embed import Forward, embed_sequences
-from geneb_jax.models import Encoder, TokenEncoder, load_encoder
+from geneb_jax.models import Encoder, TokenEncoder
 from geneb_jax.places import store_folder
 from geneb_jax.results import Records
+from geneb_jax.runs.embed_stage import load_requested
 from geneb_jax.runs.observer import RunObserver
 from geneb_jax.runs.request import RunRequest
 from geneb_jax.runs.task_choice import choose_tasks
@@ -37,7 +38,7 @@ class ModelPlan:
         tokens: Tokens of the missing sequences, estimated from a sample of at most 2000.
         store_bytes: What their embeddings will take in the store, before its checksums.
         device_bytes: Bytes of the parameters on the device; None where the model keeps them itself.
-        embedding_seconds: Estimated from embedding a small sample; None if not measured.
+        embedding_seconds: Estimated on a small sample; None if not measured.
         units: (task, regime) units without a record.
     """
 
@@ -52,7 +53,7 @@ class ModelPlan:
 
 @dataclass(frozen=True, slots=True)
 class RunPlan:
-    """What is left to do in all: tasks, rows, distinct sequences and their bases, and each model's."""
+    """What is left to do: tasks, rows, distinct sequences, bases, and each model's part."""
 
     suite: str
     tasks: int
@@ -88,14 +89,7 @@ def plan_run(
     records = Records(request.out)
     plans = []
     for name in request.models:
-        encoder = load_encoder(
-            name,
-            weights=request.weights,
-            dtype=request.dtype,
-            pooling=request.pooling,
-            layer=request.layer,
-            offline=request.offline,
-        )
+        encoder = load_requested(request, name)
         identity = encoder.identity
         units = sum(
             records.find(

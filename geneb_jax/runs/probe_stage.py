@@ -121,7 +121,7 @@ def fit_problems(problems: Sequence[ProbeTask], settings: ProbeSettings) -> list
     return fit_tasks(
         problems,
         C=settings.C,
-        solver=settings.solver,
+        solver="exact" if settings.solver == "exact" else "reference",
         tol=settings.tol if settings.solver == "reference" else None,
         max_iter=settings.max_iter,
         dtype=settings.dtype,

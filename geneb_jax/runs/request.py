@@ -26,6 +26,7 @@ SOLVERS = {
 
 Probe = Literal["logistic", "mlp"]
 Solver = Literal["reference", "exact"]
+Weights = Literal["pretrained", "random"]
 
 #: What `geneb-jax run` embeds when no model is named: two counts of words, two untrained networks.
 DEMO_MODELS = ("kmer-4", "kmer-6", "tiny-nt-v1", "tiny-nt-v2")
@@ -45,7 +46,8 @@ class _RunFile(BaseModel):
     C: list[float] = Field(default_factory=list)
     probe: Probe = "logistic"
     solver: Solver = "reference"
-    weights: Literal["pretrained", "random"] = "pretrained"
+    weights: Weights = "pretrained"
+    path: str | None = None
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     pooling: str | None = None
     layer: int = -1
@@ -95,9 +97,10 @@ class RunRequest:
     regimes: tuple[str, ...] = ()
     seeds: tuple[int, ...] = ()
     C: tuple[float, ...] = ()
-    probe: str = "logistic"
-    solver: str = "reference"
-    weights: str = "pretrained"
+    probe: Probe = "logistic"
+    solver: Solver = "reference"
+    weights: Weights = "pretrained"
+    path: Path | None = None
     dtype: str = "float32"
     pooling: str | None = None
     layer: int = -1
@@ -134,6 +137,12 @@ def request_from_mapping(values: dict[str, Any], *, where: object = None) -> Run
             where=where,
             hint="give one with -m, for example -m kmer-4; 'geneb-jax list models' shows all",
         )
+    if checked.path and len(models) != 1:
+        raise ConfigError(
+            f"--path names the weights of one model, and {len(models)} models are named",
+            where=where,
+            hint="run the models one by one into the same --out",
+        )
     return RunRequest(
         models=models,
         suite=suite,
@@ -145,6 +154,7 @@ def request_from_mapping(values: dict[str, Any], *, where: object = None) -> Run
         probe=checked.probe,
         solver=checked.solver,
         weights=checked.weights,
+        path=Path(checked.path) if checked.path else None,
         dtype=checked.dtype,
         pooling=checked.pooling,
         layer=checked.layer,

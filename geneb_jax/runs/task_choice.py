@@ -42,8 +42,8 @@ class ChosenTasks:
 def choose_tasks(request: RunRequest) -> ChosenTasks:
     """Resolve the suite, the chosen tasks and their files; nothing is parsed yet.
 
-    With explicit patterns a chosen task without a file is a failure; without patterns the run covers
-    the tasks whose files are there.
+    With explicit patterns a chosen task without a file is a failure; without patterns the run
+    covers the tasks whose files are there.
 
     Raises:
         ConfigError: if the suite cannot be read.

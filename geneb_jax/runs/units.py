@@ -30,8 +30,8 @@ class ProbeSettings:
 def probe_settings(request: RunRequest, suite: Suite, *, platform: str) -> ProbeSettings:
     """Fill the user's choices up with the suite's protocol.
 
-    The reference solver runs in float64 wherever the device has it: rows exactly on the boundary and
-    long trajectories make float32 scores differ (design of the probe engine, docs/probes.md).
+    The reference solver runs in float64 wherever the device has it: rows on the boundary and long
+    trajectories make float32 scores differ (design of the probe engine, docs/probes.md).
 
     Args:
         request: What the user asked for.
@@ -90,8 +90,8 @@ def group_tasks(
 ) -> list[tuple[Task, ...]]:
     """Cut tasks, in order, into groups whose features fit a budget; one large task is one group.
 
-    The groups depend on the whole list and not on what is already finished, so a resumed run fits the
-    same problems in the same calls as an undisturbed one and ends with the same bytes.
+    The groups depend on the whole list and not on what is already finished, so a resumed run fits
+    the same problems in the same calls as an undisturbed one and ends with the same bytes.
 
     Args:
         tasks: All tasks of the run, finished or not.

@@ -109,7 +109,7 @@ def test_a_bad_task_fails_by_name_and_the_others_go_on(suite_folder: Path, tmp_p
 def test_only_bad_tasks_is_an_error(suite_folder: Path, tmp_path: Path) -> None:
     with (suite_folder / "two.csv").open("a", encoding="utf-8") as file:
         file.write("ACGT,1.5,test\n")
-    with pytest.raises(DataError, match="two.csv:102"):
+    with pytest.raises(DataError, match=r"two\.csv:102"):
         run(
             "kmer-1",
             suite=suite_folder,

@@ -50,5 +50,5 @@ def test_options_typed_win_over_the_run_file(tmp_path: Path) -> None:
 def test_a_bad_run_file_is_named(tmp_path: Path, content: str) -> None:
     file = tmp_path / "run.toml"
     file.write_text(content, encoding="utf-8")
-    with pytest.raises(ConfigError, match="run.toml"):
+    with pytest.raises(ConfigError, match=r"run\.toml"):
         request_from_toml(file, {})
