@@ -118,11 +118,11 @@ def _note(fact: dict[str, Any]) -> str:
 )
 @_json_option
 @click.pass_context
-def verify(context: click.Context, sample: int | None, as_json: bool, **values: Any) -> int:
+def verify(context: click.Context, /, sample: int | None, as_json: bool, **values: Any) -> int:
     """Read every stored row and check it; damaged shards are put in quarantine.
 
-    With --sample, models named with -m embed some of the tasks' sequences again, and the numbers are
-    compared with the stored ones.
+    With --sample, models named with -m embed some of the tasks' sequences again, and the numbers
+    are compared with the stored ones.
 
     \b
     Examples:
@@ -229,6 +229,8 @@ def prune(
             gone += [(entry.name, name) for name in prune_remnants(root, entry, dry_run=dry_run)]
     if as_json:
         names = ("store", "deleted")
-        print_json({"dry_run": dry_run, "gone": [dict(zip(names, row)) for row in gone]})
+        print_json(
+            {"dry_run": dry_run, "gone": [dict(zip(names, row, strict=True)) for row in gone]}
+        )
     else:
         print_table(("store", "would delete" if dry_run else "deleted"), gone)

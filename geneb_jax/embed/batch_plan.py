@@ -122,7 +122,10 @@ def plan_batches(
     counts = np.bincount(np.searchsorted(ends, lengths), minlength=len(ends))
     buckets = []
     for end, count in zip(ends.tolist(), counts.tolist(), strict=True):
-        rows = min(max(1, batch_tokens // end), rows_per_shard, max(1, count))
+        most = min(max(1, batch_tokens // end), rows_per_shard, max(1, count))
+        # Equal batches: a shard full of this bucket must not end in one that is nearly empty.
+        whole = min(rows_per_shard, max(1, count))
+        rows = -(-whole // -(-whole // most))
         buckets.append(Bucket(end, -(-rows // row_multiple) * row_multiple))
     return BatchPlan(order, tuple(buckets), lengths)
 

@@ -122,20 +122,37 @@ def read_or_embed(
     store: EmbeddingStore,
     encoder: Encoder,
     table: Sequences,
+    digests: np.ndarray | None = None,
     *,
     batch_tokens: int | None = None,
     progress: ProgressCallback | None = None,
     on_report: Callable[[EmbedReport], None] = lambda report: None,
 ) -> np.ndarray:
-    """The embeddings of all sequences of a table, embedding what is missing or found damaged.
+    """Read embeddings, embedding first what is missing or turns out to be damaged.
+
+    Args:
+        store: The store of this encoder.
+        encoder: The model.
+        table: All sequences of the run.
+        digests: uint8 ``[n, 16]``, which of them to read; all by default.
+        batch_tokens: Most tokens of a batch.
+        progress: Told how far an embedding is.
+        on_report: Told what each embedding did, if there was any.
 
     Returns:
-        float32 ``[len(table.sequences), width]`` in the table's order.
+        float32 ``[n, width]`` in the order of ``digests``.
+
+    Raises:
+        QuarantinedRowsError: if rows are damaged again as soon as they are written.
     """
+    wanted = table.digests if digests is None else digests
     for attempt in range(_READ_TRIES):
-        on_report(embed_into(store, encoder, table, batch_tokens=batch_tokens, progress=progress))
+        if len(store.missing(wanted)):
+            on_report(
+                embed_into(store, encoder, table, batch_tokens=batch_tokens, progress=progress)
+            )
         try:
-            return store.read(table.digests)
+            return store.read(wanted)
         except QuarantinedRowsError as error:
             if attempt == _READ_TRIES - 1:
                 raise

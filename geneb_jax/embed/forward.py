@@ -119,7 +119,10 @@ class Forward:
             at = place[batch.members]
             rows[at] = np.asarray(result)[: len(at)]
             waiting[at] = False
-            done(len(at), int(tokens.length_tokens[batch.members].sum()))
+            done(
+                len(at),
+                int((tokens.starts[batch.members + 1] - tokens.starts[batch.members]).sum()),
+            )
 
         while waiting.any():
             left = members[waiting]

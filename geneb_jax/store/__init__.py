@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+from geneb_jax.store.catalog import StoreEntry, delete_store, list_stores, prune_remnants
 from geneb_jax.store.embedding_store import EmbeddingStore, QuarantinedRowsError
 from geneb_jax.store.keys import folder_name, key_hash
 
-__all__ = ["EmbeddingStore", "QuarantinedRowsError", "folder_name", "key_hash"]
+__all__ = [
+    "EmbeddingStore",
+    "QuarantinedRowsError",
+    "StoreEntry",
+    "delete_store",
+    "folder_name",
+    "key_hash",
+    "list_stores",
+    "prune_remnants",
+]

@@ -28,7 +28,6 @@ from geneb_jax.store.tensorstore_context import shared_context
 __all__ = ["ChangedMeanwhileError", "Folder", "LocalFolder", "RemoteFolder", "open_folder"]
 
 _LOG = logging.getLogger(__name__)
-_LOCK_NAME = ".writer.lock"
 _SECONDS_BEFORE_NOTICE = 1.0
 
 
@@ -67,6 +66,18 @@ class Folder(ABC):
         """Names of the files below ``prefix/``, sorted."""
 
     @abstractmethod
+    def all_names(self) -> list[str]:
+        """Names of all files, the array's and hidden ones included, sorted."""
+
+    @abstractmethod
+    def size_bytes(self) -> int | None:
+        """Bytes of all files together, None where only reading them would tell."""
+
+    @abstractmethod
+    def remove(self) -> None:
+        """Remove the empty place itself, where there is such a thing."""
+
+    @abstractmethod
     def delete(self, name: str) -> None:
         """Delete a file if it is there."""
 
@@ -94,10 +105,12 @@ class Folder(ABC):
 class LocalFolder(Folder):
     """A folder of a local or shared file system."""
 
+    LOCK_NAME = ".writer.lock"
+
     def __init__(self, path: Path) -> None:
         super().__init__(str(path))
         self.path = path
-        self._lock = FileLock(str(path / _LOCK_NAME))
+        self._lock = FileLock(str(path / self.LOCK_NAME))
 
     def array_kvstore(self) -> Any:
         """The ``array/`` folder as a tensorstore file driver."""
@@ -147,10 +160,27 @@ class LocalFolder(Folder):
             f"{prefix}/{path.name}" for path in folder.iterdir() if not path.name.startswith(".")
         )
 
+    def all_names(self) -> list[str]:
+        """See :meth:`Folder.all_names`; links are names, and are not followed."""
+        return sorted(
+            path.relative_to(self.path).as_posix()
+            for path in self.path.rglob("*")
+            if path.is_symlink() or not path.is_dir()
+        )
+
+    def size_bytes(self) -> int:
+        """See :meth:`Folder.size_bytes`."""
+        return sum((self.path / name).lstat().st_size for name in self.all_names())
+
+    def remove(self) -> None:
+        """Remove the folder with its lock file."""
+        shutil.rmtree(self.path)
+
     def delete(self, name: str) -> None:
-        """See :meth:`Folder.delete`."""
-        path = self._file(name)
-        if path.is_dir():
+        """See :meth:`Folder.delete`; a link is deleted itself, not what it points to."""
+        parent, _, last = name.rpartition("/")
+        path = (self._file(parent) if parent else self.path) / last
+        if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
@@ -187,7 +217,7 @@ class LocalFolder(Folder):
         except (OSError, NotImplementedError) as error:
             raise StoreError(
                 f"cannot lock the store ({error})",
-                where=self.path / _LOCK_NAME,
+                where=self.path / self.LOCK_NAME,
                 hint="choose a folder on a file system with locks, or another one with --store",
             ) from error
         try:
@@ -258,6 +288,17 @@ class RemoteFolder(Folder):
 
         span = ts.KvStore.KeyRange(f"{prefix}/", f"{prefix}0")  # "0" follows "/"
         return sorted(key.decode() for key in self._done(self._files.list(span)))
+
+    def all_names(self) -> list[str]:
+        """See :meth:`Folder.all_names`."""
+        return sorted(key.decode() for key in self._done(self._files.list()))
+
+    def size_bytes(self) -> int | None:
+        """Unknown."""
+        return None
+
+    def remove(self) -> None:
+        """Nothing to remove: a prefix without objects does not exist."""
 
     def delete(self, name: str) -> None:
         """See :meth:`Folder.delete`."""
