@@ -21,7 +21,8 @@ HEADER = b"text,label,split\n"
 PIECES = st.sampled_from(
     [
         b"ACGT", b"N", b"", b"0", b"1", b"2.0", b"-1", b"x", b"train", b"test", b"dev", b" train",
-        b",", b",", b",", b"\n", b"\n", b"\r\n", b"\r", b'"', b'""', b"\0", b"\xff", b"\xef\xbb\xbf",
+        b",", b",", b",", b"\n", b"\n", b"\r\n", b"\r", b'"', b'""', b"\0", b"\xff",
+        b"\xef\xbb\xbf",
         b";", b"\t", "é".encode(), "\u2028".encode(), b"text,label,split\n", b"ACGT,0,train\n",
         b"AC,1,train\n", b"GG,1,test\n", b"\x1f\x8b", b"\x0b", b"\x1a", b"\xff\xfe",
     ]
