@@ -1,63 +1,86 @@
 """Fill a module's parameters from a checkpoint: every tensor checked, nothing left over, one copy.
 
-Order: all names are matched and all shapes compared before any value is read. Then one parameter at
-a time is read into a host buffer in the compute dtype and moved to the device, so the host never
-holds more than the (memory-mapped) file and one parameter.
+:func:`fit_checkpoint` matches all names and compares all shapes before any value is read. Then
+:meth:`FittedCheckpoint.load` reads one parameter at a time into a host buffer in the compute dtype
+and moves it to the device, so the host never holds more than the (memory-mapped) file and one
+parameter.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
 from geneb_jax.errors import CheckpointError
 from geneb_jax.models.checkpoint import Checkpoint
 from geneb_jax.models.key_map import KeyMap, Match, match_tensors
-from geneb_jax.models.parameters import Parameters, nested, parameter_shapes, place
+from geneb_jax.models.parameters import (
+    Parameters,
+    compute_dtype,
+    nested,
+    parameter_shapes,
+    place,
+)
 
-__all__ = ["load_parameters"]
+__all__ = ["FittedCheckpoint", "fit_checkpoint"]
 
 
-def load_parameters(
-    module: nnx.Module, checkpoint: Checkpoint, key_map: KeyMap, *, dtype: str
-) -> Parameters:
-    """The module's parameters, on the default device.
+@dataclass(frozen=True, slots=True)
+class FittedCheckpoint:
+    """A checkpoint whose tensors all have their place in a module, by name, shape and kind."""
+
+    checkpoint: Checkpoint
+    variables: Mapping[str, nnx.Param[Any]]
+    parts: Mapping[str, Sequence[Match]]
+
+    def load(self, *, dtype: str) -> Parameters:
+        """The module's parameters, on the default device.
+
+        Args:
+            dtype: Compute dtype; parameters declared ``keep_float32`` stay in float32.
+
+        Raises:
+            CheckpointError: if a tensor holds NaN or infinities, or copies of a tied one differ.
+        """
+        flat = {}
+        for path, matches in self.parts.items():
+            variable = self.variables[path]
+            target = compute_dtype(variable, dtype)
+            values = np.empty(variable.get_value().shape, target)
+            for match in matches:
+                values[match.index] = _read(self.checkpoint, match, target)
+            flat[path] = place(values, variable, dtype)
+        return nested(flat)
+
+
+def fit_checkpoint(module: nnx.Module, checkpoint: Checkpoint, key_map: KeyMap) -> FittedCheckpoint:
+    """Match a checkpoint with a module; no value is read.
 
     Args:
         module: Built from the config, without values.
         checkpoint: The open weight files.
         key_map: The family's map for this config.
-        dtype: Compute dtype; parameters declared ``keep_float32`` stay in float32.
 
     Raises:
-        CheckpointError: if a tensor is missing, unexpected, of another shape or kind, not finite,
-            or if copies of a tied tensor differ; by name.
+        CheckpointError: if a tensor is missing, unexpected, or of another shape or kind; by name.
     """
     variables = parameter_shapes(module)
-    matches = match_tensors(checkpoint.tensors, key_map, where=checkpoint.where)
-    by_parameter: dict[str, list[Match]] = defaultdict(list)
-    for match in matches:
-        by_parameter[match.weight.parameter].append(match)
-    unmapped = sorted(set(variables) ^ set(by_parameter))
+    parts: dict[str, list[Match]] = defaultdict(list)
+    for match in match_tensors(checkpoint.tensors, key_map, where=checkpoint.where):
+        parts[match.weight.parameter].append(match)
+    unmapped = sorted(set(variables) ^ set(parts))
     if unmapped:  # a defect of the family, not of the checkpoint
         raise AssertionError(f"key map and module differ in {', '.join(unmapped)}")
-    shapes = {path: variable.get_value().shape for path, variable in variables.items()}
-    for path, parts in by_parameter.items():
-        for match in parts:
-            _check_shape(checkpoint, match, shapes[path][len(match.index) :])
-    flat = {}
-    for path, parts in by_parameter.items():
-        kept = variables[path].get_metadata().get("keep_float32")
-        target = jnp.dtype("float32" if kept else dtype)
-        values = np.empty(shapes[path], target)
-        for match in parts:
-            values[match.index] = _read(checkpoint, match, target)
-        flat[path] = place(values, variables[path], dtype)
-    return nested(flat)
+    for path, matches in parts.items():
+        shape = variables[path].get_value().shape
+        for match in matches:
+            _check_shape(checkpoint, match, shape[len(match.index) :])
+    return FittedCheckpoint(checkpoint, variables, parts)
 
 
 def _check_shape(checkpoint: Checkpoint, match: Match, shape: tuple[int, ...]) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from geneb_jax.models.spec import ModelSpec
-from geneb_jax.tokenizers import TokenizedSequence
+from geneb_jax.tokenizers import TokenizedBatch, TokenizedSequence, join_tokens
 
 __all__ = [
     "Encoder",
@@ -49,28 +49,6 @@ class EncoderIdentity:
     def as_dict(self) -> dict[str, str | int]:
         """The fields as plain data, in declaration order."""
         return asdict(self)
-
-
-@dataclass(frozen=True, slots=True)
-class TokenizedBatch:
-    """Token ids of many sequences, end to end: what the engine plans and fills batches from.
-
-    Attributes:
-        ids: Any integer dtype ``[n_tokens_total]``; the narrowest that fits saves host memory.
-        starts: int64 ``[n + 1]``; sequence ``i`` is ``ids[starts[i]:starts[i + 1]]``.
-        dropped_bp: int64 ``[n]``, as in :class:`TokenizedSequence`.
-        unknown_bp: int64 ``[n]``, as in :class:`TokenizedSequence`.
-    """
-
-    ids: np.ndarray
-    starts: np.ndarray
-    dropped_bp: np.ndarray
-    unknown_bp: np.ndarray
-
-    @property
-    def length_tokens(self) -> np.ndarray:
-        """Tokens of each sequence, int64 ``[n]``."""
-        return np.diff(self.starts)
 
 
 class Encoder(ABC):
@@ -118,18 +96,7 @@ class TokenEncoder(Encoder):
 
     def tokenize_many(self, sequences: Sequence[str]) -> TokenizedBatch:
         """Tokenize many sequences; override where a vectorised form is faster than one by one."""
-        parts = [self.tokenize(sequence) for sequence in sequences]
-        starts = np.zeros(len(parts) + 1, np.int64)
-        np.cumsum([len(part.ids) for part in parts], out=starts[1:])
-        ids = np.concatenate([part.ids for part in parts]) if parts else np.zeros(0, np.int32)
-        if not len(ids) or (ids.min() >= 0 and ids.max() <= np.iinfo(np.uint16).max):
-            ids = ids.astype(np.uint16)
-        return TokenizedBatch(
-            ids=ids,
-            starts=starts,
-            dropped_bp=np.array([part.dropped_bp for part in parts], np.int64),
-            unknown_bp=np.array([part.unknown_bp for part in parts], np.int64),
-        )
+        return join_tokens([self.tokenize(sequence) for sequence in sequences])
 
     @abstractmethod
     def pooled(self, params: Any, ids: Any, mask: Any) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from flax import nnx
@@ -19,6 +20,7 @@ from geneb_jax.errors import CheckpointError, ConfigError, ModelError
 from geneb_jax.models.config_json import ConfigJson
 from geneb_jax.models.key_map import KeyMap
 from geneb_jax.models.registry import native_families
+from geneb_jax.tokenizers import FolderTokenizer
 
 __all__ = ["Family", "FamilyConfig", "HiddenStates", "family_for_folder", "find_family"]
 
@@ -67,6 +69,7 @@ class Family(Generic[ConfigT]):
         key_map: Where every tensor of a checkpoint belongs.
         claims: Whether a config.json (of a local folder or a hub id) is of this family.
         from_config_json: Reads it.
+        folder_tokenizer: Finds the tokenizer of a checkpoint folder, from its files and the config.
         exact_length: Whether batches must hold equal lengths only.
         length_multiple: Lengths are padded to a multiple of this.
     """
@@ -78,6 +81,7 @@ class Family(Generic[ConfigT]):
     key_map: Callable[[ConfigT], KeyMap]
     claims: Callable[[ConfigJson], bool]
     from_config_json: Callable[[ConfigJson], ConfigT]
+    folder_tokenizer: Callable[[Path, ConfigJson, ConfigT], FolderTokenizer]
     exact_length: bool = False
     length_multiple: int = 1
 

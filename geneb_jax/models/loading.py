@@ -11,11 +11,12 @@ import dataclasses
 import logging
 import re
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 from geneb_jax.errors import CheckpointError, ModelError, SelectionError
-from geneb_jax.models.assembly import load_parameters
+from geneb_jax.models.assembly import fit_checkpoint
 from geneb_jax.models.checkpoint import open_checkpoint
 from geneb_jax.models.config_json import read_config_json
 from geneb_jax.models.encoder import Encoder, EncoderIdentity
@@ -35,7 +36,7 @@ from geneb_jax.models.spec import (
     TokenizerSpec,
 )
 from geneb_jax.models.weight_files import find_weight_files
-from geneb_jax.tokenizers import Tokenizer, build_tokenizer, definition_digest, folder_tokenizer
+from geneb_jax.tokenizers import Tokenizer, build_tokenizer, definition_digest
 
 __all__ = ["DTYPES", "load_encoder"]
 
@@ -107,12 +108,13 @@ def load_encoder(
     layer = require_layer(layer, plan.config.layer_count)
     module = plan.family.module(plan.config)
     if untrained:
-        params = random_parameters(module, seed=seed, dtype=dtype)
+        read_parameters = partial(random_parameters, module, seed=seed, dtype=dtype)
         weights_digest = f"random:{seed}"
     else:
         weights_digest = _weights_digest(plan)
         key_map = plan.family.key_map(plan.config)
-        params = load_parameters(module, open_checkpoint(plan.files), key_map, dtype=dtype)
+        fitted = fit_checkpoint(module, open_checkpoint(plan.files), key_map)
+        read_parameters = partial(fitted.load, dtype=dtype)
     identity = EncoderIdentity(
         model_id=plan.spec.model_id,
         revision=f"random:{seed}" if weights == "random" else plan.revision,
@@ -128,7 +130,7 @@ def load_encoder(
         spec=plan.spec,
         family=plan.family,
         config=plan.config,
-        params=params,
+        read_parameters=read_parameters,
         tokenizer=plan.tokenizer,
         identity=identity,
     )
@@ -207,10 +209,7 @@ def _plan_folder(folder: Path, *, model_id: str | None, revision: str, untrained
     config_json = read_config_json(folder)
     family = family_for_folder(config_json)
     config = family.from_config_json(config_json)
-    declared = config_json.optional("max_position_embeddings", int, None)
-    found = folder_tokenizer(
-        folder, longest=config.longest_tokens or declared, rows=config.vocab_size
-    )
+    found = family.folder_tokenizer(folder, config_json, config)
     if found.note:
         _LOG.warning("%s", found.note)
     name = model_id or folder.resolve().name

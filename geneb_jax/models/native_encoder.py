@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any
 
 import jax
@@ -9,7 +11,12 @@ import jax.numpy as jnp
 from flax import nnx
 
 from geneb_jax.errors import SelectionError
-from geneb_jax.models.encoder import EncoderIdentity, TokenEncoder, TokenizedSequence
+from geneb_jax.models.encoder import (
+    EncoderIdentity,
+    TokenEncoder,
+    TokenizedBatch,
+    TokenizedSequence,
+)
 from geneb_jax.models.family import Family, HiddenStates
 from geneb_jax.models.parameters import Parameters
 from geneb_jax.models.pooling import pool
@@ -41,7 +48,8 @@ class NativeEncoder(TokenEncoder):
         spec: What is known of the model.
         family: Its architecture.
         config: Its sizes and switches.
-        params: Its parameters, on device, in compute dtype.
+        read_parameters: Gives its parameters, on device, in compute dtype. Called when they are
+            first needed: a run that finds every embedding in the store never reads the weights.
         tokenizer: Text to ids.
         identity: The store key; its ``pooling`` and ``layer`` are what :meth:`pooled` computes.
     """
@@ -52,13 +60,13 @@ class NativeEncoder(TokenEncoder):
         spec: ModelSpec,
         family: Family[Any],
         config: Any,
-        params: Parameters,
+        read_parameters: Callable[[], Parameters],
         tokenizer: Tokenizer,
         identity: EncoderIdentity,
     ) -> None:
         self.spec = spec
         self.config = config
-        self.params = params
+        self._read_parameters = read_parameters
         self.tokenizer = tokenizer
         self.pad_id = tokenizer.pad_id
         self.exact_length = family.exact_length
@@ -67,6 +75,15 @@ class NativeEncoder(TokenEncoder):
         self._definition = nnx.graphdef(family.module(config))
         # float32 means float32: accelerators would otherwise multiply in TF32 or bf16.
         self._precision = "highest" if identity.dtype == "float32" else "default"
+
+    @cached_property
+    def params(self) -> Parameters:
+        """Nested dict of device arrays, read on first use.
+
+        Raises:
+            CheckpointError: if a tensor holds NaN or infinities.
+        """
+        return self._read_parameters()
 
     @property
     def identity(self) -> EncoderIdentity:
@@ -77,6 +94,10 @@ class NativeEncoder(TokenEncoder):
     def width(self) -> int:
         """Length of one embedding."""
         return self.config.output_width
+
+    def tokenize_many(self, sequences: Sequence[str]) -> TokenizedBatch:
+        """The same for many sequences."""
+        return self.tokenizer.tokenize_batch(sequences)
 
     def tokenize(self, sequence: str) -> TokenizedSequence:
         """Token ids under the model's policy for letters and length."""

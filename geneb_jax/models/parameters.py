@@ -19,7 +19,9 @@ from flax import nnx
 
 __all__ = [
     "Parameters",
+    "compute_dtype",
     "declare",
+    "nested",
     "normal",
     "ones",
     "parameter_shapes",
@@ -88,11 +90,15 @@ def nested(flat: Mapping[str, Any]) -> Parameters:
     return tree
 
 
+def compute_dtype(variable: nnx.Param[Any], dtype: str) -> np.dtype[Any]:
+    """The dtype a parameter has on the device: ``dtype``, or float32 where it was declared so."""
+    return jnp.dtype("float32" if variable.get_metadata()["keep_float32"] else dtype)
+
+
 def place(values: np.ndarray, variable: nnx.Param[Any], dtype: str) -> jax.Array:
     """Put one parameter on the default device in its compute dtype, and wait until it is there."""
-    kept = bool(variable.get_metadata().get("keep_float32"))
-    target = jnp.dtype("float32" if kept else dtype)
-    return jax.block_until_ready(jax.device_put(values.astype(target, copy=False)))
+    values = values.astype(compute_dtype(variable, dtype), copy=False)
+    return jax.block_until_ready(jax.device_put(values))
 
 
 def random_parameters(module: nnx.Module, *, seed: int, dtype: str) -> Parameters:

@@ -3,25 +3,40 @@
 from __future__ import annotations
 
 from geneb_jax.tokenizers.bpe import BpeTokenizer
-from geneb_jax.tokenizers.choice import FolderTokenizer, build_tokenizer, folder_tokenizer
+from geneb_jax.tokenizers.characters import CharacterTokenizer
+from geneb_jax.tokenizers.choice import FolderTokenizer, build_tokenizer, vocabulary_tokenizer
+from geneb_jax.tokenizers.dna_gpt import DnaGptTokenizer
+from geneb_jax.tokenizers.generator import GeneratorTokenizer, generator_vocabulary
 from geneb_jax.tokenizers.kmer import KmerTokenizer
 from geneb_jax.tokenizers.kmer_vocabulary import (
     KmerVocabulary,
     built_in_vocabulary,
     vocabulary_for_size,
 )
-from geneb_jax.tokenizers.tokens import TokenizedSequence, Tokenizer, definition_digest
+from geneb_jax.tokenizers.tokens import (
+    TokenizedBatch,
+    TokenizedSequence,
+    Tokenizer,
+    definition_digest,
+    join_tokens,
+)
 
 __all__ = [
     "BpeTokenizer",
+    "CharacterTokenizer",
+    "DnaGptTokenizer",
     "FolderTokenizer",
+    "GeneratorTokenizer",
     "KmerTokenizer",
     "KmerVocabulary",
+    "TokenizedBatch",
     "TokenizedSequence",
     "Tokenizer",
     "build_tokenizer",
     "built_in_vocabulary",
     "definition_digest",
-    "folder_tokenizer",
+    "generator_vocabulary",
+    "join_tokens",
     "vocabulary_for_size",
+    "vocabulary_tokenizer",
 ]

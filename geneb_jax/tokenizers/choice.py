@@ -10,6 +10,9 @@ from typing import Any
 
 from geneb_jax.errors import CheckpointError, ConfigError
 from geneb_jax.tokenizers.bpe import BpeTokenizer
+from geneb_jax.tokenizers.characters import CharacterTokenizer
+from geneb_jax.tokenizers.dna_gpt import DnaGptTokenizer
+from geneb_jax.tokenizers.generator import GeneratorTokenizer
 from geneb_jax.tokenizers.kmer import KmerTokenizer
 from geneb_jax.tokenizers.kmer_vocabulary import (
     KmerVocabulary,
@@ -18,7 +21,7 @@ from geneb_jax.tokenizers.kmer_vocabulary import (
 )
 from geneb_jax.tokenizers.tokens import Tokenizer
 
-__all__ = ["FolderTokenizer", "build_tokenizer", "folder_tokenizer"]
+__all__ = ["FolderTokenizer", "build_tokenizer", "vocabulary_tokenizer"]
 
 #: Larger limits in a tokenizer_config.json stand for none (transformers writes 1e30).
 _NO_LIMIT = 10**9
@@ -89,11 +92,33 @@ def _bpe(
     return BpeTokenizer(find_file(file), max_tokens=limit, rows=rows, **options)
 
 
-_KINDS: dict[str, Callable[..., Tokenizer]] = {"greedy-kmer": _greedy_kmer, "bpe": _bpe}
+def _by_rule(make: Callable[..., Tokenizer]) -> Callable[..., Tokenizer]:
+    """A tokenizer that needs no file; its ids must have rows."""
+
+    def build(
+        *, limit: int | None, rows: int, find_file: Callable[[str], Path], **options: Any
+    ) -> Tokenizer:
+        tokenizer = make(max_tokens=limit, **options)
+        if tokenizer.vocab_size > rows:
+            raise ConfigError(
+                f"the tokenizer gives ids up to {tokenizer.vocab_size - 1}, the model has {rows} rows"
+            )
+        return tokenizer
+
+    return build
 
 
-def folder_tokenizer(folder: Path, *, longest: int | None, rows: int) -> FolderTokenizer:
-    """The tokenizer of a checkpoint folder, from the files beside the weights.
+_KINDS: dict[str, Callable[..., Tokenizer]] = {
+    "greedy-kmer": _greedy_kmer,
+    "bpe": _bpe,
+    "generator-kmer": _by_rule(GeneratorTokenizer),
+    "dna-gpt-kmer": _by_rule(DnaGptTokenizer),
+    "characters": _by_rule(CharacterTokenizer),
+}
+
+
+def vocabulary_tokenizer(folder: Path, *, longest: int | None, rows: int) -> FolderTokenizer:
+    """The tokenizer of a checkpoint folder, from ``vocab.txt`` and ``tokenizer_config.json``.
 
     Args:
         folder: The checkpoint folder.
@@ -112,7 +137,9 @@ def folder_tokenizer(folder: Path, *, longest: int | None, rows: int) -> FolderT
     if vocabulary_file.is_file():
         lines = vocabulary_file.read_text(encoding="utf-8").splitlines()
         vocabulary = KmerVocabulary(vocabulary_file.name, tuple(line.strip() for line in lines))
-        default_eos = "<eos>"  # transformers' EsmTokenizer closes with it unless it is null
+        # transformers' EsmTokenizer closes with <eos> unless it is null; v1 has no row for it.
+        usable = vocabulary.ids.get("<eos>", rows) < rows
+        default_eos = "<eos>" if usable else None
     else:
         found = vocabulary_for_size(rows)
         if found is None:

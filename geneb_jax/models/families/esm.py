@@ -10,6 +10,7 @@ have; that one is held by recorded outputs of an independent implementation (tes
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import jax.numpy as jnp
@@ -25,6 +26,7 @@ from geneb_jax.models.key_map import Drop, KeyMap, Transform, Weight
 from geneb_jax.models.norms import LayerNorm
 from geneb_jax.models.rotary import rotary_angles, split_half_rotary
 from geneb_jax.models.scanned_layers import scan_layers
+from geneb_jax.tokenizers import FolderTokenizer, vocabulary_tokenizer
 
 __all__ = ["FAMILY", "EsmConfig", "EsmEncoder"]
 
@@ -291,6 +293,13 @@ def _from_config_json(config: ConfigJson) -> EsmConfig:
         raise CheckpointError(str(error), where=config.where) from error
 
 
+def _folder_tokenizer(folder: Path, config_json: ConfigJson, config: EsmConfig) -> FolderTokenizer:
+    declared = config_json.optional("max_position_embeddings", int, None)
+    return vocabulary_tokenizer(
+        folder, longest=config.longest_tokens or declared, rows=config.vocab_size
+    )
+
+
 FAMILY = Family(
     name="esm",
     version=1,
@@ -299,4 +308,5 @@ FAMILY = Family(
     key_map=_key_map,
     claims=_claims,
     from_config_json=_from_config_json,
+    folder_tokenizer=_folder_tokenizer,
 )
