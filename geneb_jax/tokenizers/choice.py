@@ -100,9 +100,8 @@ def _by_rule(make: Callable[..., Tokenizer]) -> Callable[..., Tokenizer]:
     ) -> Tokenizer:
         tokenizer = make(max_tokens=limit, **options)
         if tokenizer.vocab_size > rows:
-            raise ConfigError(
-                f"the tokenizer gives ids up to {tokenizer.vocab_size - 1}, the model has {rows} rows"
-            )
+            largest = tokenizer.vocab_size - 1
+            raise ConfigError(f"the tokenizer gives ids up to {largest}, the model has {rows} rows")
         return tokenizer
 
     return build
