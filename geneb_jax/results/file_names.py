@@ -31,7 +31,10 @@ def safe_folder_name(name: str) -> str:
     if plain:
         return name
     digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:12]
-    return f"{cleaned[: _LONGEST - 14].strip('.-') or 'name'}--{digest}"
+    head = cleaned[: _LONGEST - 15].strip(".-") or "name"
+    if _RESERVED.fullmatch(head):  # Windows looks at what stands before the first dot
+        head = f"_{head}"
+    return f"{head}--{digest}"
 
 
 def submission_file_name(model_id: str) -> str:

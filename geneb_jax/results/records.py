@@ -111,8 +111,7 @@ class Records:
 def _presentable(row: ScoreRow) -> ScoreRow:
     if not row.error:
         return row
-    line = " ".join(redacted(row.error).split())
-    return replace(row, error=line[:_LONGEST_ERROR])
+    return replace(row, error=redacted(row.error)[:_LONGEST_ERROR])
 
 
 def _in_order(rows: list[ScoreRow], key: UnitKey) -> tuple[ScoreRow, ...]:

@@ -56,6 +56,7 @@ class ScoreRow:
             None for a probe that does not stop by it.
         status: ``converged``, another lower-case word for how the fit ended (``max_iter``), or
             ``failed``: then the scores are None and ``error`` is not empty.
+        error: Why the fit failed, on one line of printable characters whatever it was made from.
 
     Raises:
         ValueError: if a value is missing, of the wrong type, not finite or out of range.
@@ -87,6 +88,7 @@ class ScoreRow:
             raise ValueError(f"status {self.status!r} is not a lower-case word")
         if not isinstance(self.error, str):
             raise ValueError(f"error {self.error!r} is not a text")
+        object.__setattr__(self, "error", _one_line(self.error))
         self._set("seed", _integer("seed", self.seed))
         self._set("C", _number("C", self.C))
         if self.C <= 0:
@@ -147,6 +149,12 @@ class ScoreRow:
 
 #: The header of scores.csv, in order.
 SCORE_COLUMNS: tuple[str, ...] = tuple(field.name for field in fields(ScoreRow))
+
+
+def _one_line(text: str) -> str:
+    if text.isprintable():
+        return text.strip()
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 def _require_name(column: str, value: object) -> None:

@@ -25,7 +25,7 @@ _FLOATS = frozenset({"C", "mcc", "accuracy", "macro_f1", "grad_norm"})
 _INTEGERS = frozenset({"seed", "n_train", "n_test", "n_classes", "n_iter"})
 _FLOAT = re.compile(r"-?[0-9]+(\.[0-9]+)?(e[+-]?[0-9]+)?")
 _INTEGER = re.compile(r"-?[0-9]{1,19}")
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "'")
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "'")
 
 Cell = str | int | float | None
 
@@ -45,6 +45,9 @@ def _cell(value: Cell) -> str:
     if isinstance(value, float):
         return float.__repr__(value)
     if isinstance(value, str):
+        # A lone carriage return would end the row for a reader, and escape codes drive terminals.
+        if not value.isprintable():
+            value = "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in value)
         return f"'{value}" if value.startswith(_FORMULA_STARTS) else value
     return str(value)
 

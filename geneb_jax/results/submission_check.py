@@ -59,8 +59,12 @@ def submission_problems(
     problems = _names("the submission", content, _TOP)
     if "schema_version" in content and content["schema_version"] != SCHEMA_VERSION:
         problems.append(f"schema_version is {_shown(content['schema_version'])}, not '1.0'")
-    problems += _model_id(content.get("model_id"), file_name)
-    problems += _harness(content.get("harness_version"), suite)
+    if "model_id" in content:
+        problems += _model_id(content["model_id"], file_name)
+    if suite.harness_version is None:
+        problems.append(f"the suite {suite.name} takes no submissions")
+    elif "harness_version" in content:
+        problems += _harness(content["harness_version"], suite.harness_version)
     if "meta" in content:
         problems += _meta(content["meta"], content.get("model_id"), frozenset(official_ids))
     if "results" in content:
@@ -97,8 +101,6 @@ def _text_problem(value: Any, *, empty: bool) -> str | None:
 
 
 def _model_id(model_id: Any, file_name: str) -> list[str]:
-    if model_id is None:
-        return []
     problem = _text_problem(model_id, empty=False)
     if problem:
         return [f"model_id {problem}"]
@@ -110,14 +112,10 @@ def _model_id(model_id: Any, file_name: str) -> list[str]:
     return []
 
 
-def _harness(version: Any, suite: Suite) -> list[str]:
-    if suite.harness_version is None:
-        return [f"the suite {suite.name} takes no submissions"]
-    if version is None:
-        return []
+def _harness(version: Any, expected: str) -> list[str]:
     # The published files spell it in lower case, the runner in upper case.
-    if not isinstance(version, str) or version.lower() != suite.harness_version.lower():
-        return [f"harness_version is {_shown(version)}, not {suite.harness_version!r}"]
+    if not isinstance(version, str) or version.lower() != expected.lower():
+        return [f"harness_version is {_shown(version)}, not {expected!r}"]
     return []
 
 
