@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from geneb_jax.tokenizers.bpe import BpeTokenizer
 from geneb_jax.tokenizers.characters import CharacterTokenizer
-from geneb_jax.tokenizers.choice import FolderTokenizer, build_tokenizer, vocabulary_tokenizer
+from geneb_jax.tokenizers.choice import (
+    FolderTokenizer,
+    build_tokenizer,
+    file_tokenizer,
+    vocabulary_tokenizer,
+)
 from geneb_jax.tokenizers.dna_gpt import DnaGptTokenizer
 from geneb_jax.tokenizers.generator import GeneratorTokenizer, generator_vocabulary
 from geneb_jax.tokenizers.kmer import KmerTokenizer
@@ -35,6 +40,7 @@ __all__ = [
     "build_tokenizer",
     "built_in_vocabulary",
     "definition_digest",
+    "file_tokenizer",
     "generator_vocabulary",
     "join_tokens",
     "vocabulary_for_size",

@@ -21,7 +21,7 @@ from geneb_jax.tokenizers.kmer_vocabulary import (
 )
 from geneb_jax.tokenizers.tokens import Tokenizer
 
-__all__ = ["FolderTokenizer", "build_tokenizer", "vocabulary_tokenizer"]
+__all__ = ["FolderTokenizer", "build_tokenizer", "file_tokenizer", "vocabulary_tokenizer"]
 
 #: Larger limits in a tokenizer_config.json stand for none (transformers writes 1e30).
 _NO_LIMIT = 10**9
@@ -128,9 +128,7 @@ def vocabulary_tokenizer(folder: Path, *, longest: int | None, rows: int) -> Fol
         CheckpointError: if there is none and none can be concluded, or its ids do not fit the rows.
     """
     settings = _tokenizer_config(folder)
-    limits = [settings.get("model_max_length"), longest]
-    known = [int(limit) for limit in limits if limit is not None and limit < _NO_LIMIT]
-    limit = min(known) if known else None
+    limit = _limit(settings, longest)
     vocabulary_file = folder / "vocab.txt"
     note = None
     if vocabulary_file.is_file():
@@ -169,6 +167,38 @@ def vocabulary_tokenizer(folder: Path, *, longest: int | None, rows: int) -> Fol
             where=folder,
         )
     return FolderTokenizer(tokenizer, note)
+
+
+def file_tokenizer(
+    folder: Path, *, longest: int | None, rows: int, **options: Any
+) -> FolderTokenizer:
+    """The tokenizer of a checkpoint folder, from ``tokenizer.json`` and ``tokenizer_config.json``.
+
+    Args:
+        folder: The checkpoint folder.
+        longest: Most tokens the architecture can take, or its config declares.
+        rows: Rows of the token embedding.
+        **options: What the family knows beyond the files; see :class:`BpeTokenizer`.
+
+    Raises:
+        CheckpointError: if there is none, or its ids do not fit the rows.
+    """
+    file = folder / "tokenizer.json"
+    if not file.is_file():
+        raise CheckpointError(
+            "no tokenizer: there is no tokenizer.json",
+            where=folder,
+            hint="save the fast tokenizer into the folder (tokenizer.save_pretrained)",
+        )
+    limit = _limit(_tokenizer_config(folder), longest)
+    return FolderTokenizer(BpeTokenizer(file, max_tokens=limit, rows=rows, **options))
+
+
+def _limit(settings: Mapping[str, Any], longest: int | None) -> int | None:
+    """The smaller of what the tokenizer and the model declare; None where neither does."""
+    limits = [settings.get("model_max_length"), longest]
+    known = [int(limit) for limit in limits if limit is not None and limit < _NO_LIMIT]
+    return min(known) if known else None
 
 
 def _tokenizer_config(folder: Path) -> dict[str, Any]:
