@@ -30,7 +30,7 @@ __all__ = ["MAX_FILE_BYTES", "MAX_SEQUENCE_BP", "CsvColumns", "parse_columns", "
 #: Longest sequence that is read, in letters.
 MAX_SEQUENCE_BP = 100_000_000
 #: Largest file that is read, in bytes after decompression.
-MAX_FILE_BYTES = 16 * 2**30
+MAX_FILE_BYTES = 4 * 2**30
 
 _COMMA, _LINE_FEED = ord(","), ord("\n")
 _DELIMITERS = {"\t": "a tab", ";": "a semicolon", "|": "a vertical bar", ":": "a colon"}
@@ -214,30 +214,30 @@ def _cut_in_bulk(
 ) -> CsvColumns | None:
     """Columns of an ordinary file, or None where the pattern of separators is not ordinary."""
     text = _decode(content, path)
-    head, _, body = text.partition("\n")
+    head = text.partition("\n")[0]
     if not head.strip():
         return None
     header = head.split(",")
-    positions = _positions(header, path, 1, required, optional)
-    if not body.strip():
-        return CsvColumns({name: [] for name in positions}, None, notes)
-    if not body.endswith("\n"):
-        body += "\n"
     width = len(header)
-    letters = np.frombuffer(body.encode("utf-8"), dtype=np.uint8)
+    positions = _positions(header, path, 1, required, optional)
+    letters = np.frombuffer(content, dtype=np.uint8)
     separators = np.flatnonzero((letters == _COMMA) | (letters == _LINE_FEED))
-    if width == 1 or len(separators) % width:
+    line_ends = letters[separators] == _LINE_FEED
+    if not text.endswith("\n"):
+        separators = np.append(separators, len(content))
+        line_ends = np.append(line_ends, True)
+    if len(separators) % width:
         return None
-    ends = letters[separators].reshape(-1, width) == _LINE_FEED
-    if ends[:, :-1].any() or not ends[:, -1].all():
+    line_ends = line_ends.reshape(-1, width)
+    if line_ends[:, :-1].any() or not line_ends[:, -1].all():
         return None
     if int(np.diff(separators, prepend=-1).max()) > MAX_SEQUENCE_BP:
         return None
-    fields = body.replace("\n", ",").split(",")
-    del fields[-1]
+    fields = text.removesuffix("\n").replace("\n", ",").split(",")
     if width > len(positions):
         notes["extra_columns"] = width - len(positions)
-    return CsvColumns({name: fields[at::width] for name, at in positions.items()}, None, notes)
+    columns = {name: fields[width + at :: width] for name, at in positions.items()}
+    return CsvColumns(columns, None, notes)
 
 
 def _read_row_by_row(

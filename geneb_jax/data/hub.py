@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from geneb_jax.benchmark import DatasetPin, Suite, Task, require_task_id
 from geneb_jax.data.hub_client import HubClient, RemoteFile, sha256_of
 from geneb_jax.data.sources import TaskSource
@@ -32,6 +34,7 @@ __all__ = ["FetchReport", "fetch_suite", "fetched_data_folder"]
 
 _MANIFEST = "fetched.json"
 _STAGING = ".fetching"
+_LOCK = ".fetching.lock"
 _WORKERS = 4
 
 
@@ -97,17 +100,36 @@ def fetch_suite(
         for part in ("train", "test")
     ]
     require_writable_folder(destination, option="--data-dir")
+    with FileLock(destination / _LOCK):
+        return _fetch_locked(
+            chosen,
+            wanted,
+            destination,
+            HubClient(suite.dataset, endpoint=endpoint, on_note=on_note),
+            offline=offline,
+            tell=on_file,
+        )
+
+
+def _fetch_locked(
+    chosen: Sequence[Task],
+    wanted: Sequence[str],
+    destination: Path,
+    client: HubClient,
+    *,
+    offline: bool,
+    tell: Callable[[int, int, str], None] | None,
+) -> FetchReport:
     _refuse_foreign_files(chosen, destination)
-    manifest = _Manifest(destination, suite.dataset)
+    manifest = _Manifest(destination, client.pin)
     missing = [path for path in wanted if not manifest.holds(path)]
     present = len(wanted) - len(missing)
     if not missing:
         return FetchReport(destination, present, 0, 0)
-    client = HubClient(suite.dataset, endpoint=endpoint, on_note=on_note)
     if offline:
         copied = _copy_from_cache(client, missing, manifest)
         return FetchReport(destination, present, len(missing), copied)
-    received = _download(client, missing, manifest, done=present, total=len(wanted), tell=on_file)
+    received = _download(client, missing, manifest, done=present, total=len(wanted), tell=tell)
     return FetchReport(destination, present, len(missing), received)
 
 
@@ -201,8 +223,11 @@ def _copy_from_cache(client: HubClient, missing: Sequence[str], manifest: _Manif
             absent.append(path)
             continue
         staged = manifest.staging() / path
-        staged.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(cached, staged)
+        try:
+            staged.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(cached, staged)
+        except OSError as error:
+            raise OutputError(f"cannot copy the file ({error.strerror})", where=staged) from error
         copied += manifest.accept(staged, path)
     manifest.clear_staging()
     if absent:

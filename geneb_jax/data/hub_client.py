@@ -94,14 +94,14 @@ class HubClient:
         endpoint: str | None = None,
         on_note: Callable[[str], None] | None = None,
     ) -> None:
-        self._pin = pin
+        self.pin = pin
         self._endpoint = endpoint
         self._on_note = on_note
 
     @property
     def name(self) -> str:
         """The dataset and its revision, for messages."""
-        return f"{self._pin.repository}@{self._pin.revision[:12]}"
+        return f"{self.pin.repository}@{self.pin.revision[:12]}"
 
     @contextmanager
     def session(self) -> Iterator[None]:
@@ -122,7 +122,7 @@ class HubClient:
         from huggingface_hub import try_to_load_from_cache
 
         found = try_to_load_from_cache(
-            self._pin.repository, path, revision=self._pin.revision, repo_type="dataset"
+            self.pin.repository, path, revision=self.pin.revision, repo_type="dataset"
         )
         if not isinstance(found, str):
             return None
@@ -146,13 +146,13 @@ class HubClient:
         info = self._attempt(
             "its list of files",
             lambda: api.dataset_info(
-                self._pin.repository,
-                revision=self._pin.revision,
+                self.pin.repository,
+                revision=self.pin.revision,
                 files_metadata=True,
                 timeout=_TIMEOUT_S,
             ),
         )
-        if info.sha != self._pin.revision:
+        if info.sha != self.pin.revision:
             raise DownloadError(
                 f"the hub answered with commit {info.sha}, not the pinned one", where=self.name
             )
@@ -190,10 +190,10 @@ class HubClient:
 
         def call() -> str:
             return hf_hub_download(
-                self._pin.repository,
+                self.pin.repository,
                 remote.path,
                 repo_type="dataset",
-                revision=self._pin.revision,
+                revision=self.pin.revision,
                 local_dir=folder,
                 endpoint=self._endpoint,
                 etag_timeout=_TIMEOUT_S,

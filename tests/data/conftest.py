@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from geneb_jax.benchmark import Task
-from geneb_jax.data import TaskSource, TaskTable, read_task
+from geneb_jax.benchmark import Task, load_suite
+from geneb_jax.data import TaskSource, TaskTable, find_task_files, read_task
 
 TASK = Task("toy", "Toy", "Toys")
 
@@ -55,3 +55,10 @@ def read(tmp_path: Path) -> Callable[..., TaskTable]:
         return read_task(TASK, TaskSource(tmp_path))
 
     return write_and_read
+
+
+@pytest.fixture(scope="session")
+def real_tables(real_tasks: Path) -> list[TaskTable]:
+    """The tables of all real task files, in the suite's order."""
+    found = find_task_files(load_suite("geneb"), real_tasks)
+    return [read_task(task, TaskSource(real_tasks)) for task in found.tasks]

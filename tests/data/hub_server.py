@@ -19,7 +19,7 @@ REPOSITORY = "org/tasks"
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 
 #: Faults: an HTTP status, or what to do with the body.
-CUT, CORRUPT, LONGER, SILENT_CUT = "cut", "corrupt", "longer", "silent cut"
+CUT, CORRUPT, LONGER, SILENT_CUT, HANG = "cut", "corrupt", "longer", "silent cut", "hang"
 
 
 def git_sha1(content: bytes) -> str:
@@ -39,6 +39,8 @@ class Hub:
     ranges: bool = True
     requests: list[tuple[str, str]] = field(default_factory=list)
     url: str = ""
+    hanging: threading.Event = field(default_factory=threading.Event)
+    release: threading.Event = field(default_factory=threading.Event)
 
     def gets(self, path: str = "") -> int:
         """Number of GET requests for files whose path ends so."""
@@ -134,10 +136,13 @@ def start(hub: Hub) -> ThreadingHTTPServer:
             if fault == SILENT_CUT:
                 content = content[: len(content) // 2]
             headers["Content-Length"] = str(len(content))
-            if fault == CUT:
+            if fault in (CUT, HANG):
                 content = content[: len(content) // 2]
             self._send(status, content if method == "GET" else b"", headers)
-            if fault == CUT:
+            if fault == HANG and method == "GET":
+                hub.hanging.set()
+                hub.release.wait(timeout=120)
+            if fault in (CUT, HANG):
                 self.close_connection = True
 
         def _status(self, status: int, headers: dict[str, str] | None = None) -> None:

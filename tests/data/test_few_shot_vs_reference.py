@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geneb_jax.benchmark import load_suite
-from geneb_jax.data import TaskSource, few_shot_rows, find_task_files, read_task
+from geneb_jax.data import TaskTable, few_shot_rows
 
 TABLE = json.loads((Path(__file__).parent / "few_shot_rows.json").read_text(encoding="utf-8"))
 
@@ -41,16 +41,14 @@ def test_draws_equal_the_stored_table(case: str) -> None:
         assert rows.tolist() == draw["rows"], draw
 
 
-def test_draws_equal_the_recipe_on_real_tasks(real_tasks: Path) -> None:
-    suite, source = load_suite("geneb"), TaskSource(real_tasks)
-    found = find_task_files(suite, real_tasks).tasks
-    assert len(found) >= 30
-    for task in found:
-        labels = read_task(task, source).train_labels
-        for seed in suite.protocol.seeds:
+def test_draws_equal_the_recipe_on_real_tasks(real_tables: list[TaskTable]) -> None:
+    assert len(real_tables) >= 30
+    for table in real_tables:
+        labels = table.train_labels
+        for seed in load_suite("geneb").protocol.seeds:
             for shots in (1, 10):
                 rows = few_shot_rows(labels, shots, seed)
-                assert rows.tolist() == plain_recipe(labels, shots, seed), (task, seed, shots)
+                assert rows.tolist() == plain_recipe(labels, shots, seed), (table.task, seed, shots)
 
 
 @given(

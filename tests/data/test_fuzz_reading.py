@@ -53,7 +53,7 @@ def check(outcome: TaskTable | DataError) -> None:
     assert all(count > 0 for count in outcome.notes.values())
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 @given(st.lists(PIECES, max_size=30).map(b"".join), st.booleans())
 @example(b"\r", True)
 @example(b'ACGT,0,train\nA,1,train\nC,0,test\n"', True)
@@ -77,7 +77,7 @@ def test_one_changed_byte_of_a_compressed_file(position: int, value: int) -> Non
     check(read_bytes(bytes(whole), "toy.csv.gz"))
 
 
-@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(ROWS, max_size=12), st.sampled_from(["\n", "\r\n", "\r"]))
 def test_both_paths_and_the_csv_module_agree(rows: list[tuple[str, str, str]], end: str) -> None:
     outcomes = []

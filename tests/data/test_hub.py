@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -80,11 +84,24 @@ def fetch(hub: Hub, folder: Path, **settings: object) -> FetchReport:
     return fetch_suite(SUITE, folder, endpoint=hub.url, **settings)  # type: ignore[arg-type]
 
 
+def write_suite(parent: Path) -> Path:
+    """The suite as a folder, for the command line."""
+    folder = parent / "suite"
+    folder.mkdir()
+    tasks = ", ".join(f'{{ id = "{name}", category = "c" }}' for name in TASKS)
+    (folder / "suite.toml").write_text(
+        f'name = "toys"\ntitle = "Toys"\ntasks = [{tasks}]\n'
+        f'[dataset]\nrepository = "{REPOSITORY}"\nrevision = "{REVISION}"\n'
+    )
+    return folder
+
+
 def assert_whole(folder: Path) -> None:
     for path, content in contents().items():
         if path.startswith("tasks/"):
             assert (folder / path).read_bytes() == content, path
     names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    names.discard(".fetching.lock")
     assert names == {"fetched.json", *(path for path in contents() if path.startswith("tasks/"))}
 
 
@@ -235,6 +252,42 @@ def test_a_lasting_fault_ends_and_keeps_the_rest(
     assert_whole(tmp_path / "data")
 
 
+def test_a_killed_fetch_is_resumed(hub: Hub, tmp_path: Path) -> None:
+    """SIGKILL while one file hangs half-way; the next fetch brings only what is missing."""
+    hub.always[FIRST_TRAIN] = "hang"
+    script = (
+        "import sys\nfrom pathlib import Path\nfrom geneb_jax.benchmark import load_suite\n"
+        "from geneb_jax.data import fetch_suite\n"
+        "fetch_suite(load_suite(sys.argv[1]), Path(sys.argv[2]), endpoint=sys.argv[3])\n"
+    )
+    suite, folder = write_suite(tmp_path), tmp_path / "data"
+    child = subprocess.Popen(
+        [sys.executable, "-c", script, str(suite), str(folder), hub.url],
+        env={**os.environ, "HF_HUB_OFFLINE": "0"},
+    )
+    try:
+        assert hub.hanging.wait(timeout=60)
+        expected = ["tasks/first/test.csv", "tasks/second.x/test.csv", "tasks/second.x/train.csv"]
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            if (folder / "fetched.json").exists():
+                known = json.loads((folder / "fetched.json").read_text())["files"]
+                if sorted(known) == expected:
+                    break
+            time.sleep(0.02)
+    finally:
+        child.kill()
+        child.wait()
+    assert not (folder / FIRST_TRAIN).exists()
+    hub.release.set()
+    hub.always.clear()
+    hub.requests.clear()
+    report = fetch(hub, folder)
+    assert (report.present, report.fetched) == (3, 1)
+    assert hub.gets() == 1
+    assert_whole(folder)
+
+
 def test_an_endless_download_ends(
     hub: Hub, tmp_path: Path, waits: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -328,13 +381,7 @@ def test_a_client_switched_off_by_its_own_variable(
 def test_the_command_fetches_and_says_so(
     hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = tmp_path / "suite"
-    folder.mkdir()
-    tasks = ", ".join(f'{{ id = "{name}", category = "c" }}' for name in TASKS)
-    (folder / "suite.toml").write_text(
-        f'name = "toys"\ntitle = "Toys"\ntasks = [{tasks}]\n'
-        f'[dataset]\nrepository = "{REPOSITORY}"\nrevision = "{REVISION}"\n'
-    )
+    folder = write_suite(tmp_path)
     arguments = ["data", "fetch", "--suite", str(folder), "--endpoint", hub.url, "--json"]
     monkeypatch.setenv("GENEB_JAX_CACHE", str(tmp_path / "cache"))
     for fetched in (4, 0):

@@ -16,19 +16,11 @@ from geneb_jax.data import (
     TaskSource,
     TaskTable,
     distinct_sequences,
-    find_task_files,
     read_task,
     sequence_digest,
     suite_stats,
     task_stats,
 )
-
-
-@pytest.fixture(scope="module")
-def tables(real_tasks: Path) -> list[TaskTable]:
-    found = find_task_files(load_suite("geneb"), real_tasks)
-    source = TaskSource(real_tasks)
-    return [read_task(task, source) for task in found.tasks]
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +38,8 @@ def rows_by_csv(path: Path) -> Iterator[tuple[str, int, str]]:
             yield row["text"], int(row["label"]), row["split"]
 
 
-def test_tables_equal_the_csv_modules(tables: list[TaskTable], real_tasks: Path) -> None:
-    for table in tables:
+def test_tables_equal_the_csv_modules(real_tables: list[TaskTable], real_tasks: Path) -> None:
+    for table in real_tables:
         rows = list(rows_by_csv(real_tasks / f"{table.task.task_id}.csv.gz"))
         train = [(text, label) for text, label, split in rows if split == "train"]
         test = [(text, label) for text, label, split in rows if split == "test"]
@@ -57,9 +49,9 @@ def test_tables_equal_the_csv_modules(tables: list[TaskTable], real_tasks: Path)
 
 
 def test_figures_equal_the_manifests(
-    tables: list[TaskTable], manifest: dict[str, dict[str, str]]
+    real_tables: list[TaskTable], manifest: dict[str, dict[str, str]]
 ) -> None:
-    for table in tables:
+    for table in real_tables:
         known, stats = manifest[table.task.task_id], task_stats(table)
         assert stats.category == known["category"]
         assert stats.train_rows == int(known["n_train"])
@@ -79,24 +71,26 @@ def test_figures_equal_the_manifests(
             assert ";".join(f"{label}:{count}" for label, count in counts.items()) == known[column]
 
 
-def test_distinct_sequences_give_back_every_row(tables: list[TaskTable]) -> None:
-    distinct = distinct_sequences(tables)
+def test_distinct_sequences_give_back_every_row(real_tables: list[TaskTable]) -> None:
+    distinct = distinct_sequences(real_tables)
     assert len(set(distinct.sequences)) == len(distinct) == len(distinct.sequences)
     assert distinct.digests.shape == (len(distinct), 16)
     assert distinct.digests.dtype == "uint8"
-    for table, train, test in zip(tables, distinct.train_rows, distinct.test_rows, strict=True):
+    for table, train, test in zip(
+        real_tables, distinct.train_rows, distinct.test_rows, strict=True
+    ):
         assert tuple(distinct.sequences[row] for row in train) == table.train_sequences
         assert tuple(distinct.sequences[row] for row in test) == table.test_sequences
     # First-seen order, and digests by hashlib.
     texts = [
-        text for t in tables for part in (t.train_sequences, t.test_sequences) for text in part
+        text for t in real_tables for part in (t.train_sequences, t.test_sequences) for text in part
     ]
     assert distinct.sequences == tuple(dict.fromkeys(texts))
     for row in range(0, len(distinct), 997):
         expected = hashlib.blake2b(distinct.sequences[row].encode(), digest_size=16).digest()
         assert distinct.digests[row].tobytes() == expected
     assert distinct.digest_list()[-1] == sequence_digest(distinct.sequences[-1])
-    total = suite_stats(tables)
+    total = suite_stats(real_tables)
     assert total.rows == len(texts)
     assert total.total_bp == sum(map(len, texts))
     assert total.distinct_sequences == len(set(texts))
