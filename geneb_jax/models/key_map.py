@@ -18,7 +18,18 @@ import numpy as np
 
 from geneb_jax.errors import CheckpointError
 
-__all__ = ["KEEP", "TRANSPOSE", "Drop", "KeyMap", "Match", "Transform", "Weight", "match_tensors"]
+__all__ = [
+    "KEEP",
+    "TRANSPOSE",
+    "Drop",
+    "KeyMap",
+    "Match",
+    "Transform",
+    "Weight",
+    "dense_weights",
+    "match_tensors",
+    "norm_weights",
+]
 
 _SHOWN = 5
 #: Names from TensorFlow's days, which transformers 5 still writes for modules called LayerNorm.
@@ -27,16 +38,18 @@ _OLD_NAMES = {"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNor
 
 @dataclass(frozen=True, slots=True)
 class Transform:
-    """How a checkpoint tensor becomes (a layer of) a parameter: rows, then squeeze, then transpose.
+    """How a checkpoint tensor becomes (a layer of) a parameter: part, then squeeze, then transpose.
 
     Attributes:
         rows: (start, stop, of): the part of axis 0 that is taken, and that axis's whole length, for
             tensors that fuse several matrices.
+        columns: The same of axis 1.
         squeeze: Axes of length one in the checkpoint that the parameter does not have.
         transpose: Whether the last two axes are swapped; torch stores linear maps as [out, in].
     """
 
     rows: tuple[int, int, int] | None = None
+    columns: tuple[int, int, int] | None = None
     squeeze: tuple[int, ...] = ()
     transpose: bool = False
 
@@ -49,12 +62,16 @@ class Transform:
             stored.insert(axis, 1)
         if self.rows is not None:
             stored[0] = self.rows[2]
+        if self.columns is not None:
+            stored[1] = self.columns[2]
         return tuple(stored)
 
     def apply(self, tensor: np.ndarray) -> np.ndarray:
         """The parameter's values, as a view."""
         if self.rows is not None:
             tensor = tensor[self.rows[0] : self.rows[1]]
+        if self.columns is not None:
+            tensor = tensor[:, self.columns[0] : self.columns[1]]
         if self.squeeze:
             tensor = np.squeeze(tensor, self.squeeze)
         return np.swapaxes(tensor, -1, -2) if self.transpose else tensor
@@ -80,6 +97,32 @@ class Weight:
     tensor: str
     transform: Transform = KEEP
     copies: tuple[str, ...] = ()
+
+
+def dense_weights(
+    parameter: str, tensor: str, *, bias: bool, transform: Transform = TRANSPOSE
+) -> list[Weight]:
+    """Kernel and bias of a :class:`~geneb_jax.models.dense.Dense`.
+
+    Args:
+        parameter: Dotted path of the module.
+        tensor: Name in the checkpoint, without ``.weight``.
+        bias: Whether there is one.
+        transform: Of the kernel; the bias follows its part of the outputs.
+    """
+    weights = [Weight(f"{parameter}.kernel", f"{tensor}.weight", transform)]
+    if bias:
+        part = Transform(rows=transform.rows if transform.transpose else transform.columns)
+        weights.append(Weight(f"{parameter}.bias", f"{tensor}.bias", part))
+    return weights
+
+
+def norm_weights(parameter: str, tensor: str, *, bias: bool) -> list[Weight]:
+    """Scale and bias of a norm, named as :func:`dense_weights` names."""
+    weights = [Weight(f"{parameter}.scale", f"{tensor}.weight")]
+    if bias:
+        weights.append(Weight(f"{parameter}.bias", f"{tensor}.bias"))
+    return weights
 
 
 @dataclass(frozen=True, slots=True)
