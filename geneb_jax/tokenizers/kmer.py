@@ -3,28 +3,34 @@
 The original is transformers' ``EsmTokenizer`` over a k-mer vocabulary: leftmost-longest matches
 over all tokens, and one ``<unk>`` for each stretch in which no token begins. Within a stretch of
 A, C, G, T this means k-mers from its start and single letters for the rest, which NumPy finds for a
-whole sequence at once. Texts that could hold a literal special token (``<``) or white space, and
+whole batch at once. Texts that could hold a literal special token (``<``) or white space, and
 vocabularies that are not k-mer tables, take the general way.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from geneb_jax.errors import ConfigError
 from geneb_jax.tokenizers.kmer_vocabulary import KmerVocabulary
-from geneb_jax.tokenizers.tokens import TokenizedSequence, Tokenizer, definition_digest
+from geneb_jax.tokenizers.tokens import (
+    TokenizedBatch,
+    TokenizedSequence,
+    Tokenizer,
+    definition_digest,
+    join_tokens,
+)
 
 __all__ = ["KmerTokenizer"]
 
-_BASES = b"ATCG"
-_N_CODE, _OTHER_CODE = 4, 5
-_CODES = np.full(256, _OTHER_CODE, np.uint8)
-for _code, _letter in enumerate(_BASES):
-    _CODES[_letter] = _code
-_CODES[ord("N")] = _N_CODE
+_N, _OTHER, _BREAK = 4, 5, 6
+_LETTERS = {"A": 0, "T": 1, "C": 2, "G": 3, "N": _N, "\n": _BREAK}
+_CODES = bytes(_LETTERS.get(chr(byte), _OTHER) for byte in range(256))
+_NOT_PLAIN = "< \t\r\v\f\x1c\x1d\x1e\x1f"
+_BLOCK_BP = 1 << 20  # a few passes over this much stay in cache
 
 
 class KmerTokenizer(Tokenizer):
@@ -101,9 +107,7 @@ class KmerTokenizer(Tokenizer):
         weights = 4 ** np.arange(k - 1, -1, -1)
         for token in letters_only:
             if len(token) == k:
-                table[int(_CODES[list(token.encode("ascii"))].astype(np.int64) @ weights)] = ids[
-                    token
-                ]
+                table[int(_codes(token).astype(np.int64) @ weights)] = ids[token]
         return (table if table.min() >= 0 else None), singles
 
     @property
@@ -119,88 +123,155 @@ class KmerTokenizer(Tokenizer):
 
     def tokenize(self, sequence: str) -> TokenizedSequence:
         """Token ids of one sequence, special tokens included, truncated on the right."""
-        text = sequence.upper() if self.upper_case else sequence
-        if self._kmer_ids is None or "<" in text or any(map(str.isspace, set(text))):
-            starts, ids = self._by_scanning(text)
-        else:
-            starts, ids = self._by_runs(text)
-        dropped_bp = 0
-        room = len(ids)
-        if self.max_tokens is not None:
-            room = self.max_tokens - len(self._prefix) - len(self._suffix)
-        if len(ids) > room:
-            dropped_bp = len(text) - int(starts[room])
-            ids = ids[:room]
-        codes = _codes(text)
+        batch = self._block([sequence])
         return TokenizedSequence(
-            ids=np.concatenate([self._prefix, ids, self._suffix]).astype(np.int32),
-            dropped_bp=dropped_bp,
-            unknown_bp=int(np.count_nonzero(codes >= _N_CODE)),
+            ids=batch.ids, dropped_bp=int(batch.dropped_bp[0]), unknown_bp=int(batch.unknown_bp[0])
         )
 
+    def tokenize_batch(self, sequences: Sequence[str]) -> TokenizedBatch:
+        """The same for many sequences, a block of them at a time."""
+        smallest = np.uint16 if len(self.vocabulary.tokens) <= 1 << 16 else np.int32
+        blocks = [self._block(block) for block in _blocks(sequences)]
+        lengths = [block.length_tokens for block in blocks]
+        starts = np.zeros(len(sequences) + 1, np.int64)
+        np.cumsum(_joined(lengths, np.int64), out=starts[1:])
+        return TokenizedBatch(
+            ids=_joined([block.ids.astype(smallest) for block in blocks], smallest),
+            starts=starts,
+            dropped_bp=_joined([block.dropped_bp for block in blocks], np.int64),
+            unknown_bp=_joined([block.unknown_bp for block in blocks], np.int64),
+        )
+
+    def _block(self, sequences: Sequence[str]) -> TokenizedBatch:
+        """Some sequences, with int32 ids."""
+        text = "\n".join(sequences)
+        if self.upper_case:
+            text = text.upper()
+        if self._kmer_ids is not None and _is_plain(text, breaks=len(sequences) - 1):
+            return self._finish(text, np.array(list(map(len, sequences))), *self._by_runs(text))
+        if len(sequences) == 1:
+            return self._finish(text, np.array([len(text)]), *self._by_scanning(text))
+        return join_tokens([self.tokenize(sequence) for sequence in sequences])
+
+    def _finish(
+        self, text: str, lengths_bp: np.ndarray, places: np.ndarray, ids: np.ndarray
+    ) -> TokenizedBatch:
+        """Cut tokens at the limit, put special tokens around them, count what was lost.
+
+        Args:
+            text: The sequences, one line each.
+            lengths_bp: Letters of each sequence.
+            places: Where each token begins in the text, ascending.
+            ids: The tokens.
+        """
+        begins = np.zeros(len(lengths_bp) + 1, np.int64)
+        np.cumsum(lengths_bp + 1, out=begins[1:])
+        first = np.searchsorted(places, begins)
+        counts = np.diff(first)
+        specials = len(self._prefix) + len(self._suffix)
+        room = len(ids) if self.max_tokens is None else self.max_tokens - specials
+        kept = np.minimum(counts, room)
+        starts = np.zeros(len(kept) + 1, np.int64)
+        np.cumsum(kept + specials, out=starts[1:])
+        out = np.empty(starts[-1], np.int32)
+        for place, token in enumerate(self._prefix):
+            out[starts[:-1] + place] = token
+        for place, token in enumerate(reversed(self._suffix)):
+            out[starts[1:] - 1 - place] = token
+        rank = _count_within(kept)
+        out[np.repeat(starts[:-1] + len(self._prefix), kept) + rank] = ids[
+            np.repeat(first[:-1], kept) + rank
+        ]
+        dropped_bp = np.zeros(len(kept), np.int64)
+        cut = np.flatnonzero(counts > kept)
+        dropped_bp[cut] = begins[cut] + lengths_bp[cut] - places[first[cut] + room]
+        codes = _codes(text)
+        unknown = np.concatenate([[0], np.cumsum(codes >= _N)])
+        unknown_bp = unknown[begins[:-1] + lengths_bp] - unknown[begins[:-1]]
+        return TokenizedBatch(out, starts, dropped_bp, unknown_bp.astype(np.int64))
+
     def _by_runs(self, text: str) -> tuple[np.ndarray, np.ndarray]:
-        """Start (in letters) and id of every token, from the stretches of A, C, G, T."""
+        """Place and id of every token, from the stretches of A, C, G, T."""
         assert self._kmer_ids is not None
         k = self.vocabulary.k
         codes = _codes(text)
-        is_base = np.concatenate([[False], codes < _N_CODE, [False]])
+        is_base = np.concatenate([[False], codes < _N, [False]])
         edges = np.flatnonzero(is_base[1:] != is_base[:-1])
         run_starts, run_ends = edges[0::2], edges[1::2]
         lengths = run_ends - run_starts
         kmer_counts = lengths // k
 
-        kmer_starts = np.repeat(run_starts, kmer_counts) + k * _count_within(kmer_counts)
+        kmers = np.repeat(run_starts, kmer_counts) + k * _count_within(kmer_counts)
         rest = lengths - kmer_counts * k
-        single_starts = np.repeat(run_starts + kmer_counts * k, rest) + _count_within(rest)
-        n_starts = np.flatnonzero(codes == _N_CODE)
-        other = np.concatenate([[False], codes == _OTHER_CODE])
-        other_starts = np.flatnonzero(other[1:] & ~other[:-1])
-
-        numbers = np.zeros(len(kmer_starts), np.int64)
+        singles = np.repeat(run_starts + kmer_counts * k, rest) + _count_within(rest)
+        other = np.concatenate([[False], codes == _OTHER])
+        numbers = np.zeros(len(kmers), np.int64)
         for place in range(k):
-            numbers = 4 * numbers + codes[kmer_starts + place]
-        starts = np.concatenate([kmer_starts, single_starts, n_starts, other_starts])
-        ids = np.concatenate(
-            [
-                self._kmer_ids[numbers],
-                self._single_ids[codes[single_starts]],
-                np.full(len(n_starts), self._single_ids[_N_CODE]),
-                np.full(len(other_starts), self._unknown_id),
-            ]
-        )
-        order = np.argsort(starts, kind="stable")
-        return starts[order], ids[order]
+            numbers = 4 * numbers + codes[kmers + place]
+
+        tokens = np.full(len(codes), -1, np.int32)
+        tokens[kmers] = self._kmer_ids[numbers]
+        tokens[singles] = self._single_ids[codes[singles]]
+        tokens[codes == _N] = self._single_ids[_N]
+        tokens[np.flatnonzero(other[1:] & ~other[:-1])] = self._unknown_id
+        places = np.flatnonzero(tokens >= 0)
+        return places, tokens[places]
 
     def _by_scanning(self, text: str) -> tuple[np.ndarray, np.ndarray]:
         """The same for any vocabulary and any text, token by token."""
         pairs = list(self._matches(text))
-        starts = np.array([start for start, _ in pairs], np.int64)
-        return starts, np.array([token for _, token in pairs], np.int64)
+        places = np.array([place for place, _ in pairs], np.int64)
+        return places, np.array([token for _, token in pairs], np.int32)
 
     def _matches(self, text: str) -> Iterator[tuple[int, int]]:
         ids = self.vocabulary.ids
-        start = 0
+        place = 0
         in_unknown_word = False
-        while start < len(text):
+        while place < len(text):
             for length in self._lengths:
-                token = ids.get(text[start : start + length])
+                token = ids.get(text[place : place + length])
                 if token is not None:
-                    yield start, token
-                    start += min(length, len(text) - start)
+                    yield place, token
+                    place += min(length, len(text) - place)
                     in_unknown_word = False
                     break
             else:
-                if text[start].isspace():
+                if text[place].isspace():
                     in_unknown_word = False
                 elif not in_unknown_word:
-                    yield start, self._unknown_id
+                    yield place, self._unknown_id
                     in_unknown_word = True
-                start += 1
+                place += 1
 
 
 def _codes(text: str) -> np.ndarray:
-    """uint8 ``[len(text)]``: 0-3 for A T C G, 4 for N, 5 for any other letter."""
-    return _CODES[np.frombuffer(text.encode("ascii", "replace"), np.uint8)]
+    """uint8 ``[len(text)]``: 0-3 for A T C G, then N, any other character, a line break."""
+    return np.frombuffer(text.encode("ascii", "replace").translate(_CODES), np.uint8)
+
+
+def _is_plain(text: str, *, breaks: int) -> bool:
+    """Whether a text holds no special tokens, and no white space besides the line breaks."""
+    return (
+        text.isascii()
+        and text.count("\n") == breaks
+        and not any(character in text for character in _NOT_PLAIN)
+    )
+
+
+def _blocks(sequences: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Consecutive sequences, about :data:`_BLOCK_BP` letters at a time."""
+    first = size = 0
+    for index, sequence in enumerate(sequences):
+        size += len(sequence)
+        if size >= _BLOCK_BP:
+            yield sequences[first : index + 1]
+            first, size = index + 1, 0
+    if first < len(sequences):
+        yield sequences[first:]
+
+
+def _joined(parts: list[np.ndarray], dtype: DTypeLike) -> np.ndarray:
+    return np.concatenate(parts) if parts else np.zeros(0, dtype)
 
 
 def _count_within(counts: np.ndarray) -> np.ndarray:
