@@ -1,0 +1,37 @@
+"""Run the command line in this process: exit code, stdout, stderr."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+
+from geneb_jax.cli.main import main
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def geneb(capfd: pytest.CaptureFixture[str]) -> Callable[..., Answer]:
+    """``geneb("list", "tasks")`` runs ``geneb-jax list tasks``."""
+
+    def run(*arguments: object) -> Answer:
+        before = signal.getsignal(signal.SIGTERM)
+        try:
+            with pytest.raises(SystemExit) as stop:
+                main([str(argument) for argument in arguments])
+        finally:
+            signal.signal(signal.SIGTERM, before)
+        captured = capfd.readouterr()
+        return Answer(int(stop.value.code or 0), captured.out, captured.err)
+
+    return run
