@@ -68,24 +68,33 @@ def independent_rows(
 def transitions(gc: float, odds: dict[str, float]) -> np.ndarray:
     """First-order chain of a given GC content, with over- and under-represented dinucleotides.
 
-    The dinucleotide frequencies start from the odds and are scaled by rows and columns in turn
-    until both margins are the base frequencies: the GC content is then exact.
+    The named dinucleotides get their frequency, observed over expected times that of their bases;
+    the others are scaled by rows and columns in turn until both margins are the base frequencies.
 
     Args:
         gc: GC content of the chain.
-        odds: Observed over expected frequency of dinucleotides such as ``{"CG": 0.2}``, 1
-            elsewhere; the scaling gives what one dinucleotide lacks to its neighbours.
+        odds: Observed over expected frequency of dinucleotides such as ``{"CG": 0.2}``.
 
     Returns:
         ``[from, to]``, each row summing to 1.
+
+    Raises:
+        ValueError: if no chain has these odds at this GC content.
     """
     bases = base_probabilities(gc)
-    pairs = np.outer(bases, bases)
+    expected = np.outer(bases, bases)
+    fixed = np.zeros((4, 4))
     for pair, ratio in odds.items():
-        pairs[BASES.index(pair[0]), BASES.index(pair[1])] *= ratio
-    for _ in range(100):
-        pairs *= (bases / pairs.sum(axis=1))[:, None]
-        pairs *= bases / pairs.sum(axis=0)
+        place = BASES.index(pair[0]), BASES.index(pair[1])
+        fixed[place] = ratio * expected[place]
+    free = np.where(fixed > 0, 0, expected)
+    rows, columns = bases - fixed.sum(axis=1), bases - fixed.sum(axis=0)
+    if (rows <= 0).any() or (columns <= 0).any():
+        raise ValueError(f"no chain of GC content {gc} has the odds {odds}")
+    for _ in range(200):
+        free *= (rows / free.sum(axis=1))[:, None]
+        free *= columns / free.sum(axis=0)
+    pairs = fixed + free
     return pairs / pairs.sum(axis=1, keepdims=True)
 
 

@@ -94,7 +94,10 @@ def composite_sites(stream: np.random.RandomState, labels: np.ndarray) -> list[s
 
 
 def ctcf_sites(stream: np.random.RandomState, labels: np.ndarray) -> list[str]:
-    """A CTCF core motif on either strand (1) or its letters scrambled (0); 100 bp, GC 0.5."""
+    """A CTCF core motif on either strand (1) or its letters scrambled (0); 100 bp.
+
+    One instance of 14 bases a row, anywhere in a background of GC content 0.5.
+    """
     codes = _background(stream, len(labels), 100, 0.5)
     for label in (0, 1):
         rows = np.flatnonzero(labels == label)
