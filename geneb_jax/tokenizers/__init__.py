@@ -7,6 +7,7 @@ from geneb_jax.tokenizers.characters import CharacterTokenizer
 from geneb_jax.tokenizers.choice import (
     FolderTokenizer,
     build_tokenizer,
+    decoder_tokenizer,
     file_tokenizer,
     vocabulary_tokenizer,
 )
@@ -39,6 +40,7 @@ __all__ = [
     "Tokenizer",
     "build_tokenizer",
     "built_in_vocabulary",
+    "decoder_tokenizer",
     "definition_digest",
     "file_tokenizer",
     "generator_vocabulary",

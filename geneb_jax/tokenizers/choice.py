@@ -10,7 +10,7 @@ from typing import Any
 
 from geneb_jax.errors import CheckpointError, ConfigError
 from geneb_jax.tokenizers.bpe import BpeTokenizer
-from geneb_jax.tokenizers.characters import CharacterTokenizer
+from geneb_jax.tokenizers.characters import CHARACTER_TABLES, CharacterTokenizer
 from geneb_jax.tokenizers.dna_gpt import DnaGptTokenizer
 from geneb_jax.tokenizers.generator import GeneratorTokenizer
 from geneb_jax.tokenizers.kmer import KmerTokenizer
@@ -21,7 +21,13 @@ from geneb_jax.tokenizers.kmer_vocabulary import (
 )
 from geneb_jax.tokenizers.tokens import Tokenizer
 
-__all__ = ["FolderTokenizer", "build_tokenizer", "file_tokenizer", "vocabulary_tokenizer"]
+__all__ = [
+    "FolderTokenizer",
+    "build_tokenizer",
+    "decoder_tokenizer",
+    "file_tokenizer",
+    "vocabulary_tokenizer",
+]
 
 #: Larger limits in a tokenizer_config.json stand for none (transformers writes 1e30).
 _NO_LIMIT = 10**9
@@ -199,6 +205,37 @@ def _limit(settings: Mapping[str, Any], longest: int | None) -> int | None:
     limits = [settings.get("model_max_length"), longest]
     known = [int(limit) for limit in limits if limit is not None and limit < _NO_LIMIT]
     return min(known) if known else None
+
+
+def decoder_tokenizer(folder: Path, *, longest: int | None, rows: int) -> FolderTokenizer:
+    """The tokenizer of a causal model's folder: GENERator's, BioFM's, or ``tokenizer.json``.
+
+    The first two are published as classes of their own, which tokenizer_config.json names.
+
+    Args:
+        folder: The checkpoint folder.
+        longest: Most tokens the architecture can take, or its config declares.
+        rows: Rows of the token embedding.
+
+    Raises:
+        CheckpointError: if there is none, or its ids do not fit the rows.
+    """
+    settings = _tokenizer_config(folder)
+    limit = _limit(settings, longest)
+    classes = json.dumps([settings.get("tokenizer_class"), settings.get("auto_map")])
+    tokenizer: Tokenizer
+    if "DNAKmerTokenizer" in classes:
+        tokenizer = GeneratorTokenizer(max_tokens=limit, k=int(settings.get("k", 6)))
+    elif settings.get("char_ords") == [ord(letter) for letter in CHARACTER_TABLES["biofm"].letters]:
+        tokenizer = CharacterTokenizer("biofm", max_tokens=limit)
+    else:
+        return file_tokenizer(folder, longest=longest, rows=rows)
+    if tokenizer.vocab_size > rows:
+        raise CheckpointError(
+            f"the tokenizer gives ids up to {tokenizer.vocab_size - 1}, the model has {rows} rows",
+            where=folder,
+        )
+    return FolderTokenizer(tokenizer)
 
 
 def _tokenizer_config(folder: Path) -> dict[str, Any]:

@@ -1,0 +1,173 @@
+"""LLaMA and Mistral decoders: METAGENE-1, GENERator, GenomeOcean, OmniNA, BioFM, and plain ones.
+
+RMSNorm, split-half rotary positions, grouped queries, SwiGLU. None of the published models uses
+Mistral's sliding window; a checkpoint that declares one is read up to the window, where it changes
+nothing.
+
+Reference: transformers 5.23 ``LlamaModel`` and ``MistralModel``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from geneb_jax.errors import CheckpointError
+from geneb_jax.models.config_json import ConfigJson
+from geneb_jax.models.decoder import Decoder, DecoderConfig
+from geneb_jax.models.family import CLOSED_SCHEMA, Family
+from geneb_jax.models.key_map import Drop, KeyMap, Weight, dense_weights, norm_weights
+from geneb_jax.tokenizers import FolderTokenizer, decoder_tokenizer
+
+__all__ = ["FAMILY", "LlamaConfig"]
+
+#: transformers' MistralConfig has it where config.json says nothing.
+_MISTRAL_WINDOW = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class LlamaConfig:
+    """Sizes and switches.
+
+    Attributes:
+        head_width: Features of a head; BioFM's heads together are wider than ``hidden_size``.
+        sliding_window: Tokens that attention reaches back; longer inputs are cut there.
+    """
+
+    __pydantic_config__ = CLOSED_SCHEMA
+
+    vocab_size: int
+    hidden_size: int
+    layer_count: int
+    head_count: int
+    kv_head_count: int
+    head_width: int
+    inner_size: int
+    norm_eps: float
+    rope_theta: float
+    mlp_activation: Literal["swiglu"] = "swiglu"
+    attention_bias: bool = False
+    mlp_bias: bool = False
+    sliding_window: int | None = None
+
+    def __post_init__(self) -> None:
+        _ = self.decoder
+
+    @property
+    def decoder(self) -> DecoderConfig:
+        """The network's config."""
+        return DecoderConfig(
+            vocab_size=self.vocab_size,
+            hidden_size=self.hidden_size,
+            layer_count=self.layer_count,
+            head_count=self.head_count,
+            kv_head_count=self.kv_head_count,
+            head_width=self.head_width,
+            inner_size=self.inner_size,
+            norm="rms",
+            norm_eps=self.norm_eps,
+            activation="silu",
+            gated=True,
+            rope_theta=self.rope_theta,
+            attention_bias=self.attention_bias,
+            feed_forward_bias=self.mlp_bias,
+        )
+
+    @property
+    def output_width(self) -> int:
+        """Length of one embedding."""
+        return self.hidden_size
+
+    @property
+    def longest_tokens(self) -> int | None:
+        """The sliding window, where there is one; rotary positions have no end."""
+        return self.sliding_window
+
+
+def _key_map(config: LlamaConfig) -> KeyMap:
+    layer = "layers.{layer}."
+    attention, feed_forward = layer + "self_attn.", layer + "mlp."
+    weights = [
+        Weight("tokens.table", "embed_tokens.weight"),
+        *norm_weights("layers.attention_norm", layer + "input_layernorm", bias=False),
+        *norm_weights("layers.feed_forward_norm", layer + "post_attention_layernorm", bias=False),
+        *norm_weights("final_norm", "norm", bias=False),
+    ]
+    for parameter, tensor in (
+        ("query", "q_proj"),
+        ("key", "k_proj"),
+        ("value", "v_proj"),
+        ("attention_output", "o_proj"),
+    ):
+        weights += dense_weights(
+            f"layers.{parameter}", attention + tensor, bias=config.attention_bias
+        )
+    for parameter, tensor in (("gate", "gate_proj"), ("inner", "up_proj"), ("outer", "down_proj")):
+        weights += dense_weights(f"layers.{parameter}", feed_forward + tensor, bias=config.mlp_bias)
+    return KeyMap(
+        weights=tuple(weights),
+        drops=(
+            Drop("lm_head.weight", "output head"),
+            Drop("*rotary_emb.inv_freq", "rotary buffer, computed here in float32"),
+        ),
+        ranges={"layer": range(config.layer_count)},
+        prefixes=("model.", ""),
+    )
+
+
+def _claims(config: ConfigJson) -> bool:
+    return config.optional("model_type", str, "") in ("llama", "mistral")
+
+
+def _from_config_json(config: ConfigJson) -> LlamaConfig:
+    activation = config.optional("hidden_act", str, "silu")
+    if activation != "silu":
+        raise CheckpointError(f"hidden_act {activation!r} is not supported", where=config.where)
+    rope = config.optional("rope_parameters", dict, {})
+    if rope.get("rope_type", "default") != "default" or config.values.get("rope_scaling"):
+        raise CheckpointError("scaled rotary positions are not supported", where=config.where)
+    heads = config.required("num_attention_heads", int)
+    hidden_size = config.required("hidden_size", int)
+    mistral = config.optional("model_type", str, "") == "mistral"
+    unsaid = _MISTRAL_WINDOW if mistral and "sliding_window" not in config.values else None
+    try:
+        return LlamaConfig(
+            vocab_size=config.required("vocab_size", int),
+            hidden_size=hidden_size,
+            layer_count=config.required("num_hidden_layers", int),
+            head_count=heads,
+            kv_head_count=config.optional("num_key_value_heads", int, heads),
+            head_width=config.optional("head_dim", int, hidden_size // heads),
+            inner_size=config.required("intermediate_size", int),
+            norm_eps=config.optional("rms_norm_eps", float, 1e-6),
+            rope_theta=float(rope.get("rope_theta", config.optional("rope_theta", float, 10000.0))),
+            attention_bias=config.optional("attention_bias", bool, False),
+            mlp_bias=config.optional("mlp_bias", bool, False),
+            sliding_window=config.optional("sliding_window", int, unsaid) if mistral else None,
+        )
+    except ValueError as error:
+        raise CheckpointError(str(error), where=config.where) from error
+
+
+def _folder_tokenizer(
+    folder: Path, config_json: ConfigJson, config: LlamaConfig
+) -> FolderTokenizer:
+    limits = [
+        config.longest_tokens,
+        config_json.optional("max_position_embeddings", int, None),
+    ]
+    known = [limit for limit in limits if limit is not None]
+    return decoder_tokenizer(folder, longest=min(known) if known else None, rows=config.vocab_size)
+
+
+FAMILY = Family(
+    name="llama",
+    version=1,
+    config=LlamaConfig,
+    module=lambda config: Decoder(config.decoder),
+    key_map=_key_map,
+    claims=_claims,
+    from_config_json=_from_config_json,
+    folder_tokenizer=_folder_tokenizer,
+)
