@@ -33,6 +33,7 @@ class BpeTokenizer(Tokenizer):
         prefix: Tokens put in front, in addition.
         suffix: Tokens put behind, in addition; kept when a sequence is truncated.
         padding: Token that fills padded positions; a usual one of the vocabulary when None.
+        strip: Whether outer white space is dropped first.
         upper_case: Whether letters are raised first.
         other_letters: Letter that replaces every character except A, C, G and T, after raising;
             None keeps them.
@@ -52,6 +53,7 @@ class BpeTokenizer(Tokenizer):
         prefix: Sequence[str] = (),
         suffix: Sequence[str] = (),
         padding: str | None = None,
+        strip: bool = False,
         upper_case: bool = False,
         other_letters: str | None = None,
     ) -> None:
@@ -69,6 +71,7 @@ class BpeTokenizer(Tokenizer):
         self._library.no_padding()
         self.where = str(file)
         self.max_tokens = max_tokens
+        self._strip = strip
         self._upper_case = upper_case
         self._replacement = other_letters
         before, after = self._template() if special_tokens else ([], [])
@@ -91,6 +94,7 @@ class BpeTokenizer(Tokenizer):
                 "max_tokens": max_tokens,
                 "prefix": self._prefix,
                 "suffix": self._suffix,
+                "strip": strip,
                 "upper_case": upper_case,
                 "other_letters": other_letters,
             }
@@ -137,7 +141,8 @@ class BpeTokenizer(Tokenizer):
         return results
 
     def _prepared(self, sequence: str) -> str:
-        text = sequence.upper() if self._upper_case else sequence
+        text = sequence.strip() if self._strip else sequence
+        text = text.upper() if self._upper_case else text
         if self._replacement is None:
             return text
         codes = np.frombuffer(text.encode("ascii", "replace"), np.uint8)

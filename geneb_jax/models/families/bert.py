@@ -1,0 +1,67 @@
+"""BERT with learned positions: GROVER, GENA-LM, and plain transformers ``BertModel``.
+
+GENA-LM (AIRI-Institute/GENA_LM, ``modeling_bert.py``) moves the norms in front of the sub-layers
+(``pre_layer_norm``). Its base models have no final norm: the last hidden state is the bare residual
+stream. The norm on the embeddings stays in both forms.
+
+References: transformers 5.23 ``BertModel``; recorded outputs for the pre-norm forms (tests/models).
+"""
+
+from __future__ import annotations
+
+from geneb_jax.errors import CheckpointError
+from geneb_jax.models.bert_encoder import BertConfig, BertEncoder
+from geneb_jax.models.bert_keys import bert_key_map, bert_tokenizer, build_config, refuse_keys
+from geneb_jax.models.config_json import ConfigJson
+from geneb_jax.models.family import Family
+from geneb_jax.models.key_map import KeyMap
+
+__all__ = ["FAMILY"]
+
+
+def _key_map(config: BertConfig) -> KeyMap:
+    return bert_key_map(config, prefix="bert.")
+
+
+def _claims(config: ConfigJson) -> bool:
+    """BERT by name, with no code of its own but GENA-LM's; others call themselves ``bert`` too."""
+    kind = config.optional("model_type", str, None)
+    unnamed = kind is None and any(name.startswith("Bert") for name in config.architectures)
+    own_code = config.optional("auto_map", dict, {}).values()
+    known_code = all("modeling_bert." in str(name) for name in own_code)
+    rotary = any(name.startswith("RoPEBert") for name in config.architectures)
+    return (
+        (kind == "bert" or unnamed)
+        and known_code
+        and not rotary
+        and "alibi_starting_size" not in config.values
+    )
+
+
+def _from_config_json(config: ConfigJson) -> BertConfig:
+    refuse_keys(config, "sparse_attention", "sparse_config_cls")
+    positions = config.optional("position_embedding_type", str, "absolute")
+    if positions != "absolute":
+        raise CheckpointError(
+            f"position_embedding_type {positions!r} is not supported", where=config.where
+        )
+    pre = config.optional("pre_layer_norm", bool, False)
+    return build_config(
+        config,
+        positions="absolute",
+        position_count=config.required("max_position_embeddings", int),
+        norm="pre" if pre else "post",
+        final_norm=config.optional("last_layer_norm", bool, pre),
+    )
+
+
+FAMILY = Family(
+    name="bert",
+    version=1,
+    config=BertConfig,
+    module=BertEncoder,
+    key_map=_key_map,
+    claims=_claims,
+    from_config_json=_from_config_json,
+    folder_tokenizer=bert_tokenizer,
+)

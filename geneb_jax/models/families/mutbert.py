@@ -1,0 +1,53 @@
+"""MutBERT: BERT with split-half rotary positions instead of learned ones.
+
+The published model (ai4nucleome/mutBERT, ``modeling_mutbert.py``) takes a distribution over letters
+at each position and multiplies it by the word embeddings. For a sequence without uncertainty that
+is a one-hot vector, and the product a row of the table, which is what is looked up here. Padded
+positions, all zero there, are masked and never seen.
+
+Reference: recorded outputs of an independent implementation (tests/models).
+"""
+
+from __future__ import annotations
+
+from geneb_jax.errors import CheckpointError
+from geneb_jax.models.bert_encoder import BertConfig, BertEncoder
+from geneb_jax.models.bert_keys import bert_key_map, bert_tokenizer, build_config, refuse_keys
+from geneb_jax.models.config_json import ConfigJson
+from geneb_jax.models.family import Family
+from geneb_jax.models.key_map import KeyMap
+
+__all__ = ["FAMILY"]
+
+
+def _key_map(config: BertConfig) -> KeyMap:
+    return bert_key_map(config, prefix="bert.")
+
+
+def _claims(config: ConfigJson) -> bool:
+    return "modeling_mutbert." in config.remote_code or any(
+        name.startswith("RoPEBert") for name in config.architectures
+    )
+
+
+def _from_config_json(config: ConfigJson) -> BertConfig:
+    refuse_keys(config)
+    if config.values.get("rope_scaling"):
+        raise CheckpointError("scaled rotary positions are not supported", where=config.where)
+    return build_config(
+        config,
+        positions="rotary",
+        rope_theta=config.optional("rope_theta", float, 10000.0),
+    )
+
+
+FAMILY = Family(
+    name="mutbert",
+    version=1,
+    config=BertConfig,
+    module=BertEncoder,
+    key_map=_key_map,
+    claims=_claims,
+    from_config_json=_from_config_json,
+    folder_tokenizer=bert_tokenizer,
+)

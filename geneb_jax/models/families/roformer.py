@@ -1,0 +1,52 @@
+"""RoFormer: BERT with interleaved rotary positions on queries and keys. DeepGene's first stage.
+
+DeepGene (wds-seu/DeepGene) names positions itself and gives padding the last one; padded keys are
+masked, so tokens see the same angles as in transformers' ``RoFormerModel``.
+
+Reference: transformers 5.23 ``RoFormerModel``, and recorded outputs (tests/models).
+"""
+
+from __future__ import annotations
+
+from geneb_jax.errors import CheckpointError
+from geneb_jax.models.bert_encoder import BertConfig, BertEncoder
+from geneb_jax.models.bert_keys import bert_key_map, bert_tokenizer, build_config, refuse_keys
+from geneb_jax.models.config_json import ConfigJson
+from geneb_jax.models.family import Family
+from geneb_jax.models.key_map import Drop, KeyMap
+
+__all__ = ["FAMILY"]
+
+_SINUSOIDS = Drop("encoder.embed_positions.weight", "table of sinusoids, computed here")
+
+
+def _key_map(config: BertConfig) -> KeyMap:
+    return bert_key_map(config, prefix="roformer.", drops=(_SINUSOIDS,))
+
+
+def _claims(config: ConfigJson) -> bool:
+    kind = config.optional("model_type", str, None)
+    unnamed = kind is None and any(name.startswith("RoFormer") for name in config.architectures)
+    return kind == "roformer" or unnamed
+
+
+def _from_config_json(config: ConfigJson) -> BertConfig:
+    refuse_keys(config, "rotary_value")
+    width = config.required("hidden_size", int)
+    if config.optional("embedding_size", int, width) != width:
+        raise CheckpointError(
+            "embedding_size other than hidden_size is not supported", where=config.where
+        )
+    return build_config(config, positions="rotary-interleaved")
+
+
+FAMILY = Family(
+    name="roformer",
+    version=1,
+    config=BertConfig,
+    module=BertEncoder,
+    key_map=_key_map,
+    claims=_claims,
+    from_config_json=_from_config_json,
+    folder_tokenizer=bert_tokenizer,
+)
