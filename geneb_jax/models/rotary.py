@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
 
 __all__ = ["interleaved_rotary", "rotary_angles", "split_half_rotary"]
@@ -12,8 +13,10 @@ def rotary_angles(
     positions: Int[Array, " token"], head_width: int, *, theta: float
 ) -> Float[Array, "token half"]:
     """Angles position * theta^(-2i / head_width) in float32, one a rotated pair of features."""
-    exponents = jnp.arange(0, head_width, 2, dtype=jnp.float32) / head_width
-    frequencies = 1.0 / (theta**exponents)
+    # On the host: a device's power function is off by several units in the last place, and long
+    # positions multiply that.
+    exponents = np.arange(0, head_width, 2, dtype=np.float32) / np.float32(head_width)
+    frequencies = np.float32(1) / np.float32(theta) ** exponents
     return positions.astype(jnp.float32)[:, None] * frequencies[None, :]
 
 
