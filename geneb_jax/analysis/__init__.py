@@ -3,10 +3,37 @@
 from __future__ import annotations
 
 from geneb_jax.analysis.aggregation import Aggregates, aggregate, category_means
+from geneb_jax.analysis.agreement import (
+    RegimeAgreement,
+    SettingAgreement,
+    SettingPair,
+    micro_macro,
+    regime_agreement,
+    setting_agreement,
+)
+from geneb_jax.analysis.baselines import Baseline, baselines, chance_bound, tasks_at_chance
 from geneb_jax.analysis.bootstrap import Interval, TaskBootstrap, row_bootstrap_mcc, task_bootstrap
+from geneb_jax.analysis.critical_difference import CriticalDifference, critical_difference
 from geneb_jax.analysis.cube import ModelFacts, ScoreCube, join_cubes
+from geneb_jax.analysis.few_shot import Degradation, few_shot_degradation, mean_macro, retention
+from geneb_jax.analysis.label_groups import LabelGroup, label_groups
 from geneb_jax.analysis.leaderboard import Leaderboard, LeaderboardRow, leaderboard, tie_groups
+from geneb_jax.analysis.leakage import Leakage, leakage, leaked_rows
+from geneb_jax.analysis.paired import (
+    CategoryDifference,
+    PairedComparison,
+    compare_models,
+    compare_predictions,
+)
+from geneb_jax.analysis.pairs import (
+    Contrast,
+    PairDifference,
+    contrasts,
+    pair_differences,
+    read_pairs,
+)
 from geneb_jax.analysis.panel import Panel, RunScores, build_panel, model_facts
+from geneb_jax.analysis.pareto import pareto_frontier
 from geneb_jax.analysis.published import (
     OUT_OF_DOMAIN_CORPORA,
     ControlledPair,
@@ -17,42 +44,121 @@ from geneb_jax.analysis.published import (
     published_pairs,
     published_probe_subset,
 )
+from geneb_jax.analysis.recommend import Budget, Candidate, Recommendation, recommend
 from geneb_jax.analysis.records import (
     ProbeSetting,
     chosen_setting,
     cube_from_scores,
     settings_of,
 )
+from geneb_jax.analysis.scaling import (
+    Correlation,
+    Scaling,
+    SizeGap,
+    SizeTier,
+    scaling,
+    size_gap,
+    size_tiers,
+    spearman,
+)
+from geneb_jax.analysis.seed_spread import SeedSpread, seed_spread
+from geneb_jax.analysis.size_inversions import SizeInversion, in_domain, smaller_beats_larger
+from geneb_jax.analysis.specialisation import Specialisation, specialisation
+from geneb_jax.analysis.stability import LeftOut, RankRange, leave_one_category_out, rank_ranges
+from geneb_jax.analysis.variance import EndBands, TaskSpread, end_bands, task_spread
+from geneb_jax.analysis.wins import TaskWinner, category_leaders, task_winners, win_counts
 
 __all__ = [
     "OUT_OF_DOMAIN_CORPORA",
     "Aggregates",
+    "Baseline",
+    "Budget",
+    "Candidate",
+    "CategoryDifference",
+    "Contrast",
     "ControlledPair",
+    "Correlation",
+    "CriticalDifference",
+    "Degradation",
+    "EndBands",
     "Interval",
+    "LabelGroup",
     "Leaderboard",
     "LeaderboardRow",
+    "Leakage",
+    "LeftOut",
     "ModelFacts",
+    "PairDifference",
+    "PairedComparison",
     "Panel",
     "ProbeSetting",
     "ProbeSubset",
+    "RankRange",
+    "Recommendation",
+    "RegimeAgreement",
     "RunScores",
+    "Scaling",
     "ScoreCube",
+    "SeedSpread",
+    "SettingAgreement",
+    "SettingPair",
     "SizeColumn",
+    "SizeGap",
+    "SizeInversion",
+    "SizeTier",
+    "Specialisation",
     "TaskBootstrap",
+    "TaskSpread",
+    "TaskWinner",
     "aggregate",
+    "baselines",
     "build_panel",
+    "category_leaders",
     "category_means",
+    "chance_bound",
     "chosen_setting",
     "comparable_with_published",
+    "compare_models",
+    "compare_predictions",
+    "contrasts",
+    "critical_difference",
     "cube_from_scores",
+    "end_bands",
+    "few_shot_degradation",
+    "in_domain",
     "join_cubes",
+    "label_groups",
     "leaderboard",
+    "leakage",
+    "leaked_rows",
+    "leave_one_category_out",
+    "mean_macro",
+    "micro_macro",
     "model_facts",
+    "pair_differences",
+    "pareto_frontier",
     "published_cube",
     "published_pairs",
     "published_probe_subset",
+    "rank_ranges",
+    "read_pairs",
+    "recommend",
+    "regime_agreement",
+    "retention",
     "row_bootstrap_mcc",
+    "scaling",
+    "seed_spread",
+    "setting_agreement",
     "settings_of",
+    "size_gap",
+    "size_tiers",
+    "smaller_beats_larger",
+    "spearman",
+    "specialisation",
     "task_bootstrap",
+    "task_spread",
+    "task_winners",
+    "tasks_at_chance",
     "tie_groups",
+    "win_counts",
 ]

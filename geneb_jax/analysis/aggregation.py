@@ -2,6 +2,10 @@
 
 Definitions (paper, section on aggregation): a category's score is the unweighted mean of its tasks'
 MCC; macro is the unweighted mean of the category scores; micro the unweighted mean of all tasks.
+
+Means are rounded to twelve decimals. The released scores have four, so two models' means are often
+equal in exact arithmetic, and float64 sums would break such ties at random: ranks, and with them
+rank correlations, would then change in the third decimal with the order of a sum.
 """
 
 from __future__ import annotations
@@ -12,7 +16,9 @@ import numpy as np
 
 from geneb_jax.analysis.cube import ScoreCube
 
-__all__ = ["Aggregates", "aggregate", "category_means"]
+__all__ = ["Aggregates", "aggregate", "category_means", "mean_of"]
+
+_DECIMALS = 12
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,8 +55,15 @@ def category_means(scores: np.ndarray, category_of_task: np.ndarray) -> np.ndarr
     member = category_of_task[:, None] == np.arange(category_of_task.max(initial=-1) + 1)
     missing = np.isnan(scores)
     # A NaN would spread to every category in the product, so it is counted apart.
-    means: np.ndarray = (np.where(missing, 0.0, scores) @ member) / member.sum(axis=0)
+    sums = np.where(missing, 0.0, scores) @ member.astype(np.float64)
+    means: np.ndarray = np.round(sums / member.sum(axis=0), _DECIMALS)
     means[(missing.astype(np.float64) @ member) > 0] = np.nan
+    return means
+
+
+def mean_of(values: np.ndarray) -> np.ndarray:
+    """Mean over the last axis, ties kept (see the module); NaN where any value is NaN."""
+    means: np.ndarray = np.round(values.mean(axis=-1), _DECIMALS)
     return means
 
 
@@ -60,8 +73,8 @@ def aggregate(cube: ScoreCube) -> Aggregates:
     return Aggregates(
         categories=cube.categories,
         category=category,
-        macro=category.mean(axis=2),
-        micro=cube.mcc.mean(axis=2),
+        macro=mean_of(category),
+        micro=mean_of(cube.mcc),
         scored=cube.coverage(),
         tasks=len(cube.tasks),
     )

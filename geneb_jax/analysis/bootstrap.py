@@ -7,16 +7,17 @@ A plain stratified bootstrap is far too narrow here: GENEB's macro gives a categ
 weight of one of thirty, a category of one never varies under resampling, and one of two shows half
 its variance. So, for a category of n tasks:
 
-1. Each of its n slots draws one residual (task minus category mean) scaled by sqrt(n / (n - 1)), which
-   makes the variance unbiased (Rao and Wu, JASA 1988, with n draws).
+1. Each of its n slots draws one residual (task minus category mean) scaled by sqrt(n / (n - 1)),
+   which makes the variance unbiased (Rao and Wu, JASA 1988, with n draws).
 2. With probability 1 / n the residual comes from a donor instead: a category of two or more tasks
-   chosen evenly, then one of its tasks. A lone task thus borrows the others' spread wholly, a category
-   of thirty hardly at all.
+   chosen evenly, then one of its tasks. A lone task thus borrows the others' spread wholly, a
+   category of thirty hardly at all.
 3. The percentile interval is widened by t / z, since the spread itself is estimated, with
    Satterthwaite's degrees of freedom of the design, each category counting n + 1.
 
-Draws are linear in the scores, so one weight matrix serves all models and keeps them paired. Coverage of
-nominal 95% intervals is simulated in tests/analysis/test_bootstrap.py and stated in docs/statistics.md.
+Draws are linear in the scores, so one weight matrix serves all models and keeps them paired.
+Coverage of nominal 95% intervals is simulated in tests/analysis/test_bootstrap.py and stated in
+docs/statistics.md.
 """
 
 from __future__ import annotations
@@ -138,7 +139,7 @@ def row_bootstrap_mcc(
     Args:
         y_true: int64 ``[row]``, labels 0 ... K - 1.
         predictions: int64 ``[model, row]`` in the same labels.
-        draws: Number of draws.
+        draws: Number of draws; 0 gives one row, the MCC on the rows as they are.
         seed: Seed of the draws.
 
     Returns:
@@ -149,11 +150,14 @@ def row_bootstrap_mcc(
     table = np.concatenate([y_true[None], predictions]).T
     kinds, counts = np.unique(table, axis=0, return_counts=True)
     rows = len(y_true)
-    drawn = np.random.default_rng(seed).multinomial(rows, counts / rows, size=draws)
+    if draws:
+        drawn = np.random.default_rng(seed).multinomial(rows, counts / rows, size=draws)
+    else:
+        drawn = counts[None]
     classes = int(table.max()) + 1
     truth = np.eye(classes)[kinds[:, 0]]
     true_count = drawn @ truth
-    mcc = np.empty((draws, len(predictions)))
+    mcc = np.empty((len(drawn), len(predictions)))
     for model in range(len(predictions)):
         guess = kinds[:, model + 1]
         guess_count = drawn @ np.eye(classes)[guess]

@@ -31,7 +31,8 @@ class ModelFacts:
         source: "published" for the benchmark's own 40, "user" for everything else.
         weights: "pretrained", "random" (an untrained control) or "none" (no network, as k-mers).
         sequences_per_second: Embedding throughput measured in the run, or None.
-        off_protocol: Why the scores are not comparable with the published ones; empty when they are.
+        off_protocol: Why the scores are not comparable with the published ones; empty when they
+        are.
     """
 
     model_id: str
@@ -100,7 +101,7 @@ class ScoreCube:
         )
 
     def labels(self, attribute: str) -> np.ndarray:
-        """Object array ``[model]`` of a label: "architecture", "tokenization", "corpus", "source"."""
+        """Object array ``[model]`` of a field of :class:`ModelFacts`, such as "architecture"."""
         return np.array([getattr(model, attribute) for model in self.models], dtype=object)
 
     def model_index(self, model_id: str) -> int:
@@ -158,7 +159,7 @@ class ScoreCube:
         return counts
 
     def complete(self, regime: str) -> np.ndarray:
-        """bool ``[model]``: whether every task was scored in the regime."""
+        """Bool ``[model]``: whether every task was scored in the regime."""
         whole: np.ndarray = np.isfinite(self.in_regime(regime)).all(axis=1)
         return whole
 

@@ -149,6 +149,6 @@ def _known(value: float) -> float | None:
 
 
 def _mean_spread(cube: ScoreCube) -> np.ndarray:
-    """float64 ``[model, regime]``: mean over tasks of the seeds' spread; NaN unless all have one."""
+    """float64 ``[model, regime]``: mean spread over tasks; NaN unless every task has one."""
     spread: np.ndarray = cube.seed_sd.mean(axis=2)
     return spread

@@ -38,8 +38,8 @@ class Panel:
     Attributes:
         suite: The suite whose tasks and categories count.
         cube: Every model over every task of the suite; NaN where a run lacks one.
-        common: The same models over the tasks that every model of the runs finished in every regime it
-            ran; None when that is all tasks, or none.
+        common: The same models over the tasks that every model of the runs finished in every
+            regime it ran; None when that is all tasks, or none.
         published: Whether the published models are in.
         notices: What a reader must know, as sentences.
     """
@@ -130,8 +130,8 @@ def model_facts(
     """What run.json and the published table say of a run's models.
 
     Args:
-        run: run.json; ``models`` is a list of mappings with ``model_id`` and, where known, ``display``,
-            ``params``, ``architecture``, ``tokenization``, ``corpus``, ``weights`` and
+        run: run.json; ``models`` is a list of mappings with ``model_id`` and, where known,
+            ``display``, ``params``, ``architecture``, ``tokenization``, ``corpus``, ``weights`` and
             ``sequences_per_second``.
         known: Facts of models by id, used where run.json is silent.
     """
@@ -181,10 +181,10 @@ def _refuse_mixture(runs: Sequence[RunScores]) -> None:
                 f"the runs are of different suites, {first.suite.name!r} and {other.suite.name!r}",
                 hint="report them one by one",
             )
-    revisions = {_revision(run) for run in runs} - {None}
+    revisions = {revision for run in runs if (revision := _revision(run)) is not None}
     if len(revisions) > 1:
         raise DataError(
-            f"the runs were made on different data set revisions: {', '.join(sorted(revisions))}",  # type: ignore[type-var]
+            f"the runs were made on different data set revisions: {', '.join(sorted(revisions))}",
             hint="run the older one again at the pinned revision",
         )
 
@@ -196,7 +196,7 @@ def _revision(run: RunScores) -> str | None:
 
 
 def _common_tasks(cube: ScoreCube) -> np.ndarray:
-    """bool ``[task]``: scored by every model in every regime that the model ran at all."""
+    """Bool ``[task]``: scored by every model in every regime that the model ran at all."""
     scored = np.isfinite(cube.mcc)
     unused = ~scored.any(axis=2, keepdims=True)
     common: np.ndarray = (scored | unused).all(axis=(0, 1))

@@ -2,8 +2,8 @@
 
 1. Refused, as the table was cut or edited by hand: two rows about the same fit, a category that
    contradicts the suite. (A score that is not a number in range never becomes a ``ScoreRow``.)
-2. Left out with a notice: tasks and regimes that the suite does not have, failed rows, cells that lack
-   some of the seeds their model was run with.
+2. Left out with a notice: tasks and regimes that the suite does not have, failed rows, cells that
+   lack some of the seeds their model was run with.
 3. Kept apart: rows of other settings (C, probe, solver) than the one chosen.
 4. Flagged on the model: whatever makes its scores incomparable with the published ones.
 """
@@ -149,7 +149,8 @@ def _rows_of_suite(
         if names:
             shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if names[3:] else "")
             notices.append(
-                f"{len(names)} {kind} are not of the suite {suite.name!r} and are left out: {shown}."
+                f"{len(names)} {kind} are not of the suite {suite.name!r} and are left out: "
+                f"{shown}."
             )
     kept = tuple(row for row in rows if row.task_id in category and row.regime in regimes)
     for row in kept:

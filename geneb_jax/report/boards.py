@@ -47,8 +47,8 @@ def leaderboard_rows(
 ) -> Leaderboard:
     """The leaderboard a finished run should print: ranked where the run allows it.
 
-    With every task of the suite scored that is the suite's own ranking. Otherwise it is the ranking over
-    the tasks of the run, for all models alike, and its title says so.
+    With every task of the suite scored that is the suite's own ranking. Otherwise it is the
+    ranking over the tasks of the run, for all models alike, and its title says so.
 
     Args:
         suite: The suite of the run (whole, or restricted to the chosen tasks).

@@ -1,4 +1,4 @@
-"""report.html: one file that opens from disk, asks the network for nothing and keeps names inert."""
+"""report.html: one file that opens from disk, without a network, and keeps names inert."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def _versions(run: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _score(value: float | None, digits: int = 3) -> str:
-    return "–" if value is None else f"{value:.{digits}f}".replace("-", "−")
+    return "\u2013" if value is None else f"{value:.{digits}f}".replace("-", "\u2212")
 
 
 def _shade(value: float | None) -> str:

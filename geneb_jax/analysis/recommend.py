@@ -1,0 +1,152 @@
+"""Which model for this kind of task, within a budget: the best, its margin, and cheaper equals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from geneb_jax.analysis.aggregation import category_means, mean_of
+from geneb_jax.analysis.bootstrap import Interval, TaskBootstrap, task_bootstrap
+from geneb_jax.analysis.cube import ModelFacts, ScoreCube
+from geneb_jax.errors import SelectionError
+
+__all__ = ["Budget", "Candidate", "Recommendation", "recommend"]
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """Limits a model must keep to (None: no limit); a model of unknown figures is left out."""
+
+    max_params: float | None = None
+    min_sequences_per_second: float | None = None
+
+    def admits(self, model: ModelFacts) -> bool:
+        """Whether a model is known to keep to every limit."""
+        if self.max_params is not None and not (
+            model.params is not None and model.params <= self.max_params
+        ):
+            return False
+        rate = model.sequences_per_second
+        return self.min_sequences_per_second is None or (
+            rate is not None and rate >= self.min_sequences_per_second
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A model within the budget and how far it lies behind the best one.
+
+    ``behind`` is the paired interval of best - this over the tasks that count, None for a single
+    task or for the best itself; ``equal`` says that it includes zero.
+    """
+
+    model: ModelFacts
+    mcc: float
+    behind: Interval | None
+    equal: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """The answer for one category (or several, weighted alike).
+
+    Attributes:
+        categories: What the score is the mean of.
+        regime: The regime.
+        tasks: How many tasks that is; with few, margins mean little.
+        best: The best model within the budget.
+        margin: Its score minus the runner-up's; None if it is alone.
+        smallest_equal: The smallest model that cannot be told from the best, where sizes are known.
+        unlimited: The best model of all, to show what the budget costs.
+        candidates: Everyone within the budget, best first.
+        left_out: Models of which a needed figure or score is not known.
+    """
+
+    categories: tuple[str, ...]
+    regime: str
+    tasks: int
+    best: Candidate
+    margin: float | None
+    smallest_equal: Candidate | None
+    unlimited: ModelFacts
+    unlimited_mcc: float
+    candidates: tuple[Candidate, ...]
+    left_out: tuple[str, ...]
+
+
+def recommend(
+    cube: ScoreCube,
+    categories: Sequence[str] = (),
+    *,
+    regime: str = "full",
+    budget: Budget | None = None,
+) -> Recommendation:
+    """Recommend a model for categories under a budget.
+
+    Args:
+        cube: Scores; a model that lacks a task of the categories in the regime is left out.
+        categories: Category names, case ignored; none means all (the macro mean).
+        regime: The regime that resembles the user's amount of labels.
+        budget: Limits.
+
+    Raises:
+        SelectionError: for an unknown category or regime, or if no model keeps to the budget.
+    """
+    budget = budget or Budget()
+    places = [cube.category_index(name) for name in categories] or list(range(len(cube.categories)))
+    names = tuple(cube.categories[k] for k in places)
+    part = cube.keep_tasks(np.isin(cube.category_of_task, places))
+    scores = part.in_regime(regime)
+    means = mean_of(category_means(scores, part.category_of_task))
+    whole = np.isfinite(means)
+    if not whole.any():
+        raise SelectionError(f"no model has every task of {', '.join(names)} in {regime}")
+    admitted = np.array([budget.admits(model) for model in cube.models], dtype=bool)
+    order = [int(k) for k in np.argsort(-means, kind="stable") if whole[k] and admitted[k]]
+    if not order:
+        raise SelectionError(
+            "no model with known figures keeps to the budget",
+            hint="raise the limit, or run the models here to learn their throughput",
+        )
+    resampling = task_bootstrap(part.category_of_task)
+    best = scores[order[0]]
+    candidates = tuple(
+        _candidate(cube.models[row], float(means[row]), best - scores[row], resampling)
+        for row in order
+    )
+    equals = [entry for entry in candidates if entry.equal and entry.model.params is not None]
+    top = int(np.nanargmax(means))
+    return Recommendation(
+        categories=names,
+        regime=regime,
+        tasks=len(part.tasks),
+        best=candidates[0],
+        margin=candidates[0].mcc - candidates[1].mcc if len(candidates) > 1 else None,
+        smallest_equal=min(equals, key=lambda entry: entry.model.params or 0, default=None),
+        unlimited=cube.models[top],
+        unlimited_mcc=float(means[top]),
+        candidates=candidates,
+        left_out=tuple(
+            model.model_id
+            for model, known, inside in zip(cube.models, whole, admitted, strict=True)
+            if not known or (not inside and _unknown(model, budget))
+        ),
+    )
+
+
+def _candidate(
+    model: ModelFacts, mcc: float, behind: np.ndarray, resampling: TaskBootstrap | None
+) -> Candidate:
+    same = not behind.any()
+    if same or resampling is None:
+        return Candidate(model, mcc, None, same)
+    interval = resampling.interval(behind)
+    return Candidate(model, mcc, interval, not interval.excludes_zero)
+
+
+def _unknown(model: ModelFacts, budget: Budget) -> bool:
+    return (budget.max_params is not None and model.params is None) or (
+        budget.min_sequences_per_second is not None and model.sequences_per_second is None
+    )
