@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -33,6 +33,7 @@ def _stream() -> np.random.RandomState:
     gc=st.floats(0.3, 0.7),
     odds=st.dictionaries(st.sampled_from(["CG", "TA", "GC", "AC"]), st.floats(0.2, 1.6)),
 )
+@settings(deadline=None)
 def test_a_chain_has_its_base_frequencies_and_odds(
     gc: float, odds: dict[str, float], tolerance: Callable
 ) -> None:

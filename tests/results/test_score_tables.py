@@ -62,7 +62,9 @@ names = st.text(st.characters(exclude_categories=("C", "Z")), min_size=1, max_si
     C=st.floats(1e-300, 1e300),
     seed=st.integers(0, 2**32 - 1),
 )
-@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 def test_every_row_comes_back(
     tmp_path: Path,
     row: ScoreRow,

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geneb_jax.results.strict_json import parse_json, read_json
@@ -25,6 +25,7 @@ documents = st.recursive(
 
 
 @given(documents, st.booleans())
+@settings(deadline=None)
 def test_json_is_read_as_json_reads_it(document: object, ascii_only: bool) -> None:
     text = json.dumps(document, ensure_ascii=ascii_only)
     try:
