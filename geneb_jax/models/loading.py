@@ -36,7 +36,7 @@ from geneb_jax.models.spec import (
     TokenizerSpec,
 )
 from geneb_jax.models.weight_files import find_weight_files
-from geneb_jax.tokenizers import Tokenizer, build_tokenizer, definition_digest
+from geneb_jax.tokenizers import Tokenizer, build_tokenizer, definition_digest, shipped_file
 
 __all__ = ["DTYPES", "load_encoder"]
 
@@ -171,16 +171,22 @@ def _plan_registered(
     family = find_family(spec.family)
     config = family.read_config(spec.config, where=spec.model_id)
     hub_revision = revision or spec.source.revision
+    pinned = revision in (None, spec.source.revision)
 
     def find_file(name: str) -> Path:
-        if path is not None and (path / name).is_file():
-            return path / name
+        beside = None if path is None else (path if path.is_dir() else path.parent) / name
+        if beside is not None and beside.is_file():
+            return beside
+        pins = [file for file in spec.tokenizer.files if file.name == name and pinned]
+        shipped = shipped_file(pins[0].sha256) if pins else None
+        if shipped is not None:
+            return shipped
         if spec.source.hub_id is None:
             raise _by_hand(spec, name)
-        return (
-            download_files(spec.source.hub_id, [name], revision=hub_revision, offline=offline)
-            / name
-        )
+        folder = download_files(spec.source.hub_id, [name], revision=hub_revision, offline=offline)
+        if pins:
+            check_pinned(folder / name, pins[0])
+        return folder / name
 
     tokenizer = build_tokenizer(
         spec.tokenizer.kind,
@@ -200,7 +206,6 @@ def _plan_registered(
         raise _by_hand(spec, ", ".join(file.name for file in spec.weight_files()))
     names = [file.name for file in spec.weight_files()]
     folder = download_files(spec.source.hub_id, names, revision=hub_revision, offline=offline)
-    pinned = revision in (None, spec.source.revision)
     files = tuple(folder / name for name in names)
     return dataclasses.replace(plan, files=files, revision=folder.name, pinned=pinned)
 

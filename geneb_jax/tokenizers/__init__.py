@@ -19,6 +19,7 @@ from geneb_jax.tokenizers.kmer_vocabulary import (
     built_in_vocabulary,
     vocabulary_for_size,
 )
+from geneb_jax.tokenizers.shipped_files import shipped_file
 from geneb_jax.tokenizers.tokens import (
     TokenizedBatch,
     TokenizedSequence,
@@ -45,6 +46,7 @@ __all__ = [
     "file_tokenizer",
     "generator_vocabulary",
     "join_tokens",
+    "shipped_file",
     "vocabulary_for_size",
     "vocabulary_tokenizer",
 ]
