@@ -72,9 +72,9 @@ def test_sequence_digest_is_blake2b_of_the_exact_text() -> None:
 
 
 def test_distinct_sequences_in_first_seen_order() -> None:
-    tables = [table_of(["B", "A", "B", ""], ["A", "C"]), table_of(["C", "D"], ["B"])]
+    tables = [table_of(["B", "A", "B", ""], ["A", "C"]), table_of(["C", "b"], ["B"])]
     distinct = distinct_sequences(tables)
-    assert distinct.sequences == ("B", "A", "", "C", "D")
+    assert distinct.sequences == ("B", "A", "", "C", "b")  # Case counts.
     assert [rows.tolist() for rows in distinct.train_rows] == [[0, 1, 0, 2], [3, 4]]
     assert [rows.tolist() for rows in distinct.test_rows] == [[1, 3], [0]]
     assert distinct.digest_list() == [sequence_digest(text) for text in distinct.sequences]
