@@ -90,6 +90,8 @@ def plan_batches(
     row_multiple: int = 1,
     exact_length: bool = False,
     known_buckets: Sequence[Bucket] = (),
+    rounded: bool = False,
+    longest_tokens: int | None = None,
 ) -> BatchPlan:
     """Plan the batches of a model.
 
@@ -102,32 +104,48 @@ def plan_batches(
         row_multiple: Row counts are multiples of this (the number of devices).
         exact_length: A bucket for every distinct length: nothing is padded.
         known_buckets: Shapes that are compiled already, used where they waste little.
+        rounded: Round shapes up to a coarse ladder (an eighth of a length at most, powers of two
+            of rows), so that many small calls of different lengths meet in few shapes.
+        longest_tokens: No bucket is rounded beyond this length.
 
     Returns:
         The plan.
     """
-    lengths = np.maximum(np.asarray(length_tokens, np.int64), 1)
-    keys = [-lengths]
+    lengths = np.asarray(length_tokens, np.int64)
+    keys: list[np.ndarray] = [-lengths]
     if digests is not None:
         words = digests.view(">u8").astype(np.uint64)
         keys = [words[:, 1], words[:, 0], -lengths]
     order = np.lexsort(keys)
-    reusable = _enough(known_buckets, lengths, batch_tokens) and not exact_length
-    if reusable:
-        return BatchPlan(order, tuple(known_buckets), lengths)
+    lengths = np.maximum(lengths, 1)
     if exact_length:
         ends = np.unique(lengths)
+    elif _enough(known_buckets, lengths, batch_tokens):
+        return BatchPlan(order, tuple(known_buckets), lengths)
     else:
-        ends = choose_bucket_lengths(lengths, multiple=length_multiple)
+        laddered = _ladder(lengths, longest_tokens) if rounded else lengths
+        # A compilation costs about as much as a few batches, so it must save at least half a one.
+        ends = choose_bucket_lengths(
+            laddered, multiple=length_multiple, worthwhile_tokens=batch_tokens // 2
+        )
     counts = np.bincount(np.searchsorted(ends, lengths), minlength=len(ends))
     buckets = []
     for end, count in zip(ends.tolist(), counts.tolist(), strict=True):
-        most = min(max(1, batch_tokens // end), rows_per_shard, max(1, count))
-        # Equal batches: a shard full of this bucket must not end in one that is nearly empty.
         whole = min(rows_per_shard, max(1, count))
+        most = min(max(1, batch_tokens // end), whole)
+        # Equal batches: a shard full of this bucket must not end in one that is nearly empty.
         rows = -(-whole // -(-whole // most))
+        if rounded:
+            rows = min(1 << (rows - 1).bit_length(), max(1, batch_tokens // end))
         buckets.append(Bucket(end, -(-rows // row_multiple) * row_multiple))
     return BatchPlan(order, tuple(buckets), lengths)
+
+
+def _ladder(lengths: np.ndarray, longest_tokens: int | None) -> np.ndarray:
+    """Lengths rounded up to multiples of a power of two that is at most an eighth of them."""
+    step = 1 << np.maximum(np.log2(lengths).astype(np.int64) - 3, 0)
+    rounded = -(-lengths // step) * step
+    return rounded if longest_tokens is None else np.minimum(rounded, longest_tokens)
 
 
 def _enough(known: Sequence[Bucket], lengths: np.ndarray, batch_tokens: int) -> bool:

@@ -14,12 +14,15 @@ __all__ = ["MOST_BUCKETS", "choose_bucket_lengths"]
 
 MOST_BUCKETS = 8
 _MOST_CANDIDATES = 512
-#: A bucket more must save this share of the tokens; less does not pay for its compilation.
-_WORTHWHILE = 0.01
+_WORTHWHILE_SHARE = 0.01
 
 
 def choose_bucket_lengths(
-    length_tokens: np.ndarray, *, multiple: int = 1, most: int = MOST_BUCKETS
+    length_tokens: np.ndarray,
+    *,
+    multiple: int = 1,
+    most: int = MOST_BUCKETS,
+    worthwhile_tokens: int = 0,
 ) -> np.ndarray:
     """Lengths to pad to, ascending; the last one holds the longest sequence.
 
@@ -27,6 +30,8 @@ def choose_bucket_lengths(
         length_tokens: Token counts, int64 ``[n]``; zero counts as one.
         multiple: Every length is a multiple of this many tokens.
         most: Upper bound on the number of lengths.
+        worthwhile_tokens: A length more must save this many tokens of padding, and one percent of
+            all tokens; less does not pay for its compilation.
 
     Returns:
         int64 ``[m]`` with ``m <= most``, empty for no sequences.
@@ -43,6 +48,7 @@ def choose_bucket_lengths(
     cost = np.concatenate(([0], row_sums[1:] * ends)).astype(np.float64)
     cuts: list[np.ndarray] = []
     best = cost[-1]
+    worthwhile = max(_WORTHWHILE_SHARE * float(tokens[-1]), worthwhile_tokens)
     for _ in range(min(most, len(ends)) - 1):
         # One more bucket that holds candidates i..j-1 and is as long as the last of them.
         table = cost[:-1, None] + (row_sums[None, 1:] - row_sums[:-1, None]) * ends[None, :]
@@ -51,7 +57,7 @@ def choose_bucket_lengths(
         )
         cut = table.argmin(axis=0)
         cost = np.concatenate(([0.0], table.min(axis=0)))
-        if best - cost[-1] < _WORTHWHILE * tokens[-1]:
+        if best - cost[-1] < worthwhile:
             break
         best = cost[-1]
         cuts.append(cut)

@@ -39,6 +39,7 @@ class Forward:
         encoder: The model.
         batch_tokens: Most tokens of a batch; the encoder's own figure, or 16384, by default.
         placement: Devices; all local ones by default.
+        rounded: Plan for many small calls; see :func:`plan_batches`.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Forward:
         *,
         batch_tokens: int | None = None,
         placement: Placement | None = None,
+        rounded: bool = False,
     ) -> None:
         self.encoder = encoder
         self.batch_tokens = int(
@@ -55,6 +57,7 @@ class Forward:
         if self.batch_tokens < 1:
             raise ValueError(f"batch_tokens must be positive, got {batch_tokens}")
         self.placement = placement or Placement()
+        self.rounded = rounded
         self.compile_count = 0
         self.padded_tokens = 0
         self.memory_failures = 0
@@ -80,6 +83,8 @@ class Forward:
             length_multiple=self.encoder.length_multiple,
             row_multiple=self.placement.row_multiple,
             exact_length=self.encoder.exact_length,
+            rounded=self.rounded,
+            longest_tokens=self.encoder.longest_tokens,
             known_buckets=sorted(
                 {bucket.length_tokens: bucket for bucket, _ in self._programs}.values(),
                 key=lambda bucket: bucket.length_tokens,

@@ -37,7 +37,7 @@ class Model:
             encoder = self._load(pooling=pooling, layer=layer)
             forward = None
             if isinstance(encoder, TokenEncoder):
-                forward = Forward(encoder, batch_tokens=self._batch_tokens)
+                forward = Forward(encoder, batch_tokens=self._batch_tokens, rounded=True)
             self._encoders[key] = (encoder, forward)
         return self._encoders[key]
 

@@ -85,6 +85,8 @@ class TokenEncoder(Encoder):
     exact_length: bool = False
     #: Every batch is padded to a multiple of this many tokens (1 where the model does not care).
     length_multiple: int = 1
+    #: Most tokens, padding included, that :meth:`pooled` takes; None where nothing limits it.
+    longest_tokens: int | None = None
 
     @abstractmethod
     def tokenize(self, sequence: str) -> TokenizedSequence:
