@@ -33,11 +33,29 @@ def attend(
         causal: Whether a token sees itself and earlier ones only.
         scale: Factor of the logits; the usual width^-0.5 when None.
     """
-    result = None
+    # JAX promotes low precision to float32 logits by implicit rules inside; ours stay strict.
+    with jax.numpy_dtype_promotion("standard"):
+        result = _attend(query, key, value, mask=mask, bias=bias, causal=causal, scale=scale)
+    if mask is None:
+        return result
+    has_keys = jnp.any(mask, axis=-1)[:, None, None, None]
+    return jnp.where(has_keys, result, jnp.zeros((), result.dtype))
+
+
+def _attend(
+    query: Array,
+    key: Array,
+    value: Array,
+    *,
+    mask: Array | None,
+    bias: Array | None,
+    causal: bool,
+    scale: float | None,
+) -> Array:
     if bias is None and _cudnn_may_help(query):
         lengths = None if mask is None else jnp.sum(mask, axis=-1, dtype=jnp.int32)
         try:
-            result = jax.nn.dot_product_attention(
+            return jax.nn.dot_product_attention(
                 query,
                 key,
                 value,
@@ -46,23 +64,18 @@ def attend(
                 scale=scale,
                 implementation="cudnn",
             )
-        except (ValueError, RuntimeError, NotImplementedError):  # a shape cuDNN does not take
-            result = None
-    if result is None:
-        result = jax.nn.dot_product_attention(
-            query,
-            key,
-            value,
-            bias=bias,
-            mask=None if mask is None else mask[:, None, None, :],
-            is_causal=causal,
-            scale=scale,
-            implementation="xla",
-        )
-    if mask is None:
-        return result
-    has_keys = jnp.any(mask, axis=-1)[:, None, None, None]
-    return jnp.where(has_keys, result, jnp.zeros((), result.dtype))
+        except (ValueError, RuntimeError, NotImplementedError):
+            pass  # a shape or version that cuDNN does not take
+    return jax.nn.dot_product_attention(
+        query,
+        key,
+        value,
+        bias=bias,
+        mask=None if mask is None else mask[:, None, None, :],
+        is_causal=causal,
+        scale=scale,
+        implementation="xla",
+    )
 
 
 def _cudnn_may_help(query: Array) -> bool:
