@@ -51,11 +51,16 @@ class Panel:
     notices: tuple[str, ...]
 
     @property
-    def complete(self) -> ScoreCube:
-        """The models that have every score and keep to the protocol."""
-        whole = np.isfinite(self.cube.mcc).all(axis=(1, 2))
+    def ranked(self) -> ScoreCube:
+        """The models statistics are over: those that keep to the protocol.
+
+        Where none of them has every task in any regime, the tasks are the common ones instead.
+        """
         fair = np.array([not model.off_protocol for model in self.cube.models], dtype=bool)
-        return self.cube.keep_models(whole & fair)
+        cube = self.cube.keep_models(fair)
+        if self.common is not None and not any(cube.complete(name).any() for name in cube.regimes):
+            return self.common.keep_models(fair)
+        return cube
 
 
 def build_panel(
@@ -96,7 +101,10 @@ def build_panel(
             "the run has no scores of the suite's tasks",
             hint="run geneb-jax run first, or name another output folder",
         )
-    notices += _off_protocol_notices(cube)
+    notices += _off_protocol_notices(cube, ranked=not beside)
+    if not beside:
+        # Among themselves the models of a run are comparable, however they were probed.
+        cube = replace(cube, models=tuple(replace(m, off_protocol=()) for m in cube.models))
     common_tasks = _common_tasks(cube)
     if beside:
         # The whole benchmark counts, also when a run chose some of its tasks.
@@ -203,13 +211,14 @@ def _common_tasks(cube: ScoreCube) -> np.ndarray:
     return common
 
 
-def _off_protocol_notices(cube: ScoreCube) -> list[str]:
+def _off_protocol_notices(cube: ScoreCube, *, ranked: bool) -> list[str]:
     reasons: dict[tuple[str, ...], list[str]] = {}
     for model in cube.models:
         if model.off_protocol:
             reasons.setdefault(model.off_protocol, []).append(model.display)
     return [
-        f"{', '.join(names[:5])}{' and others' if names[5:] else ''}: not ranked, because the "
-        f"scores are not the protocol's ({'; '.join(reason)})."
+        f"{', '.join(names[:5])}{' and others' if names[5:] else ''}: "
+        f"{'ranked among themselves only' if ranked else 'not ranked'}, because the scores are "
+        f"not the protocol's ({'; '.join(reason)})."
         for reason, names in reasons.items()
     ]

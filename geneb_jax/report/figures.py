@@ -1,0 +1,41 @@
+"""Figures 2 to 6 of the paper, over the published models and the user's, each with its data.
+
+2. Pareto frontier of size and macro MCC        5. Few-shot degradation
+3. Heatmap of categories                        6. High-variance tasks and who stands at the ends
+4. Radar plots of categories by rank            7. Controlled pairs with intervals (ours)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from geneb_jax.analysis import PairDifference, ScoreCube
+from geneb_jax.report.figure_contrasts import high_variance_figure, pairs_figure
+from geneb_jax.report.figure_few_shot import few_shot_figure
+from geneb_jax.report.figure_pareto import pareto_figure
+from geneb_jax.report.figure_parts import Figure
+from geneb_jax.report.figure_profiles import heatmap_figure, radar_figure
+
+__all__ = ["draw_figures"]
+
+
+def draw_figures(
+    cube: ScoreCube, regime: str, pairs: Sequence[PairDifference] = ()
+) -> tuple[Figure, ...]:
+    """Every figure the models allow; those without data are left out.
+
+    Args:
+        cube: Scores; models that lack a task in the regime are not drawn.
+        regime: Regime of the figures that are of one regime.
+        pairs: Controlled pairs over the same cube.
+    """
+    whole = cube.keep_models(cube.complete(regime))
+    drawn = (
+        pareto_figure(whole, regime),
+        heatmap_figure(whole, regime),
+        radar_figure(whole, regime),
+        few_shot_figure(whole, regime),
+        high_variance_figure(whole, regime),
+        pairs_figure(whole, pairs),
+    )
+    return tuple(figure for figure in drawn if figure is not None)

@@ -1,0 +1,197 @@
+"""Tables of plain cells, and the four formats they are written in."""
+
+from __future__ import annotations
+
+import io
+import math
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from geneb_jax import durable_files
+from geneb_jax.errors import OutputError
+from geneb_jax.results import csv_text
+
+__all__ = [
+    "FORMATS",
+    "Cell",
+    "Table",
+    "latex_text",
+    "markdown_text",
+    "parquet_bytes",
+    "write_table",
+]
+
+Cell = str | int | float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A named table; None is an empty cell, which in a column of scores means "withheld".
+
+    Attributes:
+        name: File name without suffix, of letters, digits and dashes.
+        title: One line above it.
+        columns: Titles of the columns.
+        rows: Cells, as many a row as there are columns.
+        note: What a reader must know, in one or two sentences.
+        digits: Decimals that the readable formats show; CSV and Parquet keep every digit.
+    """
+
+    name: str
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    note: str = ""
+    digits: int = 4
+
+    def __post_init__(self) -> None:
+        if any(len(row) != len(self.columns) for row in self.rows):
+            raise ValueError(f"table {self.name}: a row has not {len(self.columns)} cells")
+
+    def numeric(self, column: int) -> bool:
+        """Whether a column holds numbers and empty cells only."""
+        return all(not isinstance(row[column], str) for row in self.rows)
+
+    def shown(self, cell: Cell) -> str:
+        """A cell as people read it."""
+        if cell is None:
+            return ""
+        if isinstance(cell, float):
+            if not math.isfinite(cell):
+                return ""
+            return f"{cell:.2e}" if 0 < abs(cell) < 0.1**self.digits else f"{cell:.{self.digits}f}"
+        return str(cell)
+
+
+def _table_csv(table: Table) -> bytes:
+    return csv_text(table.columns, table.rows).encode("utf-8")
+
+
+def parquet_bytes(table: Table) -> bytes:
+    """The table as Parquet: text columns as strings, numeric ones as int64 or float64."""
+    import pyarrow
+    import pyarrow.parquet
+
+    columns = {}
+    for place, title in enumerate(table.columns):
+        values = [row[place] for row in table.rows]
+        if not table.numeric(place):
+            columns[title] = pyarrow.array(
+                [None if v is None else str(v) for v in values], pyarrow.string()
+            )
+        elif any(isinstance(v, float) for v in values):
+            columns[title] = pyarrow.array(
+                [None if v is None else float(v) for v in values], pyarrow.float64()
+            )
+        else:
+            columns[title] = pyarrow.array(values, pyarrow.int64())
+    buffer = io.BytesIO()
+    pyarrow.parquet.write_table(pyarrow.table(columns), buffer)
+    return buffer.getvalue()
+
+
+def markdown_text(table: Table) -> str:
+    """The table in GitHub's Markdown, its title as a heading and its note below."""
+    right = [table.numeric(place) for place in range(len(table.columns))]
+    lines = [
+        _markdown_row(table.columns),
+        _markdown_row(["---:" if number else "---" for number in right], escape=False),
+        *(_markdown_row([table.shown(cell) for cell in row]) for row in table.rows),
+    ]
+    note = f"\n{_markdown(table.note)}\n" if table.note else ""
+    return f"## {_markdown(table.title)}\n\n" + "\n".join(lines) + "\n" + note
+
+
+def _markdown_row(cells: Sequence[str], *, escape: bool = True) -> str:
+    return "| " + " | ".join(_markdown(cell) if escape else cell for cell in cells) + " |"
+
+
+def _markdown(text: str) -> str:
+    """Text that neither Markdown, nor HTML within it, nor a terminal takes for anything else."""
+    escaped = "".join("\\" + c if c in "\\`*_{}[]()#+!|~" else c for c in _plain(text))
+    return escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "$": r"\$",
+    "&": r"\&",
+    "%": r"\%",
+    "#": r"\#",
+    "_": r"\_",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': r"\textquotedbl{}",
+}
+
+
+def latex_text(table: Table) -> str:
+    """The table as a LaTeX ``table`` with booktabs rules."""
+    kinds = "".join("r" if table.numeric(place) else "l" for place in range(len(table.columns)))
+    body = [_latex_row(table.columns), r"\midrule"]
+    body += [_latex_row([table.shown(cell) for cell in row]) for row in table.rows]
+    caption = _latex(table.title) + (" " + _latex(table.note) if table.note else "")
+    return "\n".join(
+        [
+            "% needs \\usepackage{booktabs} and \\usepackage[T1]{fontenc}",
+            r"\begin{table}",
+            rf"\caption{{{caption}}}",
+            rf"\label{{tab:{table.name}}}",
+            rf"\begin{{tabular}}{{{kinds}}}",
+            r"\toprule",
+            *body,
+            r"\bottomrule",
+            r"\end{tabular}",
+            r"\end{table}",
+            "",
+        ]
+    )
+
+
+def _latex_row(cells: Sequence[str]) -> str:
+    return " & ".join(_latex(cell) for cell in cells) + r" \\"
+
+
+def _latex(text: str) -> str:
+    return "".join(_LATEX.get(character, character) for character in _plain(text))
+
+
+def _plain(text: str) -> str:
+    """One line without control characters."""
+    return "".join(
+        " "
+        if character in "\n\t\r"
+        else "\ufffd"
+        if unicodedata.category(character)[0] == "C"
+        else character
+        for character in text
+    )
+
+
+#: Suffix -> writer.
+FORMATS: Mapping[str, Callable[[Table], bytes]] = {
+    "csv": _table_csv,
+    "parquet": parquet_bytes,
+    "md": lambda table: markdown_text(table).encode("utf-8"),
+    "tex": lambda table: latex_text(table).encode("utf-8"),
+}
+
+
+def write_table(folder: Path, table: Table, suffix: str) -> Path:
+    """Write ``folder/<name>.<suffix>`` atomically.
+
+    Raises:
+        OutputError: for an unknown suffix, or if the file cannot be written.
+    """
+    if suffix not in FORMATS:
+        raise OutputError(f"unknown table format {suffix!r}", hint=f"one of {', '.join(FORMATS)}")
+    path = folder / f"{table.name}.{suffix}"
+    durable_files.write_bytes(path, FORMATS[suffix](table))
+    return path
