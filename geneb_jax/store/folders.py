@@ -231,7 +231,8 @@ class LocalFolder(Folder):
 
     def prepare(self) -> None:
         """Create the folder and prove that a file can be written in it."""
-        self._file("manifest.json")
+        for name in ("manifest.json", "rows", "array/c"):
+            self._file(name)
         if not self.path.is_dir() or not os.access(self.path, os.W_OK):
             require_writable_folder(self.path, option="--store")
 
