@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import operator
 import re
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any, SupportsFloat, SupportsIndex
 
 __all__ = [
@@ -88,7 +88,8 @@ class ScoreRow:
             raise ValueError(f"status {self.status!r} is not a lower-case word")
         if not isinstance(self.error, str):
             raise ValueError(f"error {self.error!r} is not a text")
-        object.__setattr__(self, "error", _one_line(self.error))
+        if self.error:
+            object.__setattr__(self, "error", _one_line(self.error))
         self._set("seed", _integer("seed", self.seed))
         self._set("C", _number("C", self.C))
         if self.C <= 0:
@@ -122,7 +123,8 @@ class ScoreRow:
             self._set("grad_norm", norm)
 
     def _set(self, name: str, value: float | int) -> None:
-        object.__setattr__(self, name, value)
+        if getattr(self, name) is not value:
+            object.__setattr__(self, name, value)
 
     @property
     def failed(self) -> bool:
@@ -144,11 +146,16 @@ class ScoreRow:
 
     def as_dict(self) -> dict[str, Any]:
         """The columns in their order."""
-        return asdict(self)
+        return dict(zip(SCORE_COLUMNS, self.cells(), strict=True))
+
+    def cells(self) -> tuple[str | int | float | None, ...]:
+        """The values in the order of :data:`SCORE_COLUMNS`."""
+        return _cells(self)
 
 
 #: The header of scores.csv, in order.
 SCORE_COLUMNS: tuple[str, ...] = tuple(field.name for field in fields(ScoreRow))
+_cells = operator.attrgetter(*SCORE_COLUMNS)
 
 
 def _one_line(text: str) -> str:
@@ -165,15 +172,20 @@ def _require_name(column: str, value: object) -> None:
 
 
 def _number(column: str, value: SupportsFloat | None) -> float:
-    if value is None or isinstance(value, bool | str | bytes):
+    if type(value) is float:
+        number = value
+    elif value is None or isinstance(value, bool | str | bytes):
         raise ValueError(f"{column} {value!r} is not a number")
-    number = float(value)
+    else:
+        number = float(value)
     if not math.isfinite(number):
         raise ValueError(f"{column} is {number!r}")
     return number
 
 
 def _integer(column: str, value: SupportsIndex | None) -> int:
+    if type(value) is int:
+        return value
     if value is None or isinstance(value, bool | str | bytes):
         raise ValueError(f"{column} {value!r} is not a whole number")
     try:

@@ -68,7 +68,7 @@ def write_scores_csv(out: Path, rows: Iterable[ScoreRow]) -> Path:
         if row.identity in seen:
             raise ValueError(f"two rows for {row.identity}")
         seen.add(row.identity)
-        cells.append(tuple(row.as_dict().values()))
+        cells.append(row.cells())
     path = out / SCORES_FILE
     durable_files.write_text(path, csv_text(SCORE_COLUMNS, cells))
     return path

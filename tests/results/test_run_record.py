@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -126,3 +128,15 @@ def test_a_damaged_run_record_is_refused(tmp_path: Path, content: str) -> None:
 def test_the_file_is_plain_json(tmp_path: Path) -> None:
     path = write_run_json(tmp_path, {"title": "Größe"})
     assert json.loads(path.read_bytes())["title"] == "Größe"
+
+
+def test_reading_results_loads_no_heavy_library() -> None:
+    program = (
+        "import sys, geneb_jax.results\n"
+        "heavy = ('jax', 'torch', 'transformers', 'tensorstore', 'scipy')\n"
+        "print([name for name in heavy if name in sys.modules])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=True
+    )
+    assert done.stdout.strip() == "[]"
