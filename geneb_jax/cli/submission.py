@@ -58,8 +58,8 @@ def write(
 ) -> int:
     """Write OUT/submissions/<model_id>.json from the scores in OUT.
 
-    Only for models with every task, regime and seed of the benchmark, scored with its probe, its C
-    and the reference solver. Exit codes: 0 all written; 1 some are incomplete; 2 none written.
+    Only for trained models with every task, regime and seed of the benchmark, scored with its
+    probe, its C and the reference solver. Exit codes: 0 all written; 1 some not; 2 none written.
     """
     from dataclasses import replace
 
@@ -82,7 +82,12 @@ def write(
     given = {name: value for name, value in stated.items() if value is not None}
     if given and len(chosen) > 1:
         raise click.UsageError("What is said of a model needs one --model to say it of.")
-    gaps = {model_id: submission_gaps(model_id, rows, suite) for model_id in chosen}
+    gaps = {
+        model_id: ("its weights are random: a control, not a submission",)
+        if facts.get(model_id, {}).get("weights") == "random"
+        else submission_gaps(model_id, rows, suite)
+        for model_id in chosen
+    }
     written: dict[str, str] = {}
     for model_id in chosen:
         if gaps[model_id]:
@@ -98,10 +103,10 @@ def write(
         raise SubmissionError(
             f"nothing to submit{f' of {model_id}' if model_id else ''}: {_first(found)}",
             where=out,
-            hint="run the missing tasks into the same folder first",
+            hint="run what is missing into the same folder first",
         )
     for model_id, found in incomplete.items():
-        note(f"{model_id} is incomplete: {_first(found)}")
+        note(f"{model_id} is not written: {_first(found)}")
     if as_json:
         print_json({"written": written, "incomplete": {k: list(v) for k, v in incomplete.items()}})
     else:

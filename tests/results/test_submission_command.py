@@ -73,7 +73,7 @@ def test_incomplete_models_are_named_and_the_others_written(call: Callable, out:
     document = json.loads(printed)
     assert list(document["written"]) == ["kmer-4"]
     assert list(document["incomplete"]) == ["kmer-6"]
-    assert "kmer-6 is incomplete: full iDHS-EL_DNase_I has no score (and 2 more)" in told
+    assert "kmer-6 is not written: full iDHS-EL_DNase_I has no score (and 2 more)" in told
 
 
 def test_nothing_to_write_is_an_error(call: Callable, out: Path, tmp_path: Path) -> None:
@@ -90,6 +90,13 @@ def test_nothing_to_write_is_an_error(call: Callable, out: Path, tmp_path: Path)
     assert code == 2
     assert "--model" in told
     assert not (out / "submissions").exists()
+
+
+def test_an_untrained_control_is_no_submission(call: Callable, out: Path) -> None:
+    write_run_json(out, {"suite": "geneb", "models": {"kmer-4": {"weights": "random"}}})
+    code, _, told = call("write", "--out", out, "--model", "kmer-4")
+    assert code == 2
+    assert "random" in told
 
 
 def test_a_simulated_run_gives_no_submission(call: Callable, out: Path) -> None:
