@@ -59,8 +59,8 @@ def model_facts(encoder: Encoder) -> dict[str, Any]:
 def submission_meta(facts: dict[str, Any]) -> SubmissionMeta:
     """The submission's ``meta`` from run.json's facts; what nobody stated stays empty.
 
-    ``zero_shot`` is true: GENEB never trains the model on its tasks. `geneb-jax submission write`
-    takes what the author wants to say instead.
+    ``zero_shot`` is false, as the benchmark's own runner has it: only the author can say that the
+    pretraining never saw the tasks' data, with `geneb-jax submission write --zero-shot`.
     """
     try:
         spec = find_spec(facts["model_id"])
@@ -72,6 +72,5 @@ def submission_meta(facts: dict[str, Any]) -> SubmissionMeta:
         display=facts.get("display", facts["model_id"]),
         params=int(facts.get("params") or 0),
         url=url,
-        zero_shot=True,
         training_data=facts.get("corpus", ""),
     )

@@ -91,7 +91,8 @@ def assemble(
     submissions = tuple(
         write_submission(out, model_id, submission_meta(facts), together, suite)
         for model_id, facts in run["models"].items()
-        if not submission_gaps(model_id, together, suite)
+        # An untrained control under a model's name must not be mistaken for the model.
+        if facts.get("weights") != "random" and not submission_gaps(model_id, together, suite)
     )
     report = write_report(out, suite=suite, scores=together, run=run)
     return RunOutcome(out, suite, tuple(together), run, report, submissions, dict(problems))
