@@ -205,14 +205,15 @@ class Forward:
                 cause=text.splitlines()[0][:300],
             ) from error
         self.memory_failures += 1
-        smallest = int(plan.length_tokens[left].max()) * self.placement.row_multiple
+        longest = int(plan.length_tokens[left].max())
+        smallest = longest * self.placement.row_multiple
         if self.memory_failures > _MEMORY_TRIES or self.batch_tokens <= smallest:
             raise ModelError(
                 f"out of device memory with {self.batch_tokens} tokens a batch",
                 where=model_id,
-                cause=f"the longest sequence left has {smallest} tokens",
+                cause=f"the longest sequence left has {longest} tokens",
                 hint="use a device with more memory, a smaller dtype (--dtype bfloat16), or fewer "
-                "tokens a batch",
+                "tokens a batch (--batch-tokens)",
             ) from error
         self.batch_tokens = max(smallest, self.batch_tokens // 2)
         _LOG.warning(

@@ -1,4 +1,4 @@
-"""What can happen to a store, one test a row of the fault table: never a wrong row, nothing lost."""
+"""What can happen to a store, by row of the fault table: never a wrong row, nothing lost."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def test_f03_everything_is_flushed_before_the_manifest_names_it(
 
     def flushed(descriptor: int) -> None:
         fsync(descriptor)
-        events.append(("flush", os.readlink(f"/proc/self/fd/{descriptor}")))
+        events.append(("flush", str(Path(f"/proc/self/fd/{descriptor}").readlink())))
 
     def renamed(self: Path, target: Path) -> Path:
         assert events[-1] == ("flush", str(self))

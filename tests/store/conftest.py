@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -34,3 +36,15 @@ def make_rows() -> Callable[..., tuple[np.ndarray, np.ndarray]]:
         return digests, rng.standard_normal((count, width)).astype(np.float32)
 
     return make
+
+
+@pytest.fixture
+def table() -> Callable[[Sequence[str]], SimpleNamespace]:
+    """A sequence table of distinct texts."""
+
+    def call(texts: Sequence[str]) -> SimpleNamespace:
+        digests = [hashlib.blake2b(text.encode(), digest_size=16).digest() for text in texts]
+        flat = np.frombuffer(b"".join(digests), np.uint8).reshape(-1, 16)
+        return SimpleNamespace(sequences=tuple(texts), digests=flat)
+
+    return call
