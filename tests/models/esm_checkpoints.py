@@ -52,7 +52,7 @@ def esm_model(**settings: Any) -> EsmModel:
     """A random EsmModel whose biases and norms are not the neutral ones of initialisation."""
     torch.manual_seed(0)
     config = EsmConfig(
-        **{"max_position_embeddings": 258, "pad_token_id": 1, "mask_token_id": 2} | settings
+        **{"max_position_embeddings": 130, "pad_token_id": 1, "mask_token_id": 2} | settings
     )
     model = EsmModel(config).eval()
     with torch.no_grad():
