@@ -31,11 +31,11 @@ FIXTURES = Path(__file__).parent / "fixtures"
 _SMALL = {
     "hidden_size": 48,
     "intermediate_size": 80,
-    "num_hidden_layers": 3,
+    "num_hidden_layers": 2,
     "num_attention_heads": 4,
     "max_position_embeddings": 512,
 }
-_GPT2 = {"n_embd": 48, "n_layer": 3, "n_head": 4, "n_positions": 256}
+_GPT2 = {"n_embd": 48, "n_layer": 2, "n_head": 4, "n_positions": 256}
 
 #: Name to (model class, config, tokenizer of which model): the switches of the published models.
 FORMS: dict[str, tuple[type[PreTrainedModel], Any, str]] = {
