@@ -24,8 +24,9 @@ from geneb_jax.models.encoder import TokenEncoder, TokenizedBatch
 __all__ = ["DEFAULT_BATCH_TOKENS", "Forward"]
 
 _LOG = logging.getLogger(__name__)
-#: Tokens of a batch where neither the caller nor the encoder says otherwise.
-DEFAULT_BATCH_TOKENS = 16384
+#: Tokens of a batch by platform, where neither the caller nor the encoder says otherwise: enough
+#: to fill the arithmetic units, few enough that attention over 2048 tokens stays below a gigabyte.
+DEFAULT_BATCH_TOKENS = {"cpu": 4096, "gpu": 32768, "tpu": 32768}
 _IN_FLIGHT = 2
 _MEMORY_TRIES = 3
 #: What XLA says when a device is gone; anything else is the program's fault, not the device's.
@@ -37,7 +38,8 @@ class Forward:
 
     Args:
         encoder: The model.
-        batch_tokens: Most tokens of a batch; the encoder's own figure, or 16384, by default.
+        batch_tokens: Most tokens of a batch; the encoder's own figure, or the platform's, by
+            default.
         placement: Devices; all local ones by default.
         rounded: Plan for many small calls; see :func:`plan_batches`.
     """
@@ -51,12 +53,15 @@ class Forward:
         rounded: bool = False,
     ) -> None:
         self.encoder = encoder
-        self.batch_tokens = int(
-            batch_tokens or getattr(encoder, "batch_tokens", None) or DEFAULT_BATCH_TOKENS
-        )
-        if self.batch_tokens < 1:
-            raise ValueError(f"batch_tokens must be positive, got {batch_tokens}")
         self.placement = placement or Placement()
+        if batch_tokens is None:
+            platform = self.placement.devices[0].platform
+            batch_tokens = getattr(encoder, "batch_tokens", None) or DEFAULT_BATCH_TOKENS.get(
+                platform, DEFAULT_BATCH_TOKENS["cpu"]
+            )
+        if batch_tokens < 1:
+            raise ValueError(f"batch_tokens must be positive, got {batch_tokens}")
+        self.batch_tokens = batch_tokens
         self.rounded = rounded
         self.compile_count = 0
         self.padded_tokens = 0
@@ -69,7 +74,8 @@ class Forward:
         """Widen the ids and make the mask on the device: a quarter of the bytes go there."""
         position = jnp.arange(ids.shape[1], dtype=jnp.int32)
         mask = position[None, :] < length_tokens[:, None]
-        return self.encoder.pooled(params, ids.astype(jnp.int32), mask)
+        pooled: jax.Array = self.encoder.pooled(params, ids.astype(jnp.int32), mask)
+        return pooled.astype(jnp.float32)
 
     def plan(
         self, length_tokens: np.ndarray, *, rows_per_shard: int, digests: np.ndarray | None = None

@@ -11,10 +11,14 @@ import numpy as np
 
 from geneb_jax.embed.fill import embed_sequences
 from geneb_jax.embed.forward import Forward
-from geneb_jax.errors import ModelError
+from geneb_jax.errors import ModelError, SelectionError
+from geneb_jax.models import find_spec
 from geneb_jax.models.encoder import Encoder, TokenEncoder, TokenizedSequence
 
 __all__ = ["Model", "load_model"]
+
+
+_OWN: tuple[None, None] = (None, None)
 
 
 class Model:
@@ -36,8 +40,14 @@ class Model:
         if key not in self._encoders:
             encoder = self._load(pooling=pooling, layer=layer)
             forward = None
+            own = self._encoders.get(_OWN)
             if isinstance(encoder, TokenEncoder):
+                if own is not None and encoder.identity.weights == own[0].identity.weights:
+                    # Another pooling or layer of the same weights: one copy on the device.
+                    encoder.params = own[0].params  # type: ignore[attr-defined]
                 forward = Forward(encoder, batch_tokens=self._batch_tokens, rounded=True)
+            # The model's own variant stays, of the others the latest one.
+            self._encoders = {_OWN: own} if own is not None else {}
             self._encoders[key] = (encoder, forward)
         return self._encoders[key]
 
@@ -48,8 +58,12 @@ class Model:
 
     @property
     def spec(self) -> Any:
-        """What the registry says of the model; the encoder's identity where it is not in it."""
-        return getattr(self.encoder, "spec", self.encoder.identity)
+        """What is known of the model: its ``ModelSpec``; its identity where it has none."""
+        identity = self.encoder.identity
+        try:
+            return getattr(self.encoder, "spec", None) or find_spec(identity.model_id)
+        except SelectionError:
+            return identity
 
     @property
     def width(self) -> int:

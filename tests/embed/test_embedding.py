@@ -45,7 +45,7 @@ def test_embeddings_equal_the_numpy_model(
 def test_two_devices_give_what_one_gives(
     attention: Any, draw: Draw, tolerance: Callable[[str, str], float]
 ) -> None:
-    encoder, sequences = attention(), draw(41, 5, 90)
+    encoder, sequences = attention(), draw(41, 60, 90)
     rows = []
     for devices in (jax.devices()[:1], jax.devices()[:2]):
         forward = Forward(encoder, batch_tokens=600, placement=Placement(devices))
@@ -61,7 +61,7 @@ def test_a_model_that_cannot_be_padded_gets_equal_lengths_only(attention: Any, d
         def pooled(self, params: Any, ids: Any, mask: Any) -> Any:
             return super().pooled(params, ids, mask | True)  # what padding would spoil
 
-    encoder, sequences = Exact(), draw(30, 20, 26)
+    encoder, sequences = Exact(), draw(30, 20, 22)
     expected = np.array([encoder.by_numpy(sequence) for sequence in sequences])
     assert relative_error(embed_sequences(encoder, sequences), expected) < 1e-4
 

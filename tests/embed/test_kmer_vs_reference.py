@@ -58,7 +58,7 @@ def test_frequencies_of_a_real_task_equal_a_numpy_count_to_the_bit(
 def test_strange_letters_break_windows_and_are_counted(sequences: list[str], k: int) -> None:
     encoder = build_kmer_encoder(k)
     batch = encoder.tokenize_many(sequences)
-    ids = np.full((len(sequences), 48), 4, np.int32)
+    ids = np.full((8, 48), 4, np.int32)
     mask = np.zeros(ids.shape, bool)
     for row, sequence in enumerate(sequences):
         ids[row, : len(sequence)] = batch.ids[batch.starts[row] : batch.starts[row + 1]]

@@ -52,7 +52,7 @@ class KmerEncoder(TokenEncoder):
     params: Any = ()
     pad_id = OTHER
     #: Counting is bound by memory, not arithmetic: a batch that stays in cache is the fastest.
-    batch_tokens = 1 << 18
+    batch_tokens = 1 << 17
 
     def __init__(self, k: int) -> None:
         self.k = k
