@@ -1,0 +1,80 @@
+"""Time and memory of the selective scan's forms on this device.
+
+``python bench/scan.py`` prints one JSON line a form: seconds (best of three), bytes beyond inputs
+and outputs, bytes moved at least (inputs read once, outputs written once), their rate, and the
+ratios to the associative form. ``--rows --length --channels --states`` set the shape.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import numpy as np
+
+from geneb_jax_kernels.selective_scan import selective_scan, selective_scan_associative
+
+
+def main() -> None:
+    """Measure every form."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name, default in (("rows", 8), ("length", 4096), ("channels", 512), ("states", 16)):
+        parser.add_argument(f"--{name}", type=int, default=default)
+    shape = parser.parse_args()
+    inputs = draw(shape.rows, shape.length, shape.channels, shape.states)
+    forms: dict[str, Callable[..., Any]] = {
+        "associative": jax.jit(selective_scan_associative),
+        "sequential": partial(selective_scan, form="sequential"),
+        "chunked": partial(selective_scan, form="chunked"),
+    }
+    rows = [{"form": name} | measure(form, inputs) for name, form in forms.items()]
+    for row in rows:
+        row["times_faster_than_associative"] = rows[0]["seconds"] / row["seconds"]
+        print(json.dumps(vars(shape) | {"device": jax.devices()[0].device_kind} | row))
+
+
+def draw(rows: int, length: int, channels: int, states: int) -> list[jax.Array]:
+    """Inputs of the size: x, step, rate, B, C, skip."""
+    generator = np.random.default_rng(0)
+
+    def normal(*shape: int) -> np.ndarray:
+        return generator.standard_normal(shape, dtype=np.float32)
+
+    arrays = [
+        normal(rows, length, channels),
+        np.exp(normal(rows, length, channels) - 3),
+        -np.exp(normal(channels, states)),
+        normal(rows, length, states),
+        normal(rows, length, states),
+        normal(channels),
+    ]
+    return [jax.device_put(array) for array in arrays]
+
+
+def measure(form: Callable[..., Any], inputs: list[jax.Array]) -> dict[str, float]:
+    """Best of three after one warm-up, and the compiled program's memory."""
+    memory = jax.jit(form).lower(*inputs).compile().memory_analysis()
+    moved = memory.argument_size_in_bytes + memory.output_size_in_bytes
+    jax.block_until_ready(form(*inputs))
+    seconds = []
+    for _ in range(3):
+        start = time.perf_counter()
+        jax.block_until_ready(form(*inputs))
+        seconds.append(time.perf_counter() - start)
+    best = min(seconds)
+    return {
+        "seconds": best,
+        "extra_bytes": memory.temp_size_in_bytes,
+        "memory_ratio": (moved + memory.temp_size_in_bytes) / moved,
+        "least_bytes_moved": moved,
+        "gigabytes_per_second": moved / best / 1e9,
+    }
+
+
+if __name__ == "__main__":
+    main()
