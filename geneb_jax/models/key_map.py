@@ -198,7 +198,7 @@ def match_tensors(names: Iterable[str], key_map: KeyMap, *, where: object) -> li
             used.update(found)
             if found:
                 matches.append(Match(weight, alternatives[0][0], found))
-            else:
+            elif full[0] not in missing:  # two parameters may share a fused tensor
                 missing.append(full[0])
     extra = sorted(name for name in present - used if not _dropped(name, prefix, key_map.drops))
     if missing or extra:
@@ -243,11 +243,15 @@ def _complaint(missing: list[str], extra: list[str]) -> str:
     parts = []
     if missing:
         listed = [_with_nearest(name, extra, "the checkpoint has") for name in missing[:_SHOWN]]
-        parts.append(f"{len(missing)} tensors are missing: {', '.join(listed)}{_more(missing)}")
+        parts.append(f"{_count(missing)} missing: {', '.join(listed)}{_more(missing)}")
     if extra:
         listed = [_with_nearest(name, missing, "expected") for name in extra[:_SHOWN]]
-        parts.append(f"{len(extra)} tensors are unexpected: {', '.join(listed)}{_more(extra)}")
+        parts.append(f"{_count(extra)} unexpected: {', '.join(listed)}{_more(extra)}")
     return "; ".join(parts)
+
+
+def _count(names: list[str]) -> str:
+    return "1 tensor is" if len(names) == 1 else f"{len(names)} tensors are"
 
 
 def _with_nearest(name: str, candidates: list[str], verb: str) -> str:
