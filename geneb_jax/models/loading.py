@@ -23,8 +23,9 @@ from geneb_jax.models.encoder import Encoder, EncoderIdentity
 from geneb_jax.models.family import Family, config_as_dict, family_for_folder, find_family
 from geneb_jax.models.file_digests import check_pinned, combined_sha256, file_sha256
 from geneb_jax.models.hub import download_checkpoint, download_files
+from geneb_jax.models.memory import require_memory
 from geneb_jax.models.native_encoder import NativeEncoder, require_layer
-from geneb_jax.models.parameters import parameter_shapes, random_parameters
+from geneb_jax.models.parameters import Parameters, parameter_shapes, random_parameters
 from geneb_jax.models.pooling import POOLINGS, require_pooling
 from geneb_jax.models.registry import find_spec
 from geneb_jax.models.spec import (
@@ -108,13 +109,18 @@ def load_encoder(
     layer = require_layer(layer, plan.config.layer_count)
     module = plan.family.module(plan.config)
     if untrained:
-        read_parameters = partial(random_parameters, module, seed=seed, dtype=dtype)
+        fill = partial(random_parameters, module, seed=seed, dtype=dtype)
         weights_digest = f"random:{seed}"
     else:
         weights_digest = _weights_digest(plan)
         key_map = plan.family.key_map(plan.config)
         fitted = fit_checkpoint(module, open_checkpoint(plan.files), key_map)
-        read_parameters = partial(fitted.load, dtype=dtype)
+        fill = partial(fitted.load, dtype=dtype)
+
+    def read_parameters() -> Parameters:
+        require_memory(parameter_shapes(module), dtype=dtype, model_id=plan.spec.model_id)
+        return fill()
+
     identity = EncoderIdentity(
         model_id=plan.spec.model_id,
         revision=f"random:{seed}" if weights == "random" else plan.revision,
