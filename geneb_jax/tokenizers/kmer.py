@@ -100,14 +100,14 @@ class KmerTokenizer(Tokenizer):
         ids = self.vocabulary.ids
         singles = np.array([ids.get(letter, -1) for letter in "ATCGN"], np.int32)
         k = self.vocabulary.k
-        letters_only = [t for t in self.vocabulary.tokens if t.isalpha()]
-        if k < 2 or singles.min() < 0 or len(letters_only) != 4**k + 5:
+        words = [token for token in self.vocabulary.tokens if token.isalpha()]
+        if k < 2 or singles.min() < 0 or len(words) != 4**k + 5:
             return None, singles
+        kmers = [word for word in words if len(word) == k]
+        numbers = _codes("".join(kmers)).reshape(-1, k).astype(np.int64) @ 4 ** np.arange(k)[::-1]
         table = np.full(4**k, -1, np.int32)
-        weights = 4 ** np.arange(k - 1, -1, -1)
-        for token in letters_only:
-            if len(token) == k:
-                table[int(_codes(token).astype(np.int64) @ weights)] = ids[token]
+        if len(kmers) == 4**k and numbers.max() < 4**k:
+            table[numbers] = [ids[kmer] for kmer in kmers]
         return (table if table.min() >= 0 else None), singles
 
     @property

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 from geneb_jax.errors import ConfigError
 
@@ -54,6 +54,7 @@ class KmerVocabulary:
         return "\n".join(self.tokens)
 
 
+@cache
 def built_in_vocabulary(name: str, *, k: int = 6) -> KmerVocabulary:
     """The published vocabulary ``nt-v1`` or ``nt-v2`` for k-mers of ``k`` bp.
 
