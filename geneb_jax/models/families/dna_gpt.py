@@ -24,14 +24,21 @@ from geneb_jax.tokenizers import FolderTokenizer
 __all__ = ["FAMILY"]
 
 
+_UNUSED = {
+    "number_embedding": "embedding of numbers, not used for DNA",
+    "num_regression": "output head",
+    "mlm_head": "output head",
+}
+
+
 def _key_map(config: Gpt2Config) -> KeyMap:
     return gpt2_key_map(
         config,
         transposed=True,
-        drops=(
-            Drop("number_embedding.*", "embedding of numbers, not used for DNA"),
-            Drop("num_regression.*", "output head"),
-            Drop("mlm_head.*", "output head"),
+        drops=tuple(
+            Drop(f"{name}.{place}.weight", reason)
+            for name, reason in _UNUSED.items()
+            for place in (0, 2, 3)  # between them stands an activation
         ),
     )
 

@@ -139,8 +139,8 @@ def _key_map(config: Gpt2Config) -> KeyMap:
         transposed=False,
         drops=(
             Drop("lm_head.weight", "output head"),
-            Drop("h.*.attn.bias", "buffer of the causal mask"),
-            Drop("h.*.attn.masked_bias", "buffer of the causal mask"),
+            Drop("h.[0-9]*.attn.bias", "buffer of the causal mask"),
+            Drop("h.[0-9]*.attn.masked_bias", "buffer of the causal mask"),
         ),
     )
 

@@ -109,7 +109,10 @@ def _key_map(config: LlamaConfig) -> KeyMap:
         weights=tuple(weights),
         drops=(
             Drop("lm_head.weight", "output head"),
-            Drop("*rotary_emb.inv_freq", "rotary buffer, computed here in float32"),
+            Drop(
+                "layers.[0-9]*.self_attn.rotary_emb.inv_freq", "rotary buffer, computed in float32"
+            ),
+            Drop("rotary_emb.inv_freq", "rotary buffer, computed in float32"),
         ),
         ranges={"layer": range(config.layer_count)},
         prefixes=("model.", ""),
