@@ -19,6 +19,7 @@ from geneb_jax.analysis.few_shot import Degradation, few_shot_degradation, mean_
 from geneb_jax.analysis.label_groups import LabelGroup, label_groups
 from geneb_jax.analysis.leaderboard import Leaderboard, LeaderboardRow, leaderboard, tie_groups
 from geneb_jax.analysis.leakage import Leakage, leakage, leaked_rows
+from geneb_jax.analysis.overview import OverviewOptions, overview
 from geneb_jax.analysis.paired import (
     CategoryDifference,
     PairedComparison,
@@ -32,7 +33,7 @@ from geneb_jax.analysis.pairs import (
     pair_differences,
     read_pairs,
 )
-from geneb_jax.analysis.panel import Panel, RunScores, build_panel, model_facts
+from geneb_jax.analysis.panel import Panel, RunScores, build_panel, model_facts, require_same_data
 from geneb_jax.analysis.pareto import pareto_frontier
 from geneb_jax.analysis.published import (
     OUT_OF_DOMAIN_CORPORA,
@@ -51,6 +52,7 @@ from geneb_jax.analysis.records import (
     cube_from_scores,
     settings_of,
 )
+from geneb_jax.analysis.run_folder import read_run_folder
 from geneb_jax.analysis.scaling import (
     Correlation,
     Scaling,
@@ -88,6 +90,7 @@ __all__ = [
     "Leakage",
     "LeftOut",
     "ModelFacts",
+    "OverviewOptions",
     "PairDifference",
     "PairedComparison",
     "Panel",
@@ -135,6 +138,7 @@ __all__ = [
     "mean_macro",
     "micro_macro",
     "model_facts",
+    "overview",
     "pair_differences",
     "pareto_frontier",
     "published_cube",
@@ -142,8 +146,10 @@ __all__ = [
     "published_probe_subset",
     "rank_ranges",
     "read_pairs",
+    "read_run_folder",
     "recommend",
     "regime_agreement",
+    "require_same_data",
     "retention",
     "row_bootstrap_mcc",
     "scaling",

@@ -13,7 +13,8 @@ its variance. So, for a category of n tasks:
    chosen evenly, then one of its tasks. A lone task thus borrows the others' spread wholly, a
    category of thirty hardly at all.
 3. The percentile interval is widened by t / z, since the spread itself is estimated, with
-   Satterthwaite's degrees of freedom of the design, each category counting n + 1.
+   Satterthwaite's degrees of freedom of the design, each category counting n + 1/2: between the
+   n - 1 of its own and what it borrows, chosen by the simulation below.
 
 Draws are linear in the scores, so one weight matrix serves all models and keeps them paired.
 Coverage of nominal 95% intervals is simulated in tests/analysis/test_bootstrap.py and stated in
@@ -123,7 +124,7 @@ def task_bootstrap(
         - (centre.reshape(draws, count) / sizes)[:, category_of_task]
     )
     share = 1.0 / sizes
-    design = share.sum() ** 2 / (share**2 / (sizes + 1.0)).sum()
+    design = share.sum() ** 2 / (share**2 / (sizes + 0.5)).sum()
     return TaskBootstrap(weights, exact, float(min(design, tasks - count)))
 
 

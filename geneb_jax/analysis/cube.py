@@ -31,6 +31,7 @@ class ModelFacts:
         source: "published" for the benchmark's own 40, "user" for everything else.
         weights: "pretrained", "random" (an untrained control) or "none" (no network, as k-mers).
         sequences_per_second: Embedding throughput measured in the run, or None.
+        tokens_per_second: The same in tokens of the model's own tokenizer.
         off_protocol: Why the scores are not comparable with the published ones; empty when they
         are.
     """
@@ -44,6 +45,7 @@ class ModelFacts:
     source: str = "user"
     weights: str = "pretrained"
     sequences_per_second: float | None = None
+    tokens_per_second: float | None = None
     off_protocol: tuple[str, ...] = ()
 
 

@@ -12,7 +12,12 @@ from typing import Any
 import numpy as np
 
 from geneb_jax.analysis.aggregation import aggregate
-from geneb_jax.analysis.agreement import micro_macro, regime_agreement
+from geneb_jax.analysis.agreement import (
+    SettingAgreement,
+    micro_macro,
+    regime_agreement,
+    setting_agreement,
+)
 from geneb_jax.analysis.baselines import baselines, tasks_at_chance
 from geneb_jax.analysis.bootstrap import Interval
 from geneb_jax.analysis.critical_difference import critical_difference
@@ -182,8 +187,8 @@ def _scaling(cube: ScoreCube, options: OverviewOptions) -> dict[str, Any]:
         "categories_without": {name: _correlation(c) for name, c in rest.categories.items()},
         "size_tiers": [
             {
-                "low": tier.low,
-                "high": tier.high if np.isfinite(tier.high) else None,
+                "low": int(tier.low),
+                "high": int(tier.high) if np.isfinite(tier.high) else None,
                 "models": tier.count,
                 "mean": tier.mean,
             }
@@ -352,6 +357,39 @@ def _own(panel: Panel, regime: str) -> dict[str, Any]:
             for b in baselines(own, regime)
         ],
         "tasks_at_chance": dict(tasks_at_chance(own, regime)),
+        "settings": [
+            found
+            for name in panel.cube.regimes
+            if (found := _settings(setting_agreement(panel.settings, name))) is not None
+        ],
+    }
+
+
+def _settings(found: SettingAgreement | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    return {
+        "regime": found.regime,
+        "mean": found.mean,
+        "lowest": found.lowest,
+        "highest": found.highest,
+        "ranges": dict(found.ranges),
+        "pairs": [
+            {
+                "first": str(pair.first),
+                "second": str(pair.second),
+                "cells_rho": None if pair.cells is None else pair.cells.rho,
+                "models_rho": None if pair.models is None else pair.models.rho,
+                "top3": pair.top3,
+                "top5": pair.top5,
+                "mean_change": pair.mean_change,
+                "largest_change": pair.largest_change,
+                "tasks": {
+                    name: None if one is None else one.rho for name, one in pair.tasks.items()
+                },
+            }
+            for pair in found.pairs
+        ],
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,12 +14,12 @@ from geneb_jax.analysis.published import (
     comparable_with_published,
     published_cube,
 )
-from geneb_jax.analysis.records import ProbeSetting, cube_from_scores
+from geneb_jax.analysis.records import ProbeSetting, cube_from_scores, settings_of
 from geneb_jax.benchmark import Suite, load_suite
 from geneb_jax.errors import DataError
 from geneb_jax.results import ScoreRow
 
-__all__ = ["Panel", "RunScores", "build_panel", "model_facts"]
+__all__ = ["Panel", "RunScores", "build_panel", "model_facts", "require_same_data"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,7 @@ class Panel:
             regime it ran; None when that is all tasks, or none.
         published: Whether the published models are in.
         notices: What a reader must know, as sentences.
+        settings: The runs' models by probe setting, where there is more than one.
     """
 
     suite: Suite
@@ -49,6 +50,7 @@ class Panel:
     common: ScoreCube | None
     published: bool
     notices: tuple[str, ...]
+    settings: Mapping[ProbeSetting, ScoreCube] = field(default_factory=dict)
 
     @property
     def ranked(self) -> ScoreCube:
@@ -56,11 +58,24 @@ class Panel:
 
         Where none of them has every task in any regime, the tasks are the common ones instead.
         """
-        fair = np.array([not model.off_protocol for model in self.cube.models], dtype=bool)
-        cube = self.cube.keep_models(fair)
+        cube = self.cube.keep_models(self._fair)
         if self.common is not None and not any(cube.complete(name).any() for name in cube.regimes):
-            return self.common.keep_models(fair)
+            return self.common.keep_models(self._fair)
         return cube
+
+    @property
+    def comparable(self) -> ScoreCube:
+        """The models that keep to the protocol, over the whole suite, gaps and all."""
+        return self.cube.keep_models(self._fair)
+
+    @property
+    def shown(self) -> ScoreCube:
+        """The models that keep to the protocol, over the tasks on which all of them have scores."""
+        return (self.cube if self.common is None else self.common).keep_models(self._fair)
+
+    @property
+    def _fair(self) -> np.ndarray:
+        return np.array([not model.off_protocol for model in self.cube.models], dtype=bool)
 
 
 def build_panel(
@@ -85,12 +100,12 @@ def build_panel(
         if not published:
             raise DataError("there are no scores: neither a run nor the published models")
         return Panel(load_suite("geneb"), published_cube(sizes), None, True, ())
-    _refuse_mixture(runs)
+    require_same_data(runs)
     suite = runs[0].suite
     beside = published and comparable_with_published(suite)
     known = {model.model_id: model for model in published_cube(sizes).models} if beside else {}
     cube: ScoreCube | None = None
-    notices: list[str] = []
+    notices = _changed_files(runs)
     for run in runs:
         facts = model_facts(run.run, known)
         mine, told = cube_from_scores(run.scores, suite, facts, setting=setting)
@@ -129,7 +144,17 @@ def build_panel(
         common=cube.keep_tasks(common_tasks) if partial else None,
         published=beside,
         notices=tuple(notices),
+        settings=_by_setting(runs),
     )
+
+
+def _by_setting(runs: Sequence[RunScores]) -> dict[ProbeSetting, ScoreCube]:
+    found: dict[ProbeSetting, ScoreCube] = {}
+    for run in runs:
+        for setting in settings_of(run.scores):
+            cube, _ = cube_from_scores(run.scores, run.suite, setting=setting)
+            found[setting] = join_cubes(found[setting], cube) if setting in found else cube
+    return found if len(found) > 1 else {}
 
 
 def model_facts(
@@ -159,15 +184,28 @@ def model_facts(
             architecture=_text(entry, "architecture") or base.architecture,
             tokenization=_text(entry, "tokenization") or base.tokenization,
             corpus=_text(entry, "corpus") or base.corpus,
-            weights=_text(entry, "weights") or base.weights,
+            weights=_weights(entry) or base.weights,
             sequences_per_second=_positive(entry, "sequences_per_second"),
+            tokens_per_second=_token_rate(entry),
         )
     return facts
 
 
 def _text(entry: Mapping[str, Any], key: str) -> str:
     value = entry.get(key)
-    return value if isinstance(value, str) else ""
+    if not isinstance(value, str):
+        return ""
+    # Control characters and direction marks of a name must reach neither a terminal nor a page.
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in value)
+
+
+def _weights(entry: Mapping[str, Any]) -> str:
+    """Which weights: "pretrained", "random" or "none", the model's identity deciding."""
+    identity = entry.get("identity")
+    said = _text(identity, "weights") if isinstance(identity, Mapping) else ""
+    if said == "none" or said.startswith("random"):
+        return said.split(":")[0]
+    return _text(entry, "weights")
 
 
 def _whole(entry: Mapping[str, Any], key: str) -> int | None:
@@ -181,7 +219,23 @@ def _positive(entry: Mapping[str, Any], key: str) -> float | None:
     return float(value) if usable else None  # type: ignore[arg-type]
 
 
-def _refuse_mixture(runs: Sequence[RunScores]) -> None:
+def _token_rate(entry: Mapping[str, Any]) -> float | None:
+    """Tokens embedded per second, from the counts of the run's embedding."""
+    embedding = entry.get("embedding")
+    if not isinstance(embedding, Mapping):
+        return None
+    tokens, seconds = _positive(embedding, "tokens"), _positive(embedding, "seconds")
+    return tokens / seconds if tokens and seconds else None
+
+
+def require_same_data(runs: Sequence[RunScores]) -> None:
+    """Refuse runs whose scores are not of the same data.
+
+    Raises:
+        DataError: for different suites or different revisions of the data set.
+    """
+    if not runs:
+        return
     first = runs[0]
     for other in runs[1:]:
         if (other.suite.name, other.suite.simulated) != (first.suite.name, first.suite.simulated):
@@ -201,6 +255,23 @@ def _revision(run: RunScores) -> str | None:
     dataset = run.run.get("dataset")
     value = dataset.get("revision") if isinstance(dataset, Mapping) else None
     return value if isinstance(value, str) else None
+
+
+def _changed_files(runs: Sequence[RunScores]) -> list[str]:
+    """A notice where runs scored different files under the same task id."""
+    seen: dict[str, set[str]] = {}
+    for run in runs:
+        tasks = run.run.get("tasks")
+        for task_id, facts in (tasks if isinstance(tasks, Mapping) else {}).items():
+            if isinstance(facts, Mapping) and isinstance(facts.get("fingerprint"), str):
+                seen.setdefault(task_id, set()).add(facts["fingerprint"])
+    changed = sorted(task_id for task_id, prints in seen.items() if len(prints) > 1)
+    if not changed:
+        return []
+    shown = ", ".join(changed[:3]) + (f" and {len(changed) - 3} more" if changed[3:] else "")
+    return [
+        f"{len(changed)} tasks had different files in the runs, which bars comparison: {shown}."
+    ]
 
 
 def _common_tasks(cube: ScoreCube) -> np.ndarray:

@@ -21,17 +21,26 @@ class Budget:
 
     max_params: float | None = None
     min_sequences_per_second: float | None = None
+    min_tokens_per_second: float | None = None
 
     def admits(self, model: ModelFacts) -> bool:
         """Whether a model is known to keep to every limit."""
-        if self.max_params is not None and not (
-            model.params is not None and model.params <= self.max_params
-        ):
+        if self.lacks_figures(model):
             return False
-        rate = model.sequences_per_second
-        return self.min_sequences_per_second is None or (
-            rate is not None and rate >= self.min_sequences_per_second
+        return (
+            (self.max_params is None or (model.params or 0) <= self.max_params)
+            and (model.sequences_per_second or 0.0) >= (self.min_sequences_per_second or 0.0)
+            and (model.tokens_per_second or 0.0) >= (self.min_tokens_per_second or 0.0)
         )
+
+    def lacks_figures(self, model: ModelFacts) -> bool:
+        """Whether a figure that a limit needs is not known of a model."""
+        figures = (
+            (self.max_params, model.params),
+            (self.min_sequences_per_second, model.sequences_per_second),
+            (self.min_tokens_per_second, model.tokens_per_second),
+        )
+        return any(limit is not None and figure is None for limit, figure in figures)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +139,8 @@ def recommend(
         candidates=candidates,
         left_out=tuple(
             model.model_id
-            for model, known, inside in zip(cube.models, whole, admitted, strict=True)
-            if not known or (not inside and _unknown(model, budget))
+            for model, known in zip(cube.models, whole, strict=True)
+            if not known or budget.lacks_figures(model)
         ),
     )
 
@@ -144,9 +153,3 @@ def _candidate(
         return Candidate(model, mcc, None, same)
     interval = resampling.interval(behind)
     return Candidate(model, mcc, interval, not interval.excludes_zero)
-
-
-def _unknown(model: ModelFacts, budget: Budget) -> bool:
-    return (budget.max_params is not None and model.params is None) or (
-        budget.min_sequences_per_second is not None and model.sequences_per_second is None
-    )

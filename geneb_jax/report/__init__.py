@@ -2,15 +2,45 @@
 
 from __future__ import annotations
 
-from geneb_jax.report.boards import boards_of, console_columns, console_rows, leaderboard_rows
-from geneb_jax.report.page import REPORT_FILE, render_page, write_report
+from geneb_jax.report.boards import (
+    boards_of,
+    console_columns,
+    console_rows,
+    leaderboard_rows,
+    size_text,
+)
+from geneb_jax.report.page import FIGURE_FOLDER, REPORT_FILE, write_panel_report, write_report
+from geneb_jax.report.result_tables import (
+    category_table,
+    choice_table,
+    leaderboard_table,
+    pair_table,
+    paper_tables,
+    robustness_tables,
+    run_tables,
+    score_table,
+)
+from geneb_jax.report.tables import FORMATS, Table, write_table
 
 __all__ = [
+    "FIGURE_FOLDER",
+    "FORMATS",
     "REPORT_FILE",
+    "Table",
     "boards_of",
+    "category_table",
+    "choice_table",
     "console_columns",
     "console_rows",
     "leaderboard_rows",
-    "render_page",
+    "leaderboard_table",
+    "pair_table",
+    "paper_tables",
+    "robustness_tables",
+    "run_tables",
+    "score_table",
+    "size_text",
+    "write_panel_report",
     "write_report",
+    "write_table",
 ]

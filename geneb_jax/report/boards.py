@@ -5,37 +5,58 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from geneb_jax.analysis import (
     Leaderboard,
     LeaderboardRow,
     Panel,
     RunScores,
+    ScoreCube,
     build_panel,
     leaderboard,
 )
 from geneb_jax.benchmark import Suite
+from geneb_jax.report.svg import short_name
 from geneb_jax.results import ScoreRow
 
-__all__ = ["boards_of", "console_columns", "console_rows", "leaderboard_rows", "size_text"]
+__all__ = [
+    "boards_of",
+    "console_columns",
+    "console_rows",
+    "headlines",
+    "leaderboard_rows",
+    "size_text",
+]
 
 
 def boards_of(panel: Panel) -> tuple[Leaderboard, ...]:
-    """The whole suite's leaderboard, then the one over the run's own tasks if they are fewer."""
+    """The leaderboard that ranks the run's models; then the whole suite's, if it does not."""
     suite = panel.suite
     tasks = len(suite.tasks)
     simulated = "simulated data; " if suite.simulated else ""
-    boards = [
-        leaderboard(panel.cube, title=f"{suite.title} ({simulated}{tasks} tasks)"),
-    ]
-    if panel.common is not None:
-        count = len(panel.common.tasks)
-        boards.append(
-            leaderboard(
-                panel.common,
-                title=f"The {count} tasks of this run ({simulated}not the {suite.title} score)",
-            )
-        )
-    return tuple(boards)
+    whole = leaderboard(
+        panel.cube, title=f"{suite.title} ({simulated}{tasks} tasks)", regime=_regime(panel.cube)
+    )
+    if panel.common is None:
+        return (whole,)
+    count = len(panel.common.tasks)
+    common = leaderboard(
+        panel.common,
+        title=f"The {count} tasks of this run ({simulated}not the {suite.title} score)",
+        regime=_regime(panel.common),
+    )
+    return common, whole
+
+
+def _regime(cube: ScoreCube) -> str:
+    """The first regime that ranks one of the run's models (or any model), else the first."""
+    own = np.array([model.source == "user" for model in cube.models], dtype=bool)
+    for regime in cube.regimes:
+        whole = cube.complete(regime)
+        if (whole & own).any() if own.any() else whole.any():
+            return regime
+    return cube.regimes[0]
 
 
 def leaderboard_rows(
@@ -57,7 +78,7 @@ def leaderboard_rows(
         published: Whether to show the published models beside the run's, where that is fair.
     """
     panel = build_panel([RunScores(suite, scores, run or {})], published=published)
-    return boards_of(panel)[-1]
+    return boards_of(panel)[0]
 
 
 def console_columns(board: Leaderboard) -> tuple[str, ...]:
@@ -87,6 +108,32 @@ def console_rows(board: Leaderboard, *, neighbours: int = 3) -> list[tuple[str, 
         elif not lines or lines[-1][0] != "...":
             lines.append(("...",) + ("",) * (width - 1))
     return lines
+
+
+def headlines(board: Leaderboard, statistics: Mapping[str, Any], *, most: int = 6) -> list[str]:
+    """What a reader wants to know first of each of the run's models, one sentence a model.
+
+    Args:
+        board: The leaderboard that ranks the run's models, if any does.
+        statistics: The statistics document, for bootstrap ranges of ranks over the same tasks.
+        most: Sentences to give.
+    """
+    ranked = [row for row in board.rows if row.rank is not None]
+    same_tasks = statistics["tasks"] == board.tasks
+    ranges = {line["model_id"]: line["rank_range"] for line in statistics["leaderboard"]}
+    lines = []
+    for row in ranked:
+        if row.model.source != "user":
+            continue
+        span = ranges.get(row.model.model_id) if same_tasks else None
+        firm = f" (95% of resamplings: {span[0]} to {span[1]})" if span else ""
+        best = max(row.category.items(), key=lambda item: -2.0 if item[1] is None else item[1])
+        lines.append(
+            f"{short_name(row.model.display, 60)}: macro MCC {_score(row.macro[board.regime])} on "
+            f"{board.tasks} tasks, rank {row.rank} of {len(ranked)}{firm}; "
+            f"strongest category {best[0]} ({_score(best[1])})."
+        )
+    return lines[:most]
 
 
 def _line(board: Leaderboard, row: LeaderboardRow) -> tuple[str, ...]:

@@ -95,8 +95,8 @@ def pareto_figure(cube: ScoreCube, regime: str) -> Figure | None:
         "figure-2-pareto",
         "Size and score",
         "Macro MCC against parameters (logarithmic). The dashed line is the Pareto frontier: "
-        "models that no smaller model equals. A model without a size, such as k-mer counts, is a dotted "
-        "line.",
+        "models that no smaller model equals. A model without a size, such as k-mer counts, "
+        "is a dotted line.",
         canvas.markup(),
         Table(
             "figure-2-pareto",

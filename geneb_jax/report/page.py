@@ -12,14 +12,35 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from geneb_jax import durable_files
-from geneb_jax.analysis import Panel, RunScores, build_panel
+from geneb_jax.analysis import (
+    Leaderboard,
+    OverviewOptions,
+    Panel,
+    RunScores,
+    build_panel,
+    overview,
+    pair_differences,
+    published_pairs,
+)
 from geneb_jax.benchmark import Suite
-from geneb_jax.report.boards import boards_of, size_text
-from geneb_jax.results import ScoreRow
+from geneb_jax.report.boards import boards_of, headlines, size_text
+from geneb_jax.report.figure_parts import Figure
+from geneb_jax.report.figure_profiles import heat_colour
+from geneb_jax.report.figures import draw_figures
+from geneb_jax.report.result_tables import (
+    choice_table,
+    paper_tables,
+    robustness_tables,
+    run_tables,
+)
+from geneb_jax.report.svg import short_name
+from geneb_jax.report.tables import Table, write_table
+from geneb_jax.results import ScoreRow, csv_text
 
-__all__ = ["REPORT_FILE", "render_page", "write_report"]
+__all__ = ["FIGURE_FOLDER", "REPORT_FILE", "write_panel_report", "write_report"]
 
 REPORT_FILE = "report.html"
+FIGURE_FOLDER = "figures"
 
 
 def write_report(
@@ -30,7 +51,7 @@ def write_report(
     run: Mapping[str, Any],
     published: bool = True,
 ) -> Path:
-    """Write ``out/report.html`` for one run.
+    """Write ``out/report.html`` and ``out/figures/`` for one run.
 
     The bytes depend on the arguments and this version alone.
 
@@ -50,13 +71,61 @@ def write_report(
         OutputError: if the folder cannot be written.
     """
     panel = build_panel([RunScores(suite, scores, run)], published=published)
+    return write_panel_report(out, panel, versions=_versions(run))
+
+
+def write_panel_report(
+    out: Path, panel: Panel, *, versions: Mapping[str, str] | None = None
+) -> Path:
+    """Write the report and the figures of a panel; see :func:`write_report`.
+
+    Args:
+        out: The output folder.
+        panel: Who is compared with whom.
+        versions: Package versions to name at the foot of the page.
+    """
+    boards = boards_of(panel)
+    regime = boards[-1].regime
+    statistics = overview(panel, OverviewOptions(regime=regime))
+    # Figures and choices are over the tasks that rank the run's models.
+    cube = panel.shown
+    pairs = pair_differences(cube, published_pairs(), boards[0].regime)
+    figures = draw_figures(cube, boards[0].regime, pairs)
+    for figure in figures:
+        durable_files.write_text(out / FIGURE_FOLDER / f"{figure.name}.svg", str(figure.svg) + "\n")
+        write_table(out / FIGURE_FOLDER, figure.data, "csv")
+    page = _render(
+        panel=panel,
+        boards=boards,
+        figures=figures,
+        regime=boards[0].regime,
+        statistics=statistics,
+        headlines=headlines(boards[0], statistics),
+        choice=choice_table(cube, boards[0].regime),
+        own=run_tables(statistics),
+        paper=paper_tables(statistics),
+        robustness=robustness_tables(statistics),
+        versions=versions or {},
+    )
     path = out / REPORT_FILE
-    durable_files.write_text(path, render_page(panel, run))
+    durable_files.write_text(path, page)
     return path
 
 
-def render_page(panel: Panel, run: Mapping[str, Any]) -> str:
-    """The page as text."""
+def _render(
+    *,
+    panel: Panel,
+    boards: Sequence[Leaderboard],
+    figures: Sequence[Figure],
+    regime: str,
+    statistics: Mapping[str, Any],
+    headlines: Sequence[str],
+    choice: Table,
+    own: Sequence[Table],
+    paper: Sequence[Table],
+    robustness: Sequence[Table],
+    versions: Mapping[str, str],
+) -> str:
     environment = Environment(
         loader=PackageLoader("geneb_jax.report", "."),
         autoescape=True,
@@ -66,24 +135,37 @@ def render_page(panel: Panel, run: Mapping[str, Any]) -> str:
     )
     environment.filters["score"] = _score
     environment.filters["size"] = size_text
-    environment.filters["shade"] = _shade
-    loader = environment.loader
-    if loader is None:
-        raise RuntimeError("the environment has no loader")
-    script = loader.get_source(environment, "page.js.jinja")[0]
-    style = loader.get_source(environment, "page.css.jinja")[0]
+    environment.filters["heat"] = _heat_style
+    environment.filters["short"] = short_name
+    environment.filters["tip"] = _tip
+    environment.filters["data_uri"] = _csv_uri
+    script, style = _asset(environment, "page.js.jinja"), _asset(environment, "page.css.jinja")
     # The policy names the one script by its hash: a script that slipped in would not run.
     digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
     return environment.get_template("page.html.jinja").render(
         suite=panel.suite,
-        notices=panel.notices,
-        boards=boards_of(panel),
-        published=panel.published,
-        versions=_versions(run),
-        script=Markup(script),  # noqa: S704 (our own file, no data in it)
-        style=Markup(style),  # noqa: S704
+        panel=panel,
+        boards=boards,
+        figures=figures,
+        regime=regime,
+        statistics=statistics,
+        headlines=headlines,
+        choice=choice,
+        own=own,
+        paper=paper,
+        robustness=robustness,
+        versions=versions,
+        script=script,
+        style=style,
         script_hash=digest,
     )
+
+
+def _asset(environment: Environment, name: str) -> Markup:
+    """One of our own files, without data in it, to be placed in the page as it is."""
+    if environment.loader is None:
+        raise RuntimeError("the environment has no loader")
+    return Markup(environment.loader.get_source(environment, name)[0])  # noqa: S704
 
 
 def _versions(run: Mapping[str, Any]) -> dict[str, str]:
@@ -97,6 +179,19 @@ def _score(value: float | None, digits: int = 3) -> str:
     return "\u2013" if value is None else f"{value:.{digits}f}".replace("-", "\u2212")
 
 
-def _shade(value: float | None) -> str:
-    """CSS class of a heatmap cell: eleven steps from 0 (MCC <= 0) to 10 (MCC = 1)."""
-    return "h-none" if value is None else f"h{min(max(int(value * 10 + 0.5), 0), 10)}"
+def _tip(name: str | None, longest: int) -> Markup | str:
+    """The whole of a name that is shown shortened, as a ``title`` attribute."""
+    if name is None or len(name) <= longest:
+        return ""
+    return Markup(' title="{}"').format(name)
+
+
+def _heat_style(value: float | None) -> str:
+    background, ink = heat_colour(value)
+    return f"background:{background};color:{ink}"
+
+
+def _csv_uri(table: Table) -> str:
+    """A table as a link that needs no other file."""
+    content = csv_text(table.columns, table.rows).encode("utf-8")
+    return "data:text/csv;base64," + base64.b64encode(content).decode("ascii")

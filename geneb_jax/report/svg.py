@@ -1,8 +1,9 @@
 """Draw SVG by hand: a canvas with a pixel grid, axes, and the marks the figures need.
 
 Hand-drawn rather than plotted, because a report must be the same bytes for the same scores, be
-small, scale with the page, print, and treat every name as text. Colours are Okabe and Ito's, which people of all
-colour vision can tell apart; whatever colour says is also said by shape, dash, order or a number.
+small, scale with the page, print, and treat every name as text. Colours are Okabe and Ito's, which
+people of all colour vision can tell apart; whatever colour says is also said by shape, dash, order
+or a number.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import io
 import math
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from geneb_jax import durable_files
@@ -50,18 +50,28 @@ class Table:
         if any(len(row) != len(self.columns) for row in self.rows):
             raise ValueError(f"table {self.name}: a row has not {len(self.columns)} cells")
 
+    def without_empty_columns(self) -> Table:
+        """The table without columns that have no value in any row."""
+        keep = [k for k in range(len(self.columns)) if any(row[k] is not None for row in self.rows)]
+        return replace(
+            self,
+            columns=tuple(self.columns[k] for k in keep),
+            rows=tuple(tuple(row[k] for k in keep) for row in self.rows),
+        )
+
     def numeric(self, column: int) -> bool:
         """Whether a column holds numbers and empty cells only."""
         return all(not isinstance(row[column], str) for row in self.rows)
 
-    def shown(self, cell: Cell) -> str:
-        """A cell as people read it."""
+    def shown(self, cell: Cell, column: str = "") -> str:
+        """A cell as people read it; small p values (columns named p...) in powers of ten."""
         if cell is None:
             return ""
         if isinstance(cell, float):
             if not math.isfinite(cell):
                 return ""
-            return f"{cell:.2e}" if 0 < abs(cell) < 0.1**self.digits else f"{cell:.{self.digits}f}"
+            small = column.split("_")[0] == "p" and 0 < abs(cell) < 0.1**self.digits
+            return f"{cell:.1e}" if small else f"{cell:.{self.digits}f}"
         return str(cell)
 
 
@@ -98,10 +108,14 @@ def markdown_text(table: Table) -> str:
     lines = [
         _markdown_row(table.columns),
         _markdown_row(["---:" if number else "---" for number in right], escape=False),
-        *(_markdown_row([table.shown(cell) for cell in row]) for row in table.rows),
+        *(_markdown_row(_shown(table, row)) for row in table.rows),
     ]
     note = f"\n{_markdown(table.note)}\n" if table.note else ""
     return f"## {_markdown(table.title)}\n\n" + "\n".join(lines) + "\n" + note
+
+
+def _shown(table: Table, row: Sequence[Cell]) -> list[str]:
+    return [table.shown(cell, name) for cell, name in zip(row, table.columns, strict=True)]
 
 
 def _markdown_row(cells: Sequence[str], *, escape: bool = True) -> str:
@@ -136,7 +150,7 @@ def latex_text(table: Table) -> str:
     """The table as a LaTeX ``table`` with booktabs rules."""
     kinds = "".join("r" if table.numeric(place) else "l" for place in range(len(table.columns)))
     body = [_latex_row(table.columns), r"\midrule"]
-    body += [_latex_row([table.shown(cell) for cell in row]) for row in table.rows]
+    body += [_latex_row(_shown(table, row)) for row in table.rows]
     caption = _latex(table.title) + (" " + _latex(table.note) if table.note else "")
     return "\n".join(
         [
