@@ -58,7 +58,7 @@ def find_weight_files(path: Path) -> tuple[Path, ...]:
 def _shards(index: Path) -> tuple[Path, ...]:
     try:
         names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-    except (OSError, ValueError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError("is not an index of weight files", where=index) from error
     outside = [name for name in names if Path(name).name != name]
     if outside:
