@@ -108,13 +108,13 @@ def close(ours: np.ndarray, other: np.ndarray, limit: float) -> None:
     assert np.abs(ours - other).max() <= limit * np.abs(ours).max()
 
 
-@pytest.fixture(scope="module", params=sorted(TINY))
-def tiny(request: pytest.FixtureRequest) -> Tiny:
-    model_id, changes, tokenizer_of = TINY[request.param]
+def tiny_encoder(family: str, **more_changes: Any) -> NativeEncoder:
+    """The family's tiny model, through the door that every model comes through."""
+    model_id, changes, tokenizer_of = TINY[family]
     spec = registry()[model_id]
     spec = dataclasses.replace(
         spec,
-        config=dict(spec.config) | changes,
+        config=dict(spec.config) | changes | more_changes,
         context=dataclasses.replace(spec.context, limit=LIMIT),
         tokenizer=registry()[tokenizer_of or model_id].tokenizer,
     )
@@ -122,7 +122,13 @@ def tiny(request: pytest.FixtureRequest) -> Tiny:
         patch.setattr(loading, "find_spec", lambda name: spec)
         encoder = load_encoder(model_id, weights="random", seed=3, offline=True)
     assert isinstance(encoder, NativeEncoder)
-    assert encoder.identity.code.startswith(f"{request.param}/")
+    assert encoder.identity.code.startswith(f"{family}/")
+    return encoder
+
+
+@pytest.fixture(scope="module", params=sorted(TINY))
+def tiny(request: pytest.FixtureRequest) -> Tiny:
+    encoder = tiny_encoder(request.param)
     optimise = "not sweep" not in request.config.option.markexpr
     return Tiny(encoder, optimise=optimise)
 
@@ -184,3 +190,27 @@ def test_the_seed_decides_the_weights(tiny: Tiny) -> None:
     identity = tiny.encoder.identity
     assert (identity.weights, identity.revision) == ("random:3", "random:3")
     assert all(len(digest) == 64 for digest in (identity.tokenizer, identity.config))
+
+
+def operations(jaxpr: Any) -> int:
+    """Operations of a traced program, those of its loops' bodies once."""
+    count = 0
+    for equation in jaxpr.eqns:
+        count += 1
+        for value in jax.tree.leaves(equation.params, is_leaf=lambda v: hasattr(v, "eqns")):
+            inner = getattr(value, "jaxpr", value)
+            if hasattr(inner, "eqns"):
+                count += operations(inner)
+    return count
+
+
+@pytest.mark.parametrize("family", sorted(TINY))
+def test_the_program_does_not_grow_with_depth(family: str) -> None:
+    """Layers are scanned, so a deep model compiles as fast as a shallow one."""
+    counts = []
+    for layer_count in (4, 32):
+        encoder = tiny_encoder(family, layer_count=layer_count)
+        ids = np.zeros((2, 64), np.int32)
+        traced = jax.make_jaxpr(encoder.pooled)(encoder.params, ids, ids == 0)
+        counts.append(operations(traced.jaxpr))
+    assert counts[0] == counts[1] > 20
