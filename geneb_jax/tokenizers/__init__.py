@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from geneb_jax.tokenizers.bpe import BpeTokenizer
+from geneb_jax.tokenizers.byte_values import ByteTokenizer
 from geneb_jax.tokenizers.characters import CharacterTokenizer
 from geneb_jax.tokenizers.choice import (
     FolderTokenizer,
     build_tokenizer,
+    character_tokenizer,
     decoder_tokenizer,
     file_tokenizer,
     vocabulary_tokenizer,
@@ -19,6 +21,7 @@ from geneb_jax.tokenizers.kmer_vocabulary import (
     built_in_vocabulary,
     vocabulary_for_size,
 )
+from geneb_jax.tokenizers.one_hot import OneHotTokenizer
 from geneb_jax.tokenizers.shipped_files import shipped_file
 from geneb_jax.tokenizers.tokens import (
     TokenizedBatch,
@@ -30,17 +33,20 @@ from geneb_jax.tokenizers.tokens import (
 
 __all__ = [
     "BpeTokenizer",
+    "ByteTokenizer",
     "CharacterTokenizer",
     "DnaGptTokenizer",
     "FolderTokenizer",
     "GeneratorTokenizer",
     "KmerTokenizer",
     "KmerVocabulary",
+    "OneHotTokenizer",
     "TokenizedBatch",
     "TokenizedSequence",
     "Tokenizer",
     "build_tokenizer",
     "built_in_vocabulary",
+    "character_tokenizer",
     "decoder_tokenizer",
     "definition_digest",
     "file_tokenizer",

@@ -10,6 +10,7 @@ from typing import Any
 
 from geneb_jax.errors import CheckpointError, ConfigError
 from geneb_jax.tokenizers.bpe import BpeTokenizer
+from geneb_jax.tokenizers.byte_values import ByteTokenizer
 from geneb_jax.tokenizers.characters import CHARACTER_TABLES, CharacterTokenizer
 from geneb_jax.tokenizers.dna_gpt import DnaGptTokenizer
 from geneb_jax.tokenizers.generator import GeneratorTokenizer
@@ -19,11 +20,13 @@ from geneb_jax.tokenizers.kmer_vocabulary import (
     built_in_vocabulary,
     vocabulary_for_size,
 )
+from geneb_jax.tokenizers.one_hot import OneHotTokenizer
 from geneb_jax.tokenizers.tokens import Tokenizer
 
 __all__ = [
     "FolderTokenizer",
     "build_tokenizer",
+    "character_tokenizer",
     "decoder_tokenizer",
     "file_tokenizer",
     "vocabulary_tokenizer",
@@ -118,7 +121,9 @@ _KINDS: dict[str, Callable[..., Tokenizer]] = {
     "bpe": _bpe,
     "generator-kmer": _by_rule(GeneratorTokenizer),
     "dna-gpt-kmer": _by_rule(DnaGptTokenizer),
+    "bytes": _by_rule(ByteTokenizer),
     "characters": _by_rule(CharacterTokenizer),
+    "one-hot": _by_rule(OneHotTokenizer),
 }
 
 
@@ -230,6 +235,30 @@ def decoder_tokenizer(folder: Path, *, longest: int | None, rows: int) -> Folder
         tokenizer = CharacterTokenizer("biofm", max_tokens=limit)
     else:
         return file_tokenizer(folder, longest=longest, rows=rows)
+    if tokenizer.vocab_size > rows:
+        raise CheckpointError(
+            f"the tokenizer gives ids up to {tokenizer.vocab_size - 1}, the model has {rows} rows",
+            where=folder,
+        )
+    return FolderTokenizer(tokenizer)
+
+
+def character_tokenizer(
+    folder: Path, *, table: str, rows: int, longest: int | None = None
+) -> FolderTokenizer:
+    """A character table for a checkpoint folder, with the limit its tokenizer_config.json declares.
+
+    Args:
+        folder: The checkpoint folder.
+        table: Name in :data:`CHARACTER_TABLES`.
+        rows: Rows of the token embedding.
+        longest: Most tokens the architecture can take.
+
+    Raises:
+        CheckpointError: if an id has no row.
+    """
+    limit = _limit(_tokenizer_config(folder), longest)
+    tokenizer = CharacterTokenizer(table, max_tokens=limit)
     if tokenizer.vocab_size > rows:
         raise CheckpointError(
             f"the tokenizer gives ids up to {tokenizer.vocab_size - 1}, the model has {rows} rows",
