@@ -1,0 +1,111 @@
+"""A hub on the loopback interface: what huggingface-hub asks for when it downloads model files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import unquote, urlsplit
+
+COMMIT = "89abcdef0123456789abcdef0123456789abcdef"
+
+
+@dataclass
+class ModelHub:
+    """Repository to its files, and what was asked for."""
+
+    repositories: Mapping[str, Mapping[str, bytes]]
+    commits: Mapping[str, str] = field(default_factory=dict)
+    url: str = ""
+    downloaded: list[str] = field(default_factory=list)
+
+    def commit(self, repository: str) -> str:
+        return self.commits.get(repository, COMMIT)
+
+
+@contextmanager
+def serve(hub: ModelHub) -> Iterator[ModelHub]:
+    """Answer on a free port until the block ends."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log_message(self, *args: object) -> None:
+            """Stay silent."""
+
+        def answer(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:
+            self.send_response(status)
+            for name, value in {"Content-Length": str(len(body)), **headers}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            if self.command == "GET":
+                self.wfile.write(body)
+
+        def refuse(self, code: str) -> None:
+            self.answer(404, b"{}", {"X-Error-Code": code, "Content-Type": "application/json"})
+
+        def do_GET(self) -> None:
+            parts = unquote(urlsplit(self.path).path).strip("/").split("/")
+            if parts[:2] == ["api", "models"]:
+                kind, revision = parts[4:6] if len(parts) > 5 else ("revision", "main")
+                self.describe("/".join(parts[2:4]), revision, tree=kind == "tree")
+                return
+            self.file("/".join(parts[:2]), "/".join(parts[4:]))
+
+        do_HEAD = do_GET
+
+        def describe(self, repository: str, revision: str, *, tree: bool) -> None:
+            if repository not in hub.repositories:
+                self.refuse("RepoNotFound")
+                return
+            commit = hub.commit(repository)
+            if revision not in ("main", commit):
+                self.refuse("RevisionNotFound")
+                return
+            files = hub.repositories[repository]
+            content: object = {
+                "id": repository,
+                "sha": commit,
+                "siblings": [{"rfilename": name} for name in files],
+            }
+            if tree:
+                content = [
+                    {
+                        "type": "file",
+                        "path": name,
+                        "size": len(body),
+                        "oid": hashlib.sha256(body).hexdigest()[:40],
+                    }
+                    for name, body in files.items()
+                ]
+            body = json.dumps(content).encode()
+            self.answer(200, body, {"Content-Type": "application/json"})
+
+        def file(self, repository: str, name: str) -> None:
+            body = hub.repositories.get(repository, {}).get(name)
+            if body is None:
+                self.refuse("EntryNotFound")
+                return
+            if self.command == "GET":
+                hub.downloaded.append(name)
+            digest = hashlib.sha256(body).hexdigest()
+            self.answer(
+                200,
+                body,
+                {"ETag": f'"{digest}"', "X-Repo-Commit": hub.commit(repository)},
+            )
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    hub.url = f"http://127.0.0.1:{server.server_address[1]}"
+    try:
+        yield hub
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

@@ -1,0 +1,197 @@
+"""Models from a hub on the loopback interface: which files are fetched, and what is believed."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import socket
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+
+import jax
+import numpy as np
+import pytest
+import torch
+from huggingface_hub import constants
+from safetensors.torch import load_file
+
+from geneb_jax.errors import CheckpointError, DownloadError
+from geneb_jax.models import ModelSpec, load_encoder, registry
+from geneb_jax.models.spec import PinnedFile
+from geneb_jax.tokenizers import built_in_vocabulary
+from tests.models.esm_checkpoints import FORMS, esm_model, save
+from tests.models.hub_server import COMMIT, ModelHub, serve
+
+SMALL = FORMS["rotary"] | {"hidden_size": 32, "num_attention_heads": 2, "num_hidden_layers": 2}
+PINNED = "nucleotide-transformer-v2-50m-multi-species"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small NT-v2-like checkpoint with a vocabulary."""
+    path = save(esm_model(**SMALL), tmp_path_factory.mktemp("hub") / "model")
+    (path / "vocab.txt").write_text(built_in_vocabulary("nt-v2").text)
+    (path / "tokenizer_config.json").write_text('{"eos_token": null, "model_max_length": 100}')
+    return path
+
+
+@pytest.fixture
+def hub(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModelHub]:
+    """org/small has safetensors and other files; org/torch only a .bin; the cache is empty."""
+    files = {file.name: file.read_bytes() for file in folder.iterdir()}
+    tensors = load_file(folder / "model.safetensors")
+    torch.save(tensors, tmp_path / "weights.bin")
+    only_torch = {name: body for name, body in files.items() if name != "model.safetensors"}
+    repositories = {
+        "org/small": files
+        | {
+            "README.md": b"read me",
+            "modeling_esm.py": b"raise SystemExit",
+            "pytorch_model.bin": (tmp_path / "weights.bin").read_bytes(),
+            "jax_model/pytree_ckpt.joblib": b"pickle",
+            "onnx/model.safetensors": b"other",
+        },
+        "org/torch": only_torch | {"pytorch_model.bin": (tmp_path / "weights.bin").read_bytes()},
+        "org/config-only": {"config.json": files["config.json"]},
+    }
+    spec = registry()[PINNED]
+    repositories[str(spec.source.hub_id)] = {"model.safetensors": files["model.safetensors"]}
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    commits = {str(spec.source.hub_id): str(spec.source.revision)}
+    with serve(ModelHub(repositories, commits)) as served:
+        monkeypatch.setattr(constants, "ENDPOINT", served.url)
+        template = served.url + "/{repo_id}/resolve/{revision}/{filename}"
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        yield served
+
+
+def test_an_unregistered_repository(hub: ModelHub, folder: Path) -> None:
+    encoder = load_encoder("org/small")
+    assert encoder.identity.model_id == "org/small"
+    assert encoder.identity.revision == COMMIT
+    local = load_encoder(folder)
+    assert encoder.identity.weights == local.identity.weights
+    assert encoder.identity.tokenizer == local.identity.tokenizer
+    for ours, theirs in zip(
+        jax.tree.leaves(encoder.params), jax.tree.leaves(local.params), strict=True
+    ):
+        np.testing.assert_array_equal(ours, theirs)
+    assert sorted(set(hub.downloaded)) == [
+        "config.json",
+        "model.safetensors",
+        "tokenizer_config.json",
+        "vocab.txt",
+    ]
+
+
+def test_a_repository_with_torch_weights_only(hub: ModelHub, folder: Path) -> None:
+    encoder = load_encoder("org/torch")
+    table = load_encoder(folder).params["tokens"]["table"]
+    np.testing.assert_array_equal(encoder.params["tokens"]["table"], table)
+    assert "pytorch_model.bin" in hub.downloaded
+
+
+def test_offline_after_a_download_opens_no_socket(
+    hub: ModelHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load_encoder("org/small")
+    asked = len(hub.downloaded)
+
+    def refuse(*args: object, **kwargs: object) -> None:
+        raise AssertionError("a socket was opened")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    assert load_encoder("org/small", offline=True).params
+    assert len(hub.downloaded) == asked
+
+
+def test_offline_without_a_download(hub: ModelHub) -> None:
+    with pytest.raises(DownloadError, match=r"org/small is not in the local cache"):
+        load_encoder("org/small", offline=True)
+    with pytest.raises(DownloadError):
+        load_encoder(PINNED, offline=True)
+    assert not hub.downloaded
+
+
+def test_what_cannot_be_had_is_named(hub: ModelHub) -> None:
+    with pytest.raises(DownloadError, match="no repository org/nothing"):
+        load_encoder("org/nothing")
+    with pytest.raises(DownloadError, match="no revision 'v9'"):
+        load_encoder("org/small", revision="v9")
+    with pytest.raises(CheckpointError, match="no weight files"):
+        load_encoder("org/config-only")
+    with pytest.raises(DownloadError, match="not a hub id"):
+        load_encoder("org/-bad-")
+
+
+def test_a_hub_that_does_not_answer(hub: ModelHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(DownloadError, match="org/small"):
+        load_encoder("org/small")
+
+
+def pin(spec: ModelSpec, content: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Register the small checkpoint under a published id, with its own hash."""
+    small = {
+        "vocab_size": 4107,
+        "hidden_size": 32,
+        "layer_count": 2,
+        "head_count": 2,
+        "inner_size": 128,
+        "feed_forward": "gelu",
+        "feed_forward_bias": True,
+        "token_dropout": True,
+    }
+    pinned = PinnedFile("model.safetensors", len(content), hashlib.sha256(content).hexdigest())
+    changed = replace(spec, weights=(pinned,), config={**spec.config, **small})
+    table = MappingProxyType({spec.model_id: changed})
+    # By its path: the package's attribute of this name is the function.
+    module = importlib.import_module("geneb_jax.models.registry")
+    monkeypatch.setattr(module, "registry", lambda: table)
+
+
+def test_a_registered_model_is_checked_against_its_pin(
+    hub: ModelHub, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = (folder / "model.safetensors").read_bytes()
+    pin(registry()[PINNED], content, monkeypatch)
+    encoder = load_encoder(PINNED)
+    assert encoder.identity.weights == hashlib.sha256(content).hexdigest()
+    assert encoder.identity.revision == registry()[PINNED].source.revision
+    assert hub.downloaded == ["model.safetensors"]
+    assert encoder.params
+
+
+@pytest.mark.parametrize("damage", ["flip", "cut"])
+def test_a_download_that_is_not_the_pinned_file_is_refused(
+    damage: str, hub: ModelHub, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = (folder / "model.safetensors").read_bytes()
+    pin(registry()[PINNED], content, monkeypatch)
+    changed = bytearray(content)
+    changed[-1] ^= 1
+    bad = bytes(changed) if damage == "flip" else content[:-8]
+    files = hub.repositories[str(registry()[PINNED].source.hub_id)]
+    files["model.safetensors"] = bad  # type: ignore[index]
+    with pytest.raises(CheckpointError, match="is not the published file"):
+        load_encoder(PINNED)
+
+
+def test_swapped_tensors_of_equal_shape_are_refused(
+    hub: ModelHub, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from safetensors.torch import save_file
+
+    content = (folder / "model.safetensors").read_bytes()
+    pin(registry()[PINNED], content, monkeypatch)
+    tensors = load_file(folder / "model.safetensors")
+    query, key = (f"encoder.layer.0.attention.self.{part}.weight" for part in ("query", "key"))
+    tensors[query], tensors[key] = tensors[key].clone(), tensors[query].clone()
+    save_file(tensors, tmp_path / "swapped", metadata={"format": "pt"})
+    files = hub.repositories[str(registry()[PINNED].source.hub_id)]
+    files["model.safetensors"] = (tmp_path / "swapped").read_bytes()  # type: ignore[index]
+    with pytest.raises(CheckpointError, match="is not the published file"):
+        load_encoder(PINNED)
