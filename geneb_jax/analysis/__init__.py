@@ -33,7 +33,7 @@ from geneb_jax.analysis.pairs import (
     pair_differences,
     read_pairs,
 )
-from geneb_jax.analysis.panel import Panel, RunScores, build_panel, model_facts, require_same_data
+from geneb_jax.analysis.panel import Panel, build_panel
 from geneb_jax.analysis.pareto import pareto_frontier
 from geneb_jax.analysis.published import (
     OUT_OF_DOMAIN_CORPORA,
@@ -52,7 +52,9 @@ from geneb_jax.analysis.records import (
     cube_from_scores,
     settings_of,
 )
+from geneb_jax.analysis.run_facts import model_facts
 from geneb_jax.analysis.run_folder import read_run_folder
+from geneb_jax.analysis.run_scores import RunScores, require_same_data
 from geneb_jax.analysis.scaling import (
     Correlation,
     Scaling,

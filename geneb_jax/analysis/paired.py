@@ -17,7 +17,7 @@ __all__ = ["CategoryDifference", "PairedComparison", "compare_models", "compare_
 
 @dataclass(frozen=True, slots=True)
 class CategoryDifference:
-    """a - b in one category; no interval where it has a single task."""
+    """a - b in one category; no interval where it has fewer than three tasks."""
 
     category: str
     tasks: int
@@ -93,7 +93,8 @@ def compare_models(
     parts = []
     for k, name in enumerate(shared.categories):
         inside = difference[category == k]
-        alone = task_bootstrap(np.zeros(len(inside), dtype=np.int64))
+        # Two tasks give a spread of one degree of freedom: an interval without information.
+        alone = task_bootstrap(np.zeros(len(inside), dtype=np.int64)) if len(inside) > 2 else None
         parts.append(
             CategoryDifference(
                 category=name,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 
@@ -15,20 +14,17 @@ from geneb_jax.analysis.published import (
     published_cube,
 )
 from geneb_jax.analysis.records import ProbeSetting, cube_from_scores, settings_of
+from geneb_jax.analysis.run_facts import model_facts
+from geneb_jax.analysis.run_scores import (
+    RunScores,
+    changed_files,
+    other_revision,
+    require_same_data,
+)
 from geneb_jax.benchmark import Suite, load_suite
 from geneb_jax.errors import DataError
-from geneb_jax.results import ScoreRow
 
-__all__ = ["Panel", "RunScores", "build_panel", "model_facts", "require_same_data"]
-
-
-@dataclass(frozen=True, slots=True)
-class RunScores:
-    """One run: its suite, its rows and its run.json."""
-
-    suite: Suite
-    scores: Sequence[ScoreRow]
-    run: Mapping[str, Any]
+__all__ = ["Panel", "build_panel"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,9 +101,14 @@ def build_panel(
     beside = published and comparable_with_published(suite)
     known = {model.model_id: model for model in published_cube(sizes).models} if beside else {}
     cube: ScoreCube | None = None
-    notices = _changed_files(runs)
+    notices = changed_files(runs)
     for run in runs:
         facts = model_facts(run.run, known)
+        if beside and (reason := other_revision(run)):
+            facts |= {
+                name: replace(facts.get(name, ModelFacts(name, name)), off_protocol=(reason,))
+                for name in {row.model_id for row in run.scores}
+            }
         mine, told = cube_from_scores(run.scores, suite, facts, setting=setting)
         notices += told
         cube = mine if cube is None else join_cubes(cube, mine)
@@ -155,123 +156,6 @@ def _by_setting(runs: Sequence[RunScores]) -> dict[ProbeSetting, ScoreCube]:
             cube, _ = cube_from_scores(run.scores, run.suite, setting=setting)
             found[setting] = join_cubes(found[setting], cube) if setting in found else cube
     return found if len(found) > 1 else {}
-
-
-def model_facts(
-    run: Mapping[str, Any], known: Mapping[str, ModelFacts] | None = None
-) -> dict[str, ModelFacts]:
-    """What run.json and the published table say of a run's models.
-
-    Args:
-        run: run.json; ``models`` is a list of mappings with ``model_id`` and, where known,
-            ``display``, ``params``, ``architecture``, ``tokenization``, ``corpus``, ``weights`` and
-            ``sequences_per_second``.
-        known: Facts of models by id, used where run.json is silent.
-    """
-    entries = run.get("models", [])
-    if isinstance(entries, Mapping):
-        entries = [{"model_id": name, **(entry or {})} for name, entry in entries.items()]
-    facts: dict[str, ModelFacts] = {}
-    for entry in entries:
-        if not isinstance(entry, Mapping) or not isinstance(entry.get("model_id"), str):
-            continue
-        name = entry["model_id"]
-        base = replace((known or {}).get(name, ModelFacts(name, name)), source="user")
-        facts[name] = replace(
-            base,
-            display=_text(entry, "display") or base.display,
-            params=_whole(entry, "params") or base.params,
-            architecture=_text(entry, "architecture") or base.architecture,
-            tokenization=_text(entry, "tokenization") or base.tokenization,
-            corpus=_text(entry, "corpus") or base.corpus,
-            weights=_weights(entry) or base.weights,
-            sequences_per_second=_positive(entry, "sequences_per_second"),
-            tokens_per_second=_token_rate(entry),
-        )
-    return facts
-
-
-def _text(entry: Mapping[str, Any], key: str) -> str:
-    value = entry.get(key)
-    if not isinstance(value, str):
-        return ""
-    # Control characters and direction marks of a name must reach neither a terminal nor a page.
-    return "".join(letter if letter.isprintable() else "\ufffd" for letter in value)
-
-
-def _weights(entry: Mapping[str, Any]) -> str:
-    """Which weights: "pretrained", "random" or "none", the model's identity deciding."""
-    identity = entry.get("identity")
-    said = _text(identity, "weights") if isinstance(identity, Mapping) else ""
-    if said == "none" or said.startswith("random"):
-        return said.split(":")[0]
-    return _text(entry, "weights")
-
-
-def _whole(entry: Mapping[str, Any], key: str) -> int | None:
-    value = entry.get(key)
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
-
-
-def _positive(entry: Mapping[str, Any], key: str) -> float | None:
-    value = entry.get(key)
-    usable = isinstance(value, int | float) and not isinstance(value, bool) and value > 0
-    return float(value) if usable else None  # type: ignore[arg-type]
-
-
-def _token_rate(entry: Mapping[str, Any]) -> float | None:
-    """Tokens embedded per second, from the counts of the run's embedding."""
-    embedding = entry.get("embedding")
-    if not isinstance(embedding, Mapping):
-        return None
-    tokens, seconds = _positive(embedding, "tokens"), _positive(embedding, "seconds")
-    return tokens / seconds if tokens and seconds else None
-
-
-def require_same_data(runs: Sequence[RunScores]) -> None:
-    """Refuse runs whose scores are not of the same data.
-
-    Raises:
-        DataError: for different suites or different revisions of the data set.
-    """
-    if not runs:
-        return
-    first = runs[0]
-    for other in runs[1:]:
-        if (other.suite.name, other.suite.simulated) != (first.suite.name, first.suite.simulated):
-            raise DataError(
-                f"the runs are of different suites, {first.suite.name!r} and {other.suite.name!r}",
-                hint="report them one by one",
-            )
-    revisions = {revision for run in runs if (revision := _revision(run)) is not None}
-    if len(revisions) > 1:
-        raise DataError(
-            f"the runs were made on different data set revisions: {', '.join(sorted(revisions))}",
-            hint="run the older one again at the pinned revision",
-        )
-
-
-def _revision(run: RunScores) -> str | None:
-    dataset = run.run.get("dataset")
-    value = dataset.get("revision") if isinstance(dataset, Mapping) else None
-    return value if isinstance(value, str) else None
-
-
-def _changed_files(runs: Sequence[RunScores]) -> list[str]:
-    """A notice where runs scored different files under the same task id."""
-    seen: dict[str, set[str]] = {}
-    for run in runs:
-        tasks = run.run.get("tasks")
-        for task_id, facts in (tasks if isinstance(tasks, Mapping) else {}).items():
-            if isinstance(facts, Mapping) and isinstance(facts.get("fingerprint"), str):
-                seen.setdefault(task_id, set()).add(facts["fingerprint"])
-    changed = sorted(task_id for task_id, prints in seen.items() if len(prints) > 1)
-    if not changed:
-        return []
-    shown = ", ".join(changed[:3]) + (f" and {len(changed) - 3} more" if changed[3:] else "")
-    return [
-        f"{len(changed)} tasks had different files in the runs, which bars comparison: {shown}."
-    ]
 
 
 def _common_tasks(cube: ScoreCube) -> np.ndarray:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from geneb_jax.analysis.panel import RunScores
+from geneb_jax.analysis.run_scores import RunScores
 from geneb_jax.benchmark import Suite, builtin_suites, load_suite
 from geneb_jax.errors import DataError
 from geneb_jax.results import RUN_FILE, read_run_json, read_scores

@@ -151,7 +151,7 @@ def latex_text(table: Table) -> str:
     kinds = "".join("r" if table.numeric(place) else "l" for place in range(len(table.columns)))
     body = [_latex_row(table.columns), r"\midrule"]
     body += [_latex_row(_shown(table, row)) for row in table.rows]
-    caption = _latex(table.title) + (" " + _latex(table.note) if table.note else "")
+    caption = _latex(f"{table.title}. {table.note}".rstrip())
     return "\n".join(
         [
             "% needs \\usepackage{booktabs} and \\usepackage[T1]{fontenc}",

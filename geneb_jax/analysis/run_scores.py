@@ -1,0 +1,74 @@
+"""One run's scores, and whether runs may be compared at all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from geneb_jax.benchmark import Suite
+from geneb_jax.errors import DataError
+from geneb_jax.results import ScoreRow
+
+__all__ = ["RunScores", "changed_files", "other_revision", "require_same_data"]
+
+
+@dataclass(frozen=True, slots=True)
+class RunScores:
+    """One run: its suite, its rows and its run.json."""
+
+    suite: Suite
+    scores: Sequence[ScoreRow]
+    run: Mapping[str, Any]
+
+
+def require_same_data(runs: Sequence[RunScores]) -> None:
+    """Refuse runs whose scores are not of the same data.
+
+    Raises:
+        DataError: for different suites or different revisions of the data set.
+    """
+    if not runs:
+        return
+    first = runs[0]
+    for other in runs[1:]:
+        if (other.suite.name, other.suite.simulated) != (first.suite.name, first.suite.simulated):
+            raise DataError(
+                f"the runs are of different suites, {first.suite.name!r} and {other.suite.name!r}",
+                hint="report them one by one",
+            )
+    revisions = {revision for run in runs if (revision := _revision(run)) is not None}
+    if len(revisions) > 1:
+        raise DataError(
+            f"the runs were made on different data set revisions: {', '.join(sorted(revisions))}",
+            hint="run the older one again at the pinned revision",
+        )
+
+
+def other_revision(run: RunScores) -> str:
+    """Why a run's data are not the published scores' data; empty when they are, or unstated."""
+    revision, pin = _revision(run), run.suite.dataset
+    if revision is None or pin is None or revision == pin.revision:
+        return ""
+    return f"data set revision {revision[:12]} instead of {pin.revision[:12]}"
+
+
+def _revision(run: RunScores) -> str | None:
+    dataset = run.run.get("dataset")
+    value = dataset.get("revision") if isinstance(dataset, Mapping) else None
+    return value if isinstance(value, str) else None
+
+
+def changed_files(runs: Sequence[RunScores]) -> list[str]:
+    """A notice where runs scored different files under the same task id."""
+    seen: dict[str, set[str]] = {}
+    for run in runs:
+        tasks = run.run.get("tasks")
+        for task_id, facts in (tasks if isinstance(tasks, Mapping) else {}).items():
+            if isinstance(facts, Mapping) and isinstance(facts.get("fingerprint"), str):
+                seen.setdefault(task_id, set()).add(facts["fingerprint"])
+    changed = sorted(task_id for task_id, prints in seen.items() if len(prints) > 1)
+    if not changed:
+        return []
+    shown = ", ".join(changed[:3]) + (f" and {len(changed) - 3} more" if changed[3:] else "")
+    return [f"{len(changed)} tasks had different files in the runs, and do not compare: {shown}."]

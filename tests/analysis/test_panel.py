@@ -1,0 +1,137 @@
+"""Who stands beside whom."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from geneb_jax.analysis import (
+    RunScores,
+    aggregate,
+    build_panel,
+    comparable_with_published,
+    cube_from_scores,
+    join_cubes,
+    leaderboard,
+    model_facts,
+    published_cube,
+)
+from geneb_jax.benchmark import load_suite
+from geneb_jax.errors import DataError, SelectionError
+
+
+def test_the_published_models_alone() -> None:
+    panel = build_panel([])
+    assert len(panel.cube.models) == 40
+    assert panel.common is None and panel.published
+    with pytest.raises(DataError, match="there are no scores"):
+        build_panel([], published=False)
+
+
+def test_a_whole_run_is_ranked_among_the_published(make_rows) -> None:
+    suite = load_suite("geneb")
+    panel = build_panel([RunScores(suite, make_rows(suite, level=-0.9), {"models": {}})])
+    assert len(panel.ranked.models) == 41
+    board = leaderboard(panel.cube, title="")
+    (mine,) = [row for row in board.rows if row.model.source == "user"]
+    assert mine.rank is not None
+    above = aggregate(published_cube()).macro[:, 0] > mine.macro["full"]
+    assert mine.rank == int(above.sum()) + 1
+
+
+def test_a_partial_run_is_compared_on_its_tasks_only(make_rows) -> None:
+    suite = load_suite("geneb")
+    chosen = replace(suite, tasks=suite.tasks[::3])
+    panel = build_panel([RunScores(chosen, make_rows(chosen, level=-0.9), {})])
+    assert len(panel.cube.tasks) == 100
+    whole = leaderboard(panel.cube, title="").rows[-1]
+    assert (whole.model.source, whole.rank, whole.macro["full"]) == ("user", None, None)
+    assert whole.scored == {"full": 34, "10shot": 34, "1shot": 34}
+    assert len(panel.common.tasks) == 34
+    # On those tasks everyone's mean is over the same ones.
+    again = aggregate(published_cube().keep_tasks(np.arange(100) % 3 == 0)).macro
+    assert np.array_equal(aggregate(panel.common).macro[:40], again)
+
+
+def test_simulated_data_never_stand_beside_the_published(make_rows) -> None:
+    demo = load_suite("demo")
+    assert not comparable_with_published(demo)
+    panel = build_panel([RunScores(demo, make_rows(demo), {})])
+    assert not panel.published and len(panel.cube.models) == 1
+    geneb = load_suite("geneb")
+    assert comparable_with_published(geneb)
+    assert not comparable_with_published(replace(geneb, simulated=True))
+    assert not comparable_with_published(replace(geneb, dataset=None))
+    moved = (replace(geneb.tasks[0], category="Promoters"), *geneb.tasks[1:])
+    assert not comparable_with_published(replace(geneb, tasks=moved))
+
+
+def test_a_run_of_a_published_model_stands_beside_it(make_rows) -> None:
+    suite = load_suite("geneb")
+    rows = make_rows(suite, "MutBERT", level=-0.9)
+    panel = build_panel([RunScores(suite, rows, {"models": {"MutBERT": {"display": "MutBERT"}}})])
+    names = panel.cube.model_ids
+    assert "MutBERT" in names and "MutBERT (run)" in names
+    mine = panel.cube.models[names.index("MutBERT (run)")]
+    assert (mine.params, mine.tokenization, mine.source) == (86_000_000, "SN", "user")
+
+
+def test_two_runs_of_one_model_keep_apart(make_suite, make_rows) -> None:
+    suite = make_suite()
+    runs = [RunScores(suite, make_rows(suite, level=level), {}) for level in (0.1, 0.2, 0.3)]
+    cube = build_panel(runs).cube
+    assert cube.model_ids == ("mine", "mine (run)", "mine (run 2)")
+    assert cube.mcc[1, 0, 0] == pytest.approx(0.2) and cube.mcc[2, 0, 0] == pytest.approx(0.3)
+
+
+def test_joining_fills_what_is_missing_with_nan(make_suite, make_rows) -> None:
+    suite = make_suite()
+    first, _ = cube_from_scores(make_rows(suite, "a"), suite)
+    part = replace(suite, tasks=suite.tasks[2:5])
+    second, _ = cube_from_scores(make_rows(part, "b"), part)
+    both = join_cubes(first, second)
+    assert np.isfinite(both.mcc[1]).sum(axis=1).tolist() == [3, 3, 3]
+    assert np.array_equal(both.mcc[1, :, 2:5], second.mcc[0])
+    assert np.array_equal(both.mcc[0], first.mcc[0])
+
+
+def test_facts_of_a_run_are_believed_only_if_they_are_what_they_say() -> None:
+    entries = {
+        "a": {
+            "display": "A\x1b[31m red\u202e",
+            "params": 1000,
+            "weights": "pretrained",
+            "identity": {"weights": "random:7"},
+            "sequences_per_second": 12.5,
+            "embedding": {"tokens": 600, "seconds": 3.0},
+        },
+        "b": {"params": True, "display": 7, "identity": {"weights": "none"}},
+        "c": {"params": -1, "sequences_per_second": "fast", "embedding": {"tokens": 1}},
+        "d": None,
+    }
+    facts = model_facts({"models": entries})
+    assert facts["a"].display == "A\ufffd[31m red\ufffd"
+    assert (facts["a"].params, facts["a"].weights) == (1000, "random")
+    assert (facts["a"].sequences_per_second, facts["a"].tokens_per_second) == (12.5, 200.0)
+    assert (facts["b"].display, facts["b"].params, facts["b"].weights) == ("b", None, "none")
+    assert (facts["c"].params, facts["c"].sequences_per_second, facts["c"].tokens_per_second) == (
+        None,
+        None,
+        None,
+    )
+    assert facts["d"].model_id == "d"
+    assert model_facts({"models": [{"model_id": "x"}, {"id": "y"}, 3]}).keys() == {"x"}
+
+
+def test_names_that_are_not_there_are_refused_with_near_matches() -> None:
+    cube = published_cube()
+    with pytest.raises(SelectionError, match="MutBERT"):
+        cube.model_index("mutbert")
+    with pytest.raises(SelectionError, match="TF Binding"):
+        cube.category_index("TF bindng")
+    with pytest.raises(SelectionError, match="full, 10shot, 1shot"):
+        cube.in_regime("5shot")
+    assert cube.category_index("tf binding") == cube.category_index("TF Binding")
+    assert cube.model_index("Enformer") == cube.model_index("enformer-official-rough")
