@@ -1,0 +1,263 @@
+"""Leaderboards, recommendations, controls and settings: the parts a user decides by."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from geneb_jax.analysis import (
+    Budget,
+    ModelFacts,
+    RunScores,
+    baselines,
+    build_panel,
+    contrasts,
+    leaderboard,
+    pair_differences,
+    published_cube,
+    published_pairs,
+    read_pairs,
+    recommend,
+    seed_spread,
+    setting_agreement,
+    task_bootstrap,
+    tasks_at_chance,
+    tie_groups,
+)
+from geneb_jax.errors import DataError, SelectionError
+
+SIZES = (6, 5, 4)
+
+
+def graded(count: int, gap: float, noise: float) -> np.ndarray:
+    """Scores ``[model, task]``: each model ``gap`` below the one before, with noise."""
+    rng = np.random.default_rng(0)
+    return 0.8 - gap * np.arange(count)[:, None] + noise * rng.standard_normal((count, sum(SIZES)))
+
+
+def test_tie_groups_follow_the_gaps(make_cube) -> None:
+    category = np.repeat(np.arange(3), SIZES)
+    found = task_bootstrap(category)
+    clear = graded(5, 0.1, 0.01)
+    assert tie_groups(clear, found) == [1, 2, 3, 4, 5]
+    blurred = graded(5, 0.0, 0.05)
+    order = np.argsort(-blurred.mean(axis=1))
+    assert tie_groups(blurred[order], found)[0] == 1
+    assert max(tie_groups(blurred[order], found)) < 5
+    twins = np.repeat(graded(2, 0.1, 0.01), 2, axis=0)
+    assert tie_groups(twins, found) == [1, 1, 2, 2]
+    assert tie_groups(clear[:1], found) == [1]
+    assert tie_groups(clear[:0], found) == []
+
+
+def test_a_group_opens_where_the_paired_interval_leaves_zero() -> None:
+    cube = published_cube()
+    board = leaderboard(cube, title="")
+    found = task_bootstrap(cube.category_of_task)
+    scores = cube.in_regime("full")
+    first: dict[int, str] = {}
+    for row in board.rows:
+        leader = first.setdefault(row.tie_group, row.model.model_id)
+        pair = scores[cube.model_index(leader)] - scores[cube.model_index(row.model.model_id)]
+        assert found.interval(pair).low <= 0.0
+    for group in range(2, max(first) + 1):
+        gap = scores[cube.model_index(first[group - 1])] - scores[cube.model_index(first[group])]
+        assert found.interval(gap).low > 0.0
+
+
+def test_equal_scores_share_a_rank(make_cube) -> None:
+    scores = np.repeat([[0.5], [0.7], [0.5], [0.1]], sum(SIZES), axis=1)
+    board = leaderboard(make_cube(scores, SIZES), title="")
+    assert [(row.model.model_id, row.rank) for row in board.rows] == [
+        ("model-1", 1),
+        ("model-0", 2),
+        ("model-2", 2),
+        ("model-3", 4),
+    ]
+
+
+def test_recommendation_is_the_best_within_the_budget() -> None:
+    cube = published_cube()
+    free = recommend(cube, ["splice sites"])
+    assert free.best.model.model_id == "nucleotide-transformer-2.5b-multi-species"
+    small = recommend(cube, ["Splice Sites"], budget=Budget(max_params=3e8))
+    # The paper: Enformer is the strongest below 300M, MutBERT below 100M.
+    assert small.best.model.display == "Enformer"
+    assert small.unlimited.model_id == free.best.model.model_id
+    assert small.margin == pytest.approx(small.candidates[0].mcc - small.candidates[1].mcc)
+    tiny = recommend(cube, ["Splice Sites"], budget=Budget(max_params=1e8))
+    assert tiny.best.model.display == "MutBERT"
+    assert all(c.model.params <= 1e8 for c in tiny.candidates)
+    ten = recommend(cube, ["Splice Sites"], regime="10shot")
+    assert ten.best.model.display == "LucaOne"
+
+
+def test_equals_are_those_whose_interval_includes_zero() -> None:
+    found = recommend(published_cube(), ["Promoters"])
+    assert found.best.equal and found.best.behind is None
+    for candidate in found.candidates[1:]:
+        assert candidate.behind.estimate == pytest.approx(found.best.mcc - candidate.mcc, abs=1e-9)
+        assert candidate.equal == (candidate.behind.low <= 0.0)
+    equal = [c for c in found.candidates if c.equal]
+    assert found.smallest_equal.model.params == min(c.model.params for c in equal)
+
+
+def test_one_task_says_nothing_of_its_kind() -> None:
+    found = recommend(published_cube(), ["Coding/NC"])
+    assert found.tasks == 1
+    assert all(candidate.behind is None for candidate in found.candidates)
+    assert [candidate.equal for candidate in found.candidates[:2]] == [True, False]
+
+
+def test_no_category_means_all_and_several_their_mean() -> None:
+    cube = published_cube()
+    everything = recommend(cube)
+    assert everything.tasks == 100 and len(everything.categories) == 13
+    assert everything.best.model.model_id == "GENERator-eukaryote-3b-base"
+    two = recommend(cube, ["TF Binding", "Enhancers"])
+    means = [recommend(cube, [name]) for name in two.categories]
+    expected = np.mean(
+        [next(c.mcc for c in one.candidates if c.model == two.best.model) for one in means]
+    )
+    assert two.best.mcc == pytest.approx(expected, abs=1e-12)
+
+
+def test_models_of_unknown_figures_are_left_out_by_name(make_cube) -> None:
+    cube = make_cube(graded(3, 0.1, 0.0), SIZES, params=[10**9, None, 10**7])
+    found = recommend(cube, budget=Budget(max_params=1e8))
+    assert (found.best.model.model_id, found.left_out) == ("model-2", ("model-1",))
+    fast = replace(
+        cube,
+        models=tuple(
+            replace(
+                model, sequences_per_second=rate, tokens_per_second=None if rate is None else 9.0
+            )
+            for model, rate in zip(cube.models, (5.0, 50.0, None), strict=True)
+        ),
+    )
+    quick = recommend(fast, budget=Budget(min_sequences_per_second=10))
+    assert (quick.best.model.model_id, quick.left_out) == ("model-1", ("model-2",))
+    assert recommend(fast, budget=Budget(min_tokens_per_second=9)).best.model.model_id == "model-0"
+    with pytest.raises(SelectionError, match="keeps to the budget"):
+        recommend(cube, budget=Budget(max_params=1e6))
+    with pytest.raises(SelectionError, match="no model has every task"):
+        recommend(make_cube(np.full((2, 15), np.nan), SIZES))
+
+
+def test_a_model_that_lacks_a_task_is_left_out_of_its_category_only(make_cube) -> None:
+    scores = graded(3, 0.1, 0.0)
+    scores[0, 0] = np.nan
+    cube = make_cube(scores, SIZES)
+    first = recommend(cube, ["Category 0"])
+    assert (first.best.model.model_id, first.left_out) == ("model-1", ("model-0",))
+    assert recommend(cube, ["Category 1"]).best.model.model_id == "model-0"
+
+
+def test_controls_stand_beside_the_models_of_the_run(make_cube) -> None:
+    cube = make_cube(graded(5, 0.1, 0.0), SIZES)
+    facts = [
+        ModelFacts("trained", "trained", architecture="T-enc"),
+        ModelFacts("other", "other", architecture="Mamba"),
+        ModelFacts("untrained", "untrained", architecture="T-enc", weights="random"),
+        ModelFacts("kmer", "kmer", weights="none"),
+        ModelFacts("published", "published", source="published"),
+    ]
+    cube = replace(cube, models=tuple(facts))
+    found = {(b.model_id, b.baseline_id): b for b in baselines(cube, "full")}
+    assert set(found) == {
+        ("trained", "untrained"),
+        ("trained", "kmer"),
+        ("other", "untrained"),
+        ("other", "kmer"),
+    }
+    assert found["trained", "untrained"].gain == pytest.approx(0.2)
+    assert found["trained", "untrained"].ahead == found["trained", "untrained"].tasks == 15
+    assert found["other", "kmer"].kind == "composition"
+
+
+def test_tasks_at_chance_need_test_sizes(make_cube) -> None:
+    scores = np.array([[0.05] * 15, [0.5] * 15])
+    cube = make_cube(scores, SIZES)
+    assert tasks_at_chance(cube, "full") == {"model-0": None, "model-1": None}
+    sized = replace(cube, test_rows=np.array([401] * 10 + [0] * 5))
+    # Two standard deviations of guessing on 401 rows are 0.1.
+    assert tasks_at_chance(sized, "full") == {"model-0": 10, "model-1": 0}
+
+
+def test_seed_spread(make_suite, make_rows) -> None:
+    suite = make_suite([2, 1])
+    cube = build_panel([RunScores(suite, make_rows(suite), {})]).cube
+    found = seed_spread(cube, 2)
+    assert [entry.regime for entry in found] == ["10shot", "1shot"]
+    sd = 0.01 / np.sqrt(2)
+    assert found[0].typical == pytest.approx(sd) and found[0].widest == pytest.approx(sd)
+    # Category of two tasks: variance sd^2 / 2; of one: sd^2; macro of two; mean of two seeds.
+    expected = np.sqrt((sd**2 / 2 + sd**2) / 2) / 2
+    assert found[0].macro_error == pytest.approx(expected)
+
+
+def test_settings_agree_with_themselves_and_not_with_their_reverse(make_suite, make_rows) -> None:
+    suite = make_suite([4, 3])
+    models = [f"m{k}" for k in range(6)]
+    rows = []
+    for strength, sign in ((0.1, 1), (1.0, 1), (10.0, -1)):
+        for k, name in enumerate(models):
+            rows += make_rows(suite, name, level=0.3 + sign * 0.05 * k, C=strength)
+    panel = build_panel([RunScores(suite, rows, {})])
+    found = setting_agreement(panel.settings, "full")
+    rho = {(p.first.C, p.second.C): p.models.rho for p in found.pairs}
+    assert rho[0.1, 1.0] == pytest.approx(1) and rho[1.0, 10.0] == pytest.approx(-1)
+    assert (found.lowest, found.highest) == (pytest.approx(-1), pytest.approx(1))
+    assert found.ranges["m0"] == pytest.approx(0, abs=1e-9)
+    assert found.ranges["m5"] == pytest.approx(0.5)
+    pair = next(p for p in found.pairs if (p.first.C, p.second.C) == (0.1, 1.0))
+    assert (pair.top3, pair.top5, pair.mean_change) == (3, 5, pytest.approx(0, abs=1e-12))
+    assert set(pair.tasks) == {task.task_id for task in suite.tasks}
+    one = {key: cube for key, cube in panel.settings.items() if key.C == 1.0}
+    assert setting_agreement(one, "full") is None
+
+
+def test_pairs_of_the_user(tmp_path) -> None:
+    cube = published_cube()
+    path = tmp_path / "pairs.csv"
+    path.write_text(
+        "\ufeffmodel_a,model_b,factor\nMutBERT,GROVER,tokenization\nEnformer,SPACE,mine\n",
+        encoding="utf-8",
+    )
+    pairs = read_pairs(path, cube)
+    assert [(p.model_a, p.model_b, p.factor) for p in pairs] == [
+        ("MutBERT", "GROVER", "tokenization"),
+        ("enformer-official-rough", "space", "mine"),
+    ]
+    first, second = pair_differences(cube, pairs, "full")
+    (listed,) = [
+        d
+        for d in pair_differences(cube, published_pairs(), "full")
+        if (d.pair.model_a, d.pair.model_b) == ("GROVER", "MutBERT")
+    ]
+    assert first.macro == pytest.approx(-listed.macro, abs=1e-12)
+    # Listed the other way round, the two average as one contrast.
+    (both,) = contrasts(cube, [first, listed])
+    assert (both.pairs, both.label_a) == (2, "SN")
+    assert both.macro == pytest.approx(first.macro, abs=1e-12)
+    assert second.pair.stated is None
+
+
+@pytest.mark.parametrize(
+    ("content", "error", "words"),
+    [
+        ("model_a,factor\nMutBERT,x\n", DataError, "column 'model_b' is missing"),
+        ("model_a,model_b,factor\nMutBERT,MutBERT,x\n", DataError, "paired with itself"),
+        ("model_a,model_b,factor\nMutBERT,Nobody,x\n", SelectionError, "'Nobody'"),
+        ("model_a,model_b,factor\nMutBERT\n", SelectionError, "no scores of a model ''"),
+    ],
+)
+def test_bad_pairs_are_refused(tmp_path, content, error, words) -> None:
+    path = tmp_path / "pairs.csv"
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(error, match=words):
+        read_pairs(path, published_cube())
+    with pytest.raises(DataError, match="cannot be read"):
+        read_pairs(tmp_path / "absent.csv", published_cube())
