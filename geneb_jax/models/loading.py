@@ -27,7 +27,7 @@ from geneb_jax.models.memory import require_memory
 from geneb_jax.models.native_encoder import NativeEncoder, require_layer
 from geneb_jax.models.parameters import Parameters, parameter_shapes, random_parameters
 from geneb_jax.models.pooling import POOLINGS, require_pooling
-from geneb_jax.models.registry import find_spec
+from geneb_jax.models.registry import built_in_models, find_spec, registry
 from geneb_jax.models.spec import (
     ContextSpec,
     Labels,
@@ -151,13 +151,16 @@ def _plan(
     untrained: bool,
 ) -> _Plan:
     name = str(id_or_path)
-    if isinstance(id_or_path, Path) or (path is None and Path(name).is_dir()):
-        return _plan_folder(Path(name), model_id=None, revision="local", untrained=untrained)
+    registered = name in registry() or name in built_in_models()
+    folder = Path(name).expanduser()
+    # An id means the registered model even beside a folder of its name: ./ID is the folder.
+    if isinstance(id_or_path, Path) or (path is None and not registered and folder.is_dir()):
+        return _plan_folder(folder, model_id=None, revision="local", untrained=untrained)
     try:
         spec = find_spec(name)
     except SelectionError:
         if name.startswith((".", "/", "~")) or name.count("/") > 1:
-            raise SelectionError(f"there is no folder {name}") from None
+            raise _no_folder(name) from None
         if "/" not in name or path is not None:
             raise
         folder = download_checkpoint(name, revision=revision, offline=offline)
@@ -217,6 +220,8 @@ def _plan_registered(
 
 
 def _plan_folder(folder: Path, *, model_id: str | None, revision: str, untrained: bool) -> _Plan:
+    if not folder.is_dir():
+        raise _no_folder(folder)
     config_json = read_config_json(folder)
     family = family_for_folder(config_json)
     config = family.from_config_json(config_json)
@@ -269,6 +274,12 @@ def _weights_digest(plan: _Plan) -> str:
     pins = plan.spec.weight_files()
     digests = [check_pinned(file, pin) for file, pin in zip(plan.files, pins, strict=True)]
     return combined_sha256(digests)
+
+
+def _no_folder(name: object) -> SelectionError:
+    return SelectionError(
+        f"there is no folder {name}", hint="name a folder with config.json and weights"
+    )
 
 
 def _by_hand(spec: ModelSpec, names: str) -> ModelError:

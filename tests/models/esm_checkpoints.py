@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +120,7 @@ def relative_error(ours: Any, theirs: np.ndarray) -> float:
     return float(np.abs(np.asarray(ours, np.float32) - theirs).max() / np.abs(theirs).max())
 
 
+@cache
 def published_tensors(model_id: str) -> dict[str, Any]:
     """Names, shapes and dtypes of a published checkpoint, and the names that are not used."""
     content = (FIXTURES / "published_tensors.json.gz").read_bytes()
