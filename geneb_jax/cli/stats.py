@@ -124,12 +124,14 @@ def _tables(statistics: Mapping[str, Any], cube: Any, regime: str) -> list[Table
         robustness_tables,
         run_tables,
         score_table,
+        task_table,
     )
 
     return [
         leaderboard_table(statistics),
         category_table(statistics),
         score_table(cube),
+        task_table(cube, regime),
         choice_table(cube, regime),
         pair_table(statistics),
         *paper_tables(statistics),
@@ -158,7 +160,7 @@ def _show(statistics: Mapping[str, Any], tables: Sequence[Table]) -> None:
     ]
     print_table(("statistic", "value"), lines, title="Overview", right=("value",))
     for table in tables:
-        if table.name in {"scores", "categories"} or not table.rows:
+        if table.name in {"scores", "categories", "tasks"} or not table.rows:
             continue
         right = [name for k, name in enumerate(table.columns) if table.numeric(k)]
         shown = [

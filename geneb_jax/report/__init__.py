@@ -15,11 +15,10 @@ from geneb_jax.report.result_tables import (
     choice_table,
     leaderboard_table,
     pair_table,
-    paper_tables,
-    robustness_tables,
-    run_tables,
     score_table,
+    task_table,
 )
+from geneb_jax.report.statistics_tables import paper_tables, robustness_tables, run_tables
 from geneb_jax.report.tables import FORMATS, Table, write_table
 
 __all__ = [
@@ -40,6 +39,7 @@ __all__ = [
     "run_tables",
     "score_table",
     "size_text",
+    "task_table",
     "write_panel_report",
     "write_report",
     "write_table",

@@ -27,12 +27,8 @@ from geneb_jax.report.boards import boards_of, headlines, size_text
 from geneb_jax.report.figure_parts import Figure
 from geneb_jax.report.figure_profiles import heat_colour
 from geneb_jax.report.figures import draw_figures
-from geneb_jax.report.result_tables import (
-    choice_table,
-    paper_tables,
-    robustness_tables,
-    run_tables,
-)
+from geneb_jax.report.result_tables import choice_table, task_table
+from geneb_jax.report.statistics_tables import paper_tables, robustness_tables, run_tables
 from geneb_jax.report.svg import short_name
 from geneb_jax.report.tables import Table, write_table
 from geneb_jax.results import ScoreRow, csv_text
@@ -103,6 +99,7 @@ def write_panel_report(
         headlines=headlines(boards[0], statistics),
         choice=choice_table(cube, boards[0].regime),
         own=run_tables(statistics),
+        tasks=task_table(panel.shown, boards[0].regime),
         paper=paper_tables(statistics),
         robustness=robustness_tables(statistics),
         versions=versions or {},
@@ -122,6 +119,7 @@ def _render(
     headlines: Sequence[str],
     choice: Table,
     own: Sequence[Table],
+    tasks: Table,
     paper: Sequence[Table],
     robustness: Sequence[Table],
     versions: Mapping[str, str],
@@ -152,6 +150,7 @@ def _render(
         headlines=headlines,
         choice=choice,
         own=own,
+        tasks=tasks,
         paper=paper,
         robustness=robustness,
         versions=versions,
