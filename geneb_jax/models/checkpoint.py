@@ -20,6 +20,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from geneb_jax.errors import CheckpointError
+from geneb_jax.models.training_objects import readable_objects
 
 __all__ = ["SAFETENSORS_SUFFIX", "TORCH_SUFFIXES", "Checkpoint", "open_checkpoint"]
 
@@ -151,7 +152,7 @@ def _torch_tensors(path: Path) -> Mapping[str, Any]:
     import torch
 
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), torch.serialization.safe_globals(readable_objects()):
             warnings.simplefilter("ignore")  # on pickle protocols; what matters is refused
             try:
                 content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)

@@ -59,7 +59,7 @@ def ssd(
     size = min(chunk_tokens, length)
     count = -(-length // size)
     seen = jnp.ones((rows, length), bool) if mask is None else mask
-    streams = (x, time_step, input_map, output_map, seen)
+    streams: tuple[Array, ...] = (x, time_step, input_map, output_map, seen)
     if count * size > length:  # tokens that are not there: masked, so neutral in both directions
         extra = count * size - length
         streams = tuple(

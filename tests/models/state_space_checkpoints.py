@@ -64,7 +64,8 @@ def states(net: Any, ids: np.ndarray, mask: np.ndarray | None = None) -> Callabl
     seen = jnp.ones(ids.shape, bool) if mask is None else jnp.asarray(mask)
 
     def at(layer: int) -> np.ndarray:
-        return np.asarray(net(jnp.asarray(ids, jnp.int32), seen, layer=layer).values)
+        run = jax.jit(lambda ids, seen: net(ids, seen, layer=layer).values)
+        return np.asarray(run(jnp.asarray(ids, jnp.int32), seen))
 
     return at
 
