@@ -15,7 +15,7 @@ from lucaone import LucaGPLMConfig, LucaGPLMModel, LucaGPLMTokenizer
 from geneb_jax.errors import CheckpointError
 from geneb_jax.models import load_encoder
 from geneb_jax.models.native_encoder import NativeEncoder
-from tests.models.bert_checkpoints import masked_mean
+from tests.models.bert_checkpoints import masked_mean, quickly_compiled
 from tests.models.esm_checkpoints import padded, relative_error, torch_hidden_states
 
 Tolerance = Callable[[str, str], float]
@@ -45,10 +45,11 @@ def test_every_hidden_state_and_the_pooled_embedding(
     def run(params: Any) -> list[jax.Array]:
         return [encoder.hidden_states(params, ids, mask, layer=layer).values for layer in range(4)]
 
-    for layer, ours in enumerate(run(encoder.params)):
+    for layer, ours in enumerate(quickly_compiled(run, encoder.params)(encoder.params)):
         error = relative_error(np.asarray(ours)[mask], states[layer][mask])
         assert error <= tolerance("hidden_state", "float32"), layer
-    pooled = encoder.pooled(encoder.params, ids, mask)
+    batch = encoder.params, ids, mask
+    pooled = quickly_compiled(jax.jit(encoder.pooled), *batch)(*batch)
     error = relative_error(pooled, masked_mean(states[-1], mask))
     assert error <= tolerance("pooled_embedding", "float32")
 
