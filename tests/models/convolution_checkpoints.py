@@ -26,9 +26,7 @@ _CONTENT = json.loads((FIXTURES / "convolution_recorded.json").read_text(encodin
 RECORDED = {case["id"]: case for case in _CONTENT["cases"]}
 #: The known values of the published config.json files.
 CONFIGS: dict[str, dict[str, Any]] = _CONTENT["configs"]
-MODEL_IDS = tuple(
-    model_id for model_id in CONFIGS if registry()[model_id].family in ("hyenadna", "enformer")
-)
+MODEL_IDS = tuple(CONFIGS)
 
 #: Family to the fields of its config that shrink, and what they shrink to.
 _SMALL: dict[str, dict[str, Any]] = {
@@ -51,6 +49,13 @@ _SMALL: dict[str, dict[str, Any]] = {
         "stage_widths": (12, 12, 12, 16, 20, 20, 24),
         "output_width": 48,
     },
+    "stripedhyena": {
+        "hidden_size": 24,
+        "layer_count": 10,
+        "head_count": 2,
+        "inner_size": 40,
+        "attention_layers": (8,),
+    },
 }
 
 
@@ -63,6 +68,9 @@ def recorded_tensors(case: str) -> dict[str, np.ndarray]:
     """A case's weights by the names of the published checkpoint."""
     prefix = "model." if RECORDED[case]["weight_name_map_to_checkpoint"] else ""
     return {prefix + name: array(value) for name, value in RECORDED[case]["weights"].items()}
+
+
+_SMALL["space"] = _SMALL["enformer"] | {"input_length": 2048}
 
 
 def small_config(model_id: str) -> Any:
@@ -88,6 +96,8 @@ def small_shapes(model_id: str) -> dict[str, tuple[list[int], str]]:
 def layer_of(name: str) -> int:
     """The layer that a tensor belongs to; 0 for those of none."""
     parts = name.split(".")
+    if parts[:2] == ["_trunk", "4"]:  # the transformer, where the file repeats it
+        return int(parts[2])
     for word in ("layers", "blocks", "transformer"):
         for here, following in itertools.pairwise(parts):
             if here == word and following.isdigit():
@@ -119,17 +129,25 @@ def _sizes(true: Any, small: Any) -> dict[int, int]:
 
 def small_tensors(model_id: str) -> dict[str, np.ndarray]:
     """Values for :func:`small_shapes`; integers where the published tensor holds integers."""
+    ties = published_tensors(model_id)["tied"]
     return {
-        name: drawn_tensor(name, shape) if dtype != "I64" else np.zeros(shape, np.int64)
+        name: drawn_tensor(ties.get(name, name), shape)
+        if dtype != "I64"
+        else np.zeros(shape, np.int64)
         for name, (shape, dtype) in small_shapes(model_id).items()
     }
 
 
 def used_names(model_id: str) -> list[str]:
     """Names of :func:`small_shapes` that an embedding needs."""
+    return [name for name in small_shapes(model_id) if name not in unused_names(model_id)]
+
+
+def unused_names(model_id: str) -> set[str]:
+    """Published names that an embedding does not need; the list keeps SPACE's other species."""
     published = published_tensors(model_id)
-    unused = set(published["dropped"])
-    return [name for name in small_shapes(model_id) if name not in unused]
+    mouse = {name for name in published["tensors"] if model_id == "space" and ".mouse" in name}
+    return set(published["dropped"]) | mouse
 
 
 def copies_of(model_id: str, name: str) -> list[str]:

@@ -1,0 +1,320 @@
+"""Enformer: convolutions and attention over 196608 bp (Avsec et al. 2021).
+
+The benchmark puts a record at the start of the input and averages the 896 bins in the middle, so a
+short record is seen through attention only. That is its definition of the embedding; hidden states
+below the last are of all bins. See :mod:`geneb_jax.models.sequence_cnn` for what is computed when
+the input is mostly padding.
+
+Reference: enformer-pytorch 0.8.12, and recorded outputs of an independent implementation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Bool, Float, Int
+
+from geneb_jax.errors import CheckpointError
+from geneb_jax.models.config_json import ConfigJson
+from geneb_jax.models.dense import ACTIVATIONS, Dense
+from geneb_jax.models.family import CLOSED_SCHEMA, Family, HiddenStates
+from geneb_jax.models.key_map import Drop, KeyMap, Transform, Weight, dense_weights, norm_weights
+from geneb_jax.models.norms import LayerNorm
+from geneb_jax.models.scanned_layers import scan_layers
+from geneb_jax.models.sequence_cnn import (
+    BatchNorm,
+    ConvolutionTower,
+    RelativeAttention,
+    one_row_at_a_time,
+    quick_gelu,
+    relative_features,
+    tower_widths,
+)
+from geneb_jax.tokenizers import FolderTokenizer, OneHotTokenizer
+
+__all__ = ["FAMILY", "Enformer", "EnformerConfig"]
+
+_NORM_EPS = 1e-5  # of the layer norms: torch's default
+
+
+@dataclass(frozen=True, slots=True)
+class EnformerConfig:
+    """Sizes.
+
+    Attributes:
+        input_length: Bases of the input.
+        stage_widths: Channels after the stem and each stage of the tower; each halves the length.
+        target_length: Bins in the middle that the embedding is taken from.
+        output_width: Length of one embedding.
+    """
+
+    __pydantic_config__ = CLOSED_SCHEMA
+
+    input_length: int
+    trunk_width: int
+    layer_count: int
+    head_count: int
+    key_width: int
+    value_width: int
+    relative_feature_width: int
+    target_length: int
+    stage_widths: tuple[int, ...]
+    output_width: int
+    batch_norm_epsilon: float = 1e-5
+
+    def __post_init__(self) -> None:
+        halvings = len(self.stage_widths)
+        bins, rest = divmod(self.input_length, 2**halvings)
+        if rest or self.target_length > bins or (bins - self.target_length) % 2:
+            raise ValueError(
+                f"{self.target_length} bins are not the middle of {self.input_length} bp "
+                f"in {halvings} halvings"
+            )
+        if not self.stage_widths or self.stage_widths[-1] != self.trunk_width:
+            raise ValueError(f"the tower {self.stage_widths} does not end at {self.trunk_width}")
+        if self.relative_feature_width % 6:
+            raise ValueError(f"{self.relative_feature_width} features are no multiple of 6")
+
+    @property
+    def bin_count(self) -> int:
+        """Bins of the whole input."""
+        return self.input_length // 2 ** len(self.stage_widths)
+
+    @property
+    def inner_width(self) -> int:
+        """Length of the vectors below the last hidden state."""
+        return self.trunk_width
+
+    @property
+    def vocab_size(self) -> int:
+        """Four channels, and none."""
+        return 5
+
+    @property
+    def longest_tokens(self) -> int:
+        """Bases of the input."""
+        return self.input_length
+
+
+class EnformerLayer(nnx.Module):
+    """Pre-norm attention and feed-forward part, each with its residual."""
+
+    def __init__(self, config: EnformerConfig, stack: tuple[int, ...]) -> None:
+        size = config.trunk_width
+        self.attention = RelativeAttention(
+            size,
+            config.head_count,
+            config.key_width,
+            config.value_width,
+            config.relative_feature_width,
+            eps=_NORM_EPS,
+            stack=stack,
+        )
+        self.feed_forward_norm = LayerNorm(size, eps=_NORM_EPS, stack=stack)
+        self.inner = Dense(size, 2 * size, stack=stack)
+        self.outer = Dense(2 * size, size, stack=stack)
+
+    def __call__(
+        self, hidden: Float[Array, "row bin dim"], features: Float[Array, "distance feature"]
+    ) -> Float[Array, "row bin dim"]:
+        """One layer."""
+        hidden = hidden + self.attention(hidden, features)
+        inner = ACTIVATIONS["relu"](self.inner(self.feed_forward_norm(hidden)))
+        return hidden + self.outer(inner)
+
+
+class FinalPointwise(nnx.Module):
+    """The middle bins, normalised and projected."""
+
+    def __init__(self, config: EnformerConfig) -> None:
+        self.first = (config.bin_count - config.target_length) // 2
+        self.target_length = config.target_length
+        self.norm = BatchNorm(config.trunk_width, eps=config.batch_norm_epsilon)
+        self.projection = Dense(config.trunk_width, config.output_width)
+
+    def __call__(self, hidden: Float[Array, "row bin dim"]) -> Float[Array, "row target out"]:
+        """Crop and project."""
+        middle = hidden[:, self.first : self.first + self.target_length]
+        return quick_gelu(self.projection(quick_gelu(self.norm(middle))))
+
+
+class Enformer(nnx.Module):
+    """Tower, scanned layers, final projection."""
+
+    def __init__(self, config: EnformerConfig) -> None:
+        self.config = config
+        self.tower = ConvolutionTower(
+            config.stage_widths, input_length=config.input_length, eps=config.batch_norm_epsilon
+        )
+        self.layers = EnformerLayer(config, stack=(config.layer_count,))
+        self.final = FinalPointwise(config)
+
+    def __call__(
+        self, ids: Int[Array, "row token"], mask: Bool[Array, "row token"], *, layer: int = -1
+    ) -> HiddenStates:
+        """Hidden states: 0 the tower's bins, ``i`` after layer i, the last after the projection.
+
+        All bins count, whatever the length of the record; none of a row without a token does.
+        """
+        config = self.config
+        count = config.layer_count if layer == -1 else layer
+        features = jnp.asarray(relative_features(config.bin_count, config.relative_feature_width))
+
+        def attend(row: Array) -> Array:
+            row = scan_layers(self.layers, row, lambda block, x: block(x, features), count=count)
+            return self.final(row) if count == config.layer_count else row
+
+        bins = self.tower(ids, mask, centred=False)
+        return every_bin(one_row_at_a_time(attend, bins), mask)
+
+
+def every_bin(values: Float[Array, "row bin dim"], mask: Bool[Array, "row token"]) -> HiddenStates:
+    """All bins of rows that have a token."""
+    counts = jnp.broadcast_to(jnp.any(mask, axis=1)[:, None], values.shape[:2])
+    return HiddenStates(values, counts)
+
+
+def trunk_weights(config: EnformerConfig, copies: Callable[[str], tuple[str, ...]]) -> list[Weight]:
+    """Tower and final projection, which SPACE names likewise.
+
+    Args:
+        config: The sizes.
+        copies: Other names of a tensor.
+    """
+    weights: list[Weight] = []
+
+    def add(parameter: str, tensor: str, transform: Transform | None = None) -> None:
+        weights.append(Weight(parameter, tensor, transform or Transform(), copies(tensor)))
+
+    def norm(parameter: str, tensor: str) -> None:
+        for ours, theirs in (
+            ("scale", "weight"),
+            ("bias", "bias"),
+            ("mean", "running_mean"),
+            ("variance", "running_var"),
+        ):
+            add(f"{parameter}.{ours}", f"{tensor}.{theirs}")
+
+    def pointwise(parameter: str, tensor: str) -> None:
+        add(f"{parameter}.kernel", f"{tensor}.weight", Transform(squeeze=(2,), transpose=True))
+        add(f"{parameter}.bias", f"{tensor}.bias")
+
+    for index in range(len(config.stage_widths)):
+        stage = f"tower.stage_{index}"
+        place = f"conv_tower.{index - 1}." if index else "stem."
+        first = f"{place}0.2" if index else f"{place}0"
+        if index:
+            norm(f"{stage}.norm", f"{place}0.0")
+        add(f"{stage}.convolution.kernel", f"{first}.weight")
+        add(f"{stage}.convolution.bias", f"{first}.bias")
+        norm(f"{stage}.residual_norm", f"{place}1.fn.0")
+        pointwise(f"{stage}.residual", f"{place}1.fn.2")
+        pooling = Transform(squeeze=(2, 3), transpose=True)
+        add(f"{stage}.pooling", f"{place}2.to_attn_logits.weight", pooling)
+    norm("final.norm", "final_pointwise.1.0")
+    pointwise("final.projection", "final_pointwise.1.2")
+    return weights
+
+
+def attention_weights(place: str) -> list[Weight]:
+    """Norm (0) and attention (1) of a layer, without copies."""
+    bias = Transform(squeeze=(0, 2))
+    weights = [
+        *norm_weights("layers.attention.norm", f"{place}0", bias=True),
+        Weight("layers.attention.content_bias", f"{place}1.rel_content_bias", bias),
+        Weight("layers.attention.position_bias", f"{place}1.rel_pos_bias", bias),
+        *dense_weights("layers.attention.output", f"{place}1.to_out", bias=True),
+    ]
+    for part, tensor in (
+        ("query", "to_q"),
+        ("key", "to_k"),
+        ("value", "to_v"),
+        ("distance_key", "to_rel_k"),
+    ):
+        weights += dense_weights(f"layers.attention.{part}", f"{place}1.{tensor}", bias=False)
+    return weights
+
+
+def _trunk_name(tensor: str) -> tuple[str, ...]:
+    """The same tensor as a part of the sequential trunk, under which the file repeats it."""
+    first, rest = tensor.split(".", 1)
+    numbers = {"stem": 1, "conv_tower": 2, "transformer": 4, "final_pointwise": 6}
+    return (f"_trunk.{numbers[first]}.{rest}",)
+
+
+def _key_map(config: EnformerConfig) -> KeyMap:
+    feed_forward = "transformer.{layer}.1.fn."
+    layers = [
+        *attention_weights("transformer.{layer}.0.fn."),
+        *norm_weights("layers.feed_forward_norm", f"{feed_forward}0", bias=True),
+        *dense_weights("layers.inner", f"{feed_forward}1", bias=True),
+        *dense_weights("layers.outer", f"{feed_forward}4", bias=True),
+    ]
+    named = [
+        Weight(weight.parameter, weight.tensor, weight.transform, _trunk_name(weight.tensor))
+        for weight in layers
+    ]
+    return KeyMap(
+        weights=(*trunk_weights(config, _trunk_name), *named),
+        drops=(
+            Drop("*.num_batches_tracked", "batch norm counter"),
+            *(
+                Drop(f"_heads.{species}.0.{part}", "output head")
+                for species in ("human", "mouse")
+                for part in ("weight", "bias")
+            ),
+        ),
+        ranges={"layer": range(config.layer_count)},
+    )
+
+
+def _claims(config: ConfigJson) -> bool:
+    return config.optional("model_type", str, "") == "enformer" and "dim" in config.values
+
+
+def _from_config_json(config: ConfigJson) -> EnformerConfig:
+    if config.optional("use_tf_gamma", bool, False):
+        raise CheckpointError("use_tf_gamma is not supported", where=config.where)
+    width = config.required("dim", int)
+    heads = config.required("heads", int)
+    try:
+        return EnformerConfig(
+            input_length=config.optional("seq_length", int, 196_608),
+            trunk_width=width,
+            layer_count=config.required("depth", int),
+            head_count=heads,
+            key_width=config.optional("attn_dim_key", int, 64),
+            value_width=width // heads,
+            relative_feature_width=width // heads,
+            target_length=config.optional("target_length", int, 896),
+            stage_widths=tower_widths(
+                width,
+                config.optional("num_downsamples", int, 7) - 1,
+                config.optional("dim_divisible_by", int, 128),
+            ),
+            output_width=2 * width,
+        )
+    except ValueError as error:
+        raise CheckpointError(str(error), where=config.where) from error
+
+
+def _folder_tokenizer(
+    folder: Path, config_json: ConfigJson, config: EnformerConfig
+) -> FolderTokenizer:
+    return FolderTokenizer(OneHotTokenizer(max_tokens=config.input_length))
+
+
+FAMILY = Family(
+    name="enformer",
+    version=1,
+    config=EnformerConfig,
+    module=Enformer,
+    key_map=_key_map,
+    claims=_claims,
+    from_config_json=_from_config_json,
+    folder_tokenizer=_folder_tokenizer,
+)

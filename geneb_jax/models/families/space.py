@@ -1,0 +1,265 @@
+"""SPACE: Enformer with a species token and a mixture of experts (Yang et al. 2025).
+
+A record stands in the middle of 131072 bp. Behind the tower's bins comes one token of the species;
+it takes part in the attention and is dropped before the middle bins are cropped. Each feed-forward
+part is a softmax over the best experts of a gate of the species; the gate reads the residual stream
+and the experts its norm. All experts are computed, three of four have a weight.
+
+Reference: recorded outputs of an independent implementation (tests/models). What is shared with
+Enformer is held against enformer-pytorch there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Bool, Float, Int
+
+from geneb_jax.errors import CheckpointError
+from geneb_jax.models.config_json import ConfigJson
+from geneb_jax.models.dense import Dense
+from geneb_jax.models.families.enformer import (
+    EnformerConfig,
+    FinalPointwise,
+    attention_weights,
+    every_bin,
+    trunk_weights,
+)
+from geneb_jax.models.family import CLOSED_SCHEMA, Family, HiddenStates
+from geneb_jax.models.key_map import Drop, KeyMap, Transform, Weight, dense_weights, norm_weights
+from geneb_jax.models.norms import LayerNorm
+from geneb_jax.models.parameters import declare, zeros
+from geneb_jax.models.scanned_layers import scan_layers
+from geneb_jax.models.sequence_cnn import (
+    ConvolutionTower,
+    RelativeAttention,
+    one_row_at_a_time,
+    relative_features,
+    tower_widths,
+)
+from geneb_jax.tokenizers import FolderTokenizer, OneHotTokenizer
+
+__all__ = ["FAMILY", "Space", "SpaceConfig"]
+
+_NORM_EPS = 1e-5
+_SPECIES = ("human", "mouse")
+
+
+@dataclass(frozen=True, slots=True)
+class SpaceConfig(EnformerConfig):
+    """Sizes.
+
+    Attributes:
+        species_num_experts: Experts of a feed-forward part.
+        top_k: How many of them have a weight.
+        gate_negative_slope: Of the leaky ReLU on the gate's logits.
+        species: Whose token and gates are used.
+    """
+
+    __pydantic_config__ = CLOSED_SCHEMA
+
+    species_num_experts: int = 4
+    top_k: int = 3
+    gate_negative_slope: float = 0.01
+    species: Literal["human", "mouse"] = "human"
+
+
+class SpaceLayer(nnx.Module):
+    """Pre-norm attention and a mixture of experts, each with its residual."""
+
+    def __init__(self, config: SpaceConfig, stack: tuple[int, ...]) -> None:
+        size, experts = config.trunk_width, config.species_num_experts
+        self.config = config
+        self.attention = RelativeAttention(
+            size,
+            config.head_count,
+            config.key_width,
+            config.value_width,
+            config.relative_feature_width,
+            eps=_NORM_EPS,
+            stack=stack,
+        )
+        self.gate = Dense(size, experts, stack=stack)
+        self.experts_norm = LayerNorm(size, eps=_NORM_EPS, stack=stack)
+        self.inner_kernel = declare(*stack, experts, size, 2 * size)
+        self.inner_bias = declare(*stack, experts, 2 * size, initialiser=zeros)
+        self.outer_kernel = declare(*stack, experts, 2 * size, size)
+        self.outer_bias = declare(*stack, experts, size, initialiser=zeros)
+
+    def __call__(
+        self, hidden: Float[Array, "row bin dim"], features: Float[Array, "distance feature"]
+    ) -> Float[Array, "row bin dim"]:
+        """One layer."""
+        hidden = hidden + self.attention(hidden, features)
+        return hidden + self._mixture(hidden)
+
+    def _mixture(self, x: Array) -> Array:
+        shares = self._shares(x).astype(x.dtype)
+        normal = self.experts_norm(x)
+        inner = jnp.einsum("rbd,edi->rbei", normal, self.inner_kernel[...])
+        inner = jax.nn.relu(inner + self.inner_bias[...][None, None])
+        outer = jnp.einsum("rbei,eid->rbed", inner, self.outer_kernel[...])
+        outer = outer + self.outer_bias[...][None, None]
+        return jnp.einsum("rbed,rbe->rbd", outer, shares)
+
+    def _shares(self, x: Array) -> Float[Array, "row bin expert"]:
+        """Softmax over the best experts, zero for the others."""
+        gate = self.gate(x).astype(jnp.float32)
+        logits = jax.nn.leaky_relu(gate, self.config.gate_negative_slope)
+        best, chosen = jax.lax.top_k(logits, self.config.top_k)
+        places = jax.nn.one_hot(chosen, logits.shape[-1], dtype=jnp.float32)
+        return jnp.einsum("rbk,rbke->rbe", jax.nn.softmax(best, axis=-1), places)
+
+
+class Space(nnx.Module):
+    """Tower, species token, scanned layers, final projection."""
+
+    def __init__(self, config: SpaceConfig) -> None:
+        self.config = config
+        self.tower = ConvolutionTower(
+            config.stage_widths, input_length=config.input_length, eps=config.batch_norm_epsilon
+        )
+        self.species = declare(config.trunk_width)
+        self.layers = SpaceLayer(config, stack=(config.layer_count,))
+        self.final = FinalPointwise(config)
+
+    def __call__(
+        self, ids: Int[Array, "row token"], mask: Bool[Array, "row token"], *, layer: int = -1
+    ) -> HiddenStates:
+        """Hidden states: 0 the tower's bins, ``i`` after layer i, the last after the projection.
+
+        All bins count, whatever the length of the record; none of a row without a token does.
+        """
+        config = self.config
+        count = config.layer_count if layer == -1 else layer
+        features = jnp.asarray(
+            relative_features(config.bin_count + 1, config.relative_feature_width)
+        )
+
+        def attend(row: Array) -> Array:
+            species = self.species[...].astype(row.dtype)[None, None]
+            row = jnp.concatenate([row, species], axis=1)
+            row = scan_layers(self.layers, row, lambda block, x: block(x, features), count=count)
+            row = row[:, :-1]
+            return self.final(row) if count == config.layer_count else row
+
+        bins = self.tower(ids, mask, centred=True)
+        return every_bin(one_row_at_a_time(attend, bins), mask)
+
+
+def _key_map(config: SpaceConfig) -> KeyMap:
+    layer = "transformer.transformer.{layer}."
+    mixture = layer + "feed_forward."
+    weights = [
+        *trunk_weights(config, lambda _: ()),
+        *attention_weights(layer + "attention.fn."),
+        Weight(
+            "species",
+            f"transformer.species_embedding.{config.species}",
+            Transform(squeeze=(0, 1)),
+        ),
+        *dense_weights("layers.gate", f"{mixture}gates.{config.species}.0", bias=True),
+        *norm_weights("layers.experts_norm", mixture + "layer_norm", bias=True),
+        Weight("layers.inner_kernel", mixture + "input.weight"),
+        Weight("layers.inner_bias", mixture + "input.bias"),
+        Weight("layers.outer_kernel", mixture + "output.weight"),
+        Weight("layers.outer_bias", mixture + "output.bias"),
+    ]
+    others = [name for name in _SPECIES if name != config.species]
+    return KeyMap(
+        weights=tuple(weights),
+        drops=(
+            Drop("*.num_batches_tracked", "batch norm counter"),
+            *(
+                Drop(f"heads.{name}.0.{part}", "output head")
+                for name in _SPECIES
+                for part in ("weight", "bias")
+            ),
+            *(
+                Drop(f"tracks.{part}", "output head")
+                for part in (
+                    *(f"{name}.{of}" for name in _TRACKS for of in ("weight", "bias")),
+                    "gates.[0-9].0.weight",
+                    "gates.[0-9].0.bias",
+                    "tracks_embedding.*",
+                )
+            ),
+            *(Drop(f"transformer.species_embedding.{name}", "another species") for name in others),
+            *(
+                Drop(
+                    f"transformer.transformer.*.feed_forward.gates.{name}.0.{part}",
+                    "another species",
+                )
+                for name in others
+                for part in ("weight", "bias")
+            ),
+        ),
+        ranges={"layer": range(config.layer_count)},
+        prefixes=("model.", ""),
+    )
+
+
+_TRACKS = (
+    "gate_selector",
+    "embedding_gate_selector",
+    "layer_norm",
+    "input_proj",
+    "output_proj",
+)
+
+
+def _claims(config: ConfigJson) -> bool:
+    return config.optional("model_type", str, "") == "space" and "dim" in config.values
+
+
+def _from_config_json(config: ConfigJson) -> SpaceConfig:
+    if config.optional("use_tf_gamma", bool, False):
+        raise CheckpointError("use_tf_gamma is not supported", where=config.where)
+    width = config.required("dim", int)
+    heads = config.required("heads", int)
+    try:
+        return SpaceConfig(
+            input_length=config.optional("seq_length", int, 131_072),
+            trunk_width=width,
+            layer_count=config.required("depth", int),
+            head_count=heads,
+            key_width=config.optional("attn_dim_key", int, 64),
+            value_width=width // heads,
+            relative_feature_width=width // heads,
+            target_length=config.optional("target_length", int, 896),
+            stage_widths=tower_widths(
+                width,
+                config.optional("num_downsamples", int, 7) - 1,
+                config.optional("dim_divisible_by", int, 128),
+            ),
+            output_width=2 * width,
+            species_num_experts=config.required("species_num_experts", int),
+            top_k=config.required("topk", int),
+        )
+    except ValueError as error:
+        raise CheckpointError(str(error), where=config.where) from error
+
+
+def _folder_tokenizer(
+    folder: Path, config_json: ConfigJson, config: SpaceConfig
+) -> FolderTokenizer:
+    return FolderTokenizer(
+        OneHotTokenizer(max_tokens=config.input_length, crop="centre", u_is_t=True)
+    )
+
+
+FAMILY = Family(
+    name="space",
+    version=1,
+    config=SpaceConfig,
+    module=Space,
+    key_map=_key_map,
+    claims=_claims,
+    from_config_json=_from_config_json,
+    folder_tokenizer=_folder_tokenizer,
+)

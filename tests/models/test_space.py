@@ -1,0 +1,79 @@
+"""SPACE against recorded outputs, and its windows against one that holds the whole input."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from geneb_jax.models.families.space import SpaceConfig
+from geneb_jax.tokenizers import OneHotTokenizer
+from tests.models.convolution_checkpoints import (
+    RECORDED,
+    array,
+    network,
+    recorded_tensors,
+    small_config,
+    small_tensors,
+)
+from tests.models.esm_checkpoints import relative_error
+
+Tolerance = Callable[[str, str], float]
+
+_LENGTH = 2048
+
+
+def test_recorded_outputs(tmp_path: Path, tolerance: Tolerance) -> None:
+    case = RECORDED["sequence_cnn.space"]
+    sizes = case["topology"]
+    config = SpaceConfig(
+        input_length=sizes["input_length"],
+        trunk_width=sizes["width"],
+        layer_count=sizes["layers"],
+        head_count=sizes["heads"],
+        key_width=sizes["key_dimension"],
+        value_width=sizes["value_dimension"],
+        relative_feature_width=sizes["relative_feature_width"],
+        target_length=sizes["target_length"],
+        stage_widths=(sizes["stem_width"], *sizes["tower_widths"]),
+        output_width=sizes["output_width"],
+        batch_norm_epsilon=sizes["epsilon"],
+        species_num_experts=sizes["experts"],
+        top_k=sizes["top_k"],
+        gate_negative_slope=sizes["gate_slope"],
+        species=sizes["species"],
+    )
+    run = network("space", config, recorded_tensors("sequence_cnn.space"), tmp_path)
+    tokens = OneHotTokenizer(max_tokens=sizes["input_length"], crop="centre", u_is_t=True)
+    ids = tokens.tokenize(case["inputs"]["sequence"]).ids[None]
+    np.testing.assert_array_equal(np.eye(5)[ids[0], :4], np.array(case["inputs"]["one_hot"]))
+    states = run(ids, np.ones(ids.shape, bool)).values
+    expected = array(case["expected"]["final_hidden"])
+    assert relative_error(states[0], expected) <= tolerance("hidden_state", "float32")
+    expected = array(case["expected"]["pooled"])
+    pooled = np.asarray(states[0]).mean(axis=0)
+    assert relative_error(pooled, expected) <= tolerance("pooled_embedding", "float32")
+
+
+def test_a_short_record_is_the_whole_input_with_padding_around_it(
+    tmp_path: Path, sequences: list[str], tolerance: Tolerance
+) -> None:
+    run = network("space", small_config("space"), small_tensors("space"), tmp_path)
+    tokens = OneHotTokenizer(max_tokens=_LENGTH, crop="centre", u_is_t=True)
+    text = "".join(sequences)
+    texts = [text[:300], text[9:140], "A", text[60:261], ""]
+    ids = np.full((len(texts), 300), tokens.pad_id, np.int32)
+    whole = np.full((len(texts), _LENGTH), tokens.pad_id, np.int32)
+    mask = np.zeros(ids.shape, bool)
+    for row, record in enumerate(texts):
+        length, left = len(record), (_LENGTH - len(record)) // 2
+        ids[row, :length] = tokens.tokenize(record).ids
+        mask[row, :length] = True
+        whole[row, left : left + length] = ids[row, :length]
+    windows = run(ids, mask)
+    everything = run(whole, np.ones(whole.shape, bool))
+    error = relative_error(windows.values, np.asarray(everything.values))
+    assert error <= tolerance("batch_invariance", "float32")
+    assert windows.mask[:4].all()
+    assert not windows.mask[4].any()
