@@ -164,7 +164,7 @@ def _spot_checks(
     request = make_request(context, values)
 
     from geneb_jax.embed import open_store, spot_check
-    from geneb_jax.models import load_encoder
+    from geneb_jax.runs.embed_stage import load_requested
     from geneb_jax.runs.observer import RunObserver
     from geneb_jax.runs.task_choice import choose_tasks
     from geneb_jax.runs.task_data import TaskData
@@ -172,14 +172,7 @@ def _spot_checks(
     sequences = TaskData(choose_tasks(request), RunObserver()).read()
     outcomes: list[tuple[str, int | None, str]] = []
     for name in request.models:
-        encoder = load_encoder(
-            name,
-            weights=request.weights,
-            dtype=request.dtype,
-            pooling=request.pooling,
-            layer=request.layer,
-            offline=request.offline,
-        )
+        encoder = load_requested(request, name)
         store = open_store(_root(request.store), encoder)
         found = spot_check(
             store, encoder, sequences, sample=sample, batch_tokens=request.batch_tokens
