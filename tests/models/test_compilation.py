@@ -1,0 +1,61 @@
+"""Compilation does not grow with depth."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from geneb_jax.models import find_spec
+from geneb_jax.models.family import find_family
+from geneb_jax.models.parameters import nested, parameter_shapes
+
+
+def lowered(model_id: str, layers: int, *, size: int = 128, rows: int = 2) -> Any:
+    """The pooled forward of a model with another depth, lowered from shapes alone."""
+    spec = find_spec(model_id)
+    family = find_family(spec.family)
+    config = replace(
+        family.read_config(spec.config, where=model_id), layer_count=layers, hidden_size=size
+    )
+    module = family.module(config)
+    definition = nnx.graphdef(module)
+    shapes = nested({path: v.get_value() for path, v in parameter_shapes(module).items()})
+
+    def forward(params: Any, ids: jax.Array, mask: jax.Array) -> jax.Array:
+        return nnx.merge(definition, params)(ids, mask, layer=-1).values
+
+    batch = (rows, 32)
+    return jax.jit(forward).lower(
+        shapes, jax.ShapeDtypeStruct(batch, jnp.int32), jax.ShapeDtypeStruct(batch, np.bool_)
+    )
+
+
+@pytest.mark.parametrize("model_id", ["tiny-nt-v1", "tiny-nt-v2"])
+def test_the_program_does_not_grow_with_depth(model_id: str) -> None:
+    few, many = (lowered(model_id, layers).as_text() for layers in (4, 32))
+    assert len(many.splitlines()) == len(few.splitlines())
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("model_id", ["tiny-nt-v1", "tiny-nt-v2"])
+def test_compile_time_of_32_layers_is_that_of_4(model_id: str) -> None:
+    def seconds(layers: int, rows: int) -> float:
+        program = lowered(model_id, layers, rows=rows)
+        started = time.process_time()
+        program.compile()
+        return time.process_time() - started
+
+    seconds(4, 1)
+    # Interleaved, each shape compiled once, so that neither the cache nor the load decides.
+    few, many = [], []
+    for rows in range(2, 7):
+        few.append(seconds(4, rows))
+        many.append(seconds(32, rows))
+    assert np.median(many) <= 1.5 * np.median(few)
