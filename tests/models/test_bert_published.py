@@ -13,9 +13,10 @@ import jax
 import numpy as np
 import pytest
 import torch
+from flax import nnx
 from safetensors.numpy import load_file, save_file
 
-from geneb_jax.errors import CheckpointError
+from geneb_jax.errors import CheckpointError, DownloadError
 from geneb_jax.models import load_encoder, loading, registry
 from geneb_jax.models.assembly import fit_checkpoint
 from geneb_jax.models.checkpoint import Checkpoint, TensorInfo
@@ -212,3 +213,33 @@ def test_torch_and_safetensors_files_give_the_same_parameters(tmp_path: Path) ->
     second = load_encoder(folder)
     assert isinstance(second, NativeEncoder)
     jax.tree.map(np.testing.assert_array_equal, second.params, first.params)
+
+
+@pytest.mark.parametrize("model_id", [name for name in MODELS if name != "GROVER"])
+def test_untrained_models_need_no_download(model_id: str) -> None:
+    encoder = load_encoder(model_id, weights="random", offline=True)  # weights are drawn on use
+    assert encoder.identity.weights == "random:0"
+    assert isinstance(encoder, NativeEncoder)
+    assert len(encoder.tokenize("ACGTN" * 20).ids) > 2
+
+
+def test_grovers_tokenizer_is_asked_for() -> None:
+    with pytest.raises(DownloadError, match="PoetschLab/GROVER"):
+        load_encoder("GROVER", weights="random", offline=True)
+
+
+@pytest.mark.parametrize("model_id", MODELS)
+def test_programs_do_not_grow_with_depth(model_id: str) -> None:
+    spec = registry()[model_id]
+    family = find_family(spec.family)
+    batch = jax.ShapeDtypeStruct((2, 8), np.int32), jax.ShapeDtypeStruct((2, 8), np.bool_)
+
+    def program(depth: int) -> int:
+        config = dataclasses.replace(small_config(model_id), layer_count=depth)
+        module = family.module(config)
+        definition, state = nnx.split(module)
+        shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), state)
+        run = jax.jit(lambda state, ids, mask: nnx.merge(definition, state)(ids, mask).values)
+        return len(run.lower(shapes, *batch).as_text())
+
+    assert program(32) <= 1.02 * program(4)

@@ -32,6 +32,13 @@ def _claims(config: ConfigJson) -> bool:
 
 def _from_config_json(config: ConfigJson) -> BertConfig:
     refuse_keys(config, "rotary_value")
+    # Keys of RoFormer's second version, which DeepGene's config.json has at their usual values.
+    if config.optional("norm_type", str, "layer_norm") != "layer_norm":
+        raise CheckpointError(
+            "norm_type other than layer_norm is not supported", where=config.where
+        )
+    if not config.optional("use_bias", bool, True):
+        raise CheckpointError("use_bias false is not supported", where=config.where)
     width = config.required("hidden_size", int)
     if config.optional("embedding_size", int, width) != width:
         raise CheckpointError(
