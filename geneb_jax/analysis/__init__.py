@@ -45,7 +45,7 @@ from geneb_jax.analysis.published import (
     published_pairs,
     published_probe_subset,
 )
-from geneb_jax.analysis.recommend import Budget, Candidate, Recommendation, recommend
+from geneb_jax.analysis.recommend import CLOSE, Budget, Candidate, Recommendation, recommend
 from geneb_jax.analysis.records import (
     ProbeSetting,
     chosen_setting,
@@ -73,6 +73,7 @@ from geneb_jax.analysis.variance import EndBands, TaskSpread, end_bands, task_sp
 from geneb_jax.analysis.wins import TaskWinner, category_leaders, task_winners, win_counts
 
 __all__ = [
+    "CLOSE",
     "OUT_OF_DOMAIN_CORPORA",
     "Aggregates",
     "Baseline",

@@ -12,7 +12,10 @@ from geneb_jax.analysis.bootstrap import Interval, TaskBootstrap, task_bootstrap
 from geneb_jax.analysis.cube import ModelFacts, ScoreCube
 from geneb_jax.errors import SelectionError
 
-__all__ = ["Budget", "Candidate", "Recommendation", "recommend"]
+__all__ = ["CLOSE", "Budget", "Candidate", "Recommendation", "recommend"]
+
+#: A difference of MCC that few uses would notice.
+CLOSE = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,9 @@ class Recommendation:
         tasks: How many tasks that is; with few, margins mean little.
         best: The best model within the budget.
         margin: Its score minus the runner-up's; None if it is alone.
-        smallest_equal: The smallest model that cannot be told from the best, where sizes are known.
+        smallest_equal: The smallest model that cannot be told from the best and lies no more than
+            ``close`` behind it, where sizes are known; with few tasks hardly anything can be told
+            apart, so the first condition alone would recommend too small.
         unlimited: The best model of all, to show what the budget costs.
         candidates: Everyone within the budget, best first.
         left_out: Models of which a needed figure or score is not known.
@@ -91,6 +96,7 @@ def recommend(
     *,
     regime: str = "full",
     budget: Budget | None = None,
+    close: float = CLOSE,
 ) -> Recommendation:
     """Recommend a model for categories under a budget.
 
@@ -99,6 +105,7 @@ def recommend(
         categories: Category names, case ignored; none means all (the macro mean).
         regime: The regime that resembles the user's amount of labels.
         budget: Limits.
+        close: How far behind the best the smallest equal may lie, in MCC.
 
     Raises:
         SelectionError: for an unknown category or regime, or if no model keeps to the budget.
@@ -125,7 +132,11 @@ def recommend(
         _candidate(cube.models[row], float(means[row]), best - scores[row], resampling)
         for row in order
     )
-    equals = [entry for entry in candidates if entry.equal and entry.model.params is not None]
+    equals = [
+        entry
+        for entry in candidates
+        if entry.equal and entry.model.params is not None and candidates[0].mcc - entry.mcc <= close
+    ]
     top = int(np.nanargmax(means))
     return Recommendation(
         categories=names,

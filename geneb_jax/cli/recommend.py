@@ -66,7 +66,7 @@ def command(
     """Which model to take for a kind of task, and how sure that is.
 
     Models whose paired 95% interval to the best includes zero are marked as equals; the smallest of
-    them is named. Throughput is known of models of your runs only.
+    those within 0.02 of it is named. Throughput is known of models of your runs only.
 
     \b
     Examples:
@@ -103,13 +103,13 @@ def command(
     )
     smallest = answer.smallest_equal
     if smallest is not None and smallest.model != answer.best.model:
-        note(f"smallest model not told from the best: {smallest.model.display}")
+        note(f"smallest model close to the best and not told from it: {smallest.model.display}")
     if answer.unlimited != answer.best.model:
         note(
             f"best without the limits: {answer.unlimited.display}, {answer.unlimited_mcc:.4f} "
             f"({answer.unlimited_mcc - answer.best.mcc:+.4f})"
         )
-    if answer.tasks < 3:
+    if answer.tasks < 5:
         note(f"{answer.tasks} task(s): the order says little beyond these very tasks")
     if answer.left_out:
         note(f"not considered, a score or figure is not known: {len(answer.left_out)} models")

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from geneb_jax.analysis import Budget, ScoreCube, recommend
+from geneb_jax.analysis import CLOSE, Budget, ScoreCube, recommend
 from geneb_jax.errors import SelectionError
 from geneb_jax.report.tables import Cell, Table
 
@@ -193,7 +193,7 @@ def choice_table(cube: ScoreCube, regime: str, *, limits: Sequence[float] = (1e8
                 answer.best.model.display,
                 answer.best.mcc,
                 answer.margin,
-                equal - 1 if answer.tasks > 1 else None,
+                equal - 1 if answer.tasks > 4 else None,
                 smallest.model.display if smallest else None,
                 *(_best_within(cube, chosen, regime, limit) for limit in limits),
             )
@@ -213,7 +213,8 @@ def choice_table(cube: ScoreCube, regime: str, *, limits: Sequence[float] = (1e8
         ),
         tuple(rows),
         "margin: lead over the second. equals: models whose paired 95% interval to the best "
-        "includes zero; with one task nothing can be said.",
+        "includes zero, where five tasks or more can say so. smallest equal: the smallest such "
+        f"model within {CLOSE:g} of the best.",
         3,
     ).without_empty_columns()
 

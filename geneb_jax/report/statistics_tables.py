@@ -1,4 +1,4 @@
-"""The numbers of the statistics document as tables: the paper's, the ranking's firmness, the run's."""
+"""The statistics document as tables: the paper's numbers, the ranking's firmness, the run's own."""
 
 from __future__ import annotations
 

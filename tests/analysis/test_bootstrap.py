@@ -208,3 +208,34 @@ def test_comparing_predictions_by_any_labels() -> None:
     assert found.low < found.estimate < found.high and found.excludes_zero
     same = compare_predictions(y, good, good)
     assert (same.low, same.estimate, same.high) == (0.0, 0.0, 0.0)
+
+
+def row_coverage(repeats: int, seed: int, rows: int = 400) -> float:
+    """How often the interval over test rows holds the population's difference of MCC."""
+    rng = np.random.default_rng(seed)
+    kinds = np.array([(y, a, b) for y in (0, 1) for a in (0, 1) for b in (0, 1)])
+    share = np.array([0.40, 0.06, 0.05, 0.04, 0.04, 0.05, 0.10, 0.26])
+
+    def population(guess: int) -> float:
+        cells = np.zeros((2, 2))
+        np.add.at(cells, (kinds[:, 0], kinds[:, guess]), share)
+        over = cells[0, 0] * cells[1, 1] - cells[0, 1] * cells[1, 0]
+        return over / np.sqrt(np.prod(cells.sum(axis=0)) * np.prod(cells.sum(axis=1)))
+
+    truth = population(1) - population(2)
+    held = 0
+    for repeat in range(repeats):
+        y, a, b = kinds[rng.choice(len(kinds), rows, p=share)].T
+        found = compare_predictions(y, a, b, seed=repeat)
+        held += found.low <= truth <= found.high
+    return held / repeats
+
+
+def test_coverage_of_intervals_over_test_rows() -> None:
+    # 500 repeats: the simulation's own standard error is one percentage point.
+    assert 0.93 - 0.02 <= row_coverage(500, 3) <= 0.97 + 0.02
+
+
+@pytest.mark.sweep
+def test_coverage_of_intervals_over_test_rows_at_length() -> None:
+    assert 0.93 <= row_coverage(10_000, 5) <= 0.97
