@@ -1,0 +1,79 @@
+"""The one attention function against a plain NumPy softmax, short and in blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from geneb_jax.models.attention import attend
+
+Tolerance = Callable[[str, str], float]
+
+
+def softmax_attention(
+    query: np.ndarray,
+    key: np.ndarray,
+    value: np.ndarray,
+    *,
+    mask: np.ndarray | None,
+    bias: np.ndarray | None,
+    causal: bool,
+) -> np.ndarray:
+    """In float64, heads of keys repeated, forbidden logits at minus infinity."""
+    groups = query.shape[2] // key.shape[2]
+    query, key, value = (part.astype(np.float64) for part in (query, key, value))
+    key, value = np.repeat(key, groups, axis=2), np.repeat(value, groups, axis=2)
+    logits = np.einsum("rthw,rkhw->rhtk", query, key) / np.sqrt(query.shape[-1])
+    if bias is not None:
+        logits = logits + bias
+    if causal:
+        logits[..., ~np.tri(logits.shape[-2], logits.shape[-1], dtype=bool)] = -np.inf
+    if mask is not None:
+        logits = np.where(mask[:, None, None, :], logits, -np.inf)
+    weights = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    weights /= weights.sum(axis=-1, keepdims=True)
+    return np.einsum("rhtk,rkhw->rthw", weights, value)
+
+
+@pytest.mark.parametrize("token_count", [7, 512, 700])
+@pytest.mark.parametrize("form", ["plain", "causal", "masked", "causal-masked", "biased-masked"])
+def test_against_softmax(form: str, token_count: int, tolerance: Tolerance) -> None:
+    generator = np.random.default_rng(token_count)
+    heads, kv_heads = (4, 4) if "biased" in form else (4, 2)
+    query = generator.normal(size=(2, token_count, heads, 8)).astype(np.float32)
+    key, value = generator.normal(size=(2, 2, token_count, kv_heads, 8)).astype(np.float32)
+    lengths = np.array([token_count, token_count // 2 + 1])
+    mask = np.arange(token_count) < lengths[:, None] if "masked" in form else None
+    bias = None
+    if "biased" in form:
+        bias = generator.normal(size=(1, heads, token_count, token_count)).astype(np.float32)
+    causal = "causal" in form
+    ours = jax.jit(partial(attend, causal=causal))(query, key, value, mask=mask, bias=bias)
+    theirs = softmax_attention(query, key, value, mask=mask, bias=bias, causal=causal)
+    used = np.ones((2, token_count), bool) if mask is None else mask
+    error = np.abs(np.asarray(ours)[used] - theirs[used]).max() / np.abs(theirs[used]).max()
+    assert error <= tolerance("hidden_state", "float32")
+
+
+@pytest.mark.parametrize("token_count", [20, 600])
+def test_a_row_without_keys_gives_zeros(token_count: int) -> None:
+    x = np.ones((2, token_count, 2, 4), np.float32)
+    mask = np.ones((2, token_count), bool)
+    mask[1] = False
+    result = np.asarray(attend(x, x, x, mask=mask))
+    assert result[0].min() > 0.9
+    assert not result[1].any()
+
+
+def test_memory_grows_with_length_not_its_square() -> None:
+    def temporary_bytes(token_count: int) -> int:
+        x = jax.ShapeDtypeStruct((1, token_count, 4, 16), jnp.float32)
+        compiled = jax.jit(partial(attend, causal=True)).lower(x, x, x).compile()
+        return int(compiled.memory_analysis().temp_size_in_bytes)
+
+    assert temporary_bytes(8192) < 3 * temporary_bytes(4096)
