@@ -64,8 +64,12 @@ def states(net: Any, ids: np.ndarray, mask: np.ndarray | None = None) -> Callabl
     seen = jnp.ones(ids.shape, bool) if mask is None else jnp.asarray(mask)
 
     def at(layer: int) -> np.ndarray:
-        run = jax.jit(lambda ids, seen: net(ids, seen, layer=layer).values)
-        return np.asarray(run(jnp.asarray(ids, jnp.int32), seen))
+        arguments = (jnp.asarray(ids, jnp.int32), seen)
+        traced = jax.jit(lambda ids, seen: net(ids, seen, layer=layer).values).lower(*arguments)
+        # Without LLVM's passes compiling takes a third; the arithmetic stays XLA's.
+        return np.asarray(
+            traced.compile(compiler_options={"xla_backend_optimization_level": 0})(*arguments)
+        )
 
     return at
 

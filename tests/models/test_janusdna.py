@@ -90,9 +90,9 @@ def test_recorded_outputs(variant: str, tolerance: Tolerance) -> None:
     assert relative_error(pooled, array(recorded["expected"]["pooled"])) <= limit
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
-def test_a_row_does_not_depend_on_its_padding(variant: str, tolerance: Tolerance) -> None:
+def test_a_row_does_not_depend_on_its_padding(tolerance: Tolerance) -> None:
     """The network pads by itself: batch width and ids of padding cannot matter."""
+    variant = VARIANTS[0]
     net = network(FAMILY, recorded_config(variant, padded_tokens=9), recorded_tensors(variant))
     ids = np.array([[7, 8, 11, 10, 9], [9, 8, 0, 0, 0], [0, 0, 0, 0, 0]])
     mask = np.array([[1, 1, 1, 1, 1], [1, 1, 0, 0, 0], [0, 0, 0, 0, 0]], bool)
@@ -175,7 +175,9 @@ def test_experts_against_every_expert_computed(tokens: int, tolerance: Tolerance
     }
     router = generator.standard_normal((6, 5)).astype(np.float32)
     router[:, 3] = -9.0 * np.sign(router[:, 3])  # some experts get many tokens, others none
-    net = nnx.merge(nnx.graphdef(module), values | {"router": {"kernel": jnp.asarray(router)}})
+    net = nnx.merge(
+        nnx.graphdef(module), jax.tree.map(jnp.asarray, values | {"router": {"kernel": router}})
+    )
     x = generator.standard_normal((1, tokens, 6)).astype(np.float32)
     logits = x[0].astype(np.float64) @ router
     shares = np.exp(logits - logits.max(1, keepdims=True))
