@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from geneb_jax_probes.devices import Lane, run_on_lanes
+from geneb_jax_probes.engine import solve_problems
 from geneb_jax_probes.errors import ProbeDataError, ProbeError
-from geneb_jax_probes.logistic import fit_problem
-from geneb_jax_probes.metrics import scores
+from geneb_jax_probes.fits import LogisticFits
+from geneb_jax_probes.metrics import scores_of_confusion
 from geneb_jax_probes.problem import (
     Dtype,
     Problem,
@@ -21,8 +23,16 @@ from geneb_jax_probes.problem import (
     make_problem,
     working_dtype,
 )
+from geneb_jax_probes.scoring import count_predictions
+from geneb_jax_probes.settings import Settings
 
 __all__ = ["ProbeTask", "TaskScores", "check_test_set", "failed_task", "fit_tasks"]
+
+
+_UNSCORED = {
+    "one_class": "the rows hold one class",
+    "not_finite": "the objective left the range of the dtype",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,46 +135,69 @@ def check_test_set(task: ProbeTask, problem: Problem) -> tuple[np.ndarray, np.nd
     return X_test, y_test
 
 
-def _one_task(
+@dataclass(frozen=True, slots=True)
+class _TestSet:
+    """Test rows of one task, labels numbered along with those of the training set."""
+
+    X: np.ndarray
+    truth: np.ndarray
+    names: np.ndarray  # number of each training class
+    class_count: int
+
+
+def _test_set(task: ProbeTask, problem: Problem) -> _TestSet:
+    X_test, y_test = check_test_set(task, problem)
+    classes, numbers = np.unique(np.concatenate([problem.classes, y_test]), return_inverse=True)
+    known = problem.class_count
+    return _TestSet(X_test, numbers[known:], numbers[:known], len(classes))
+
+
+def _scored(
     task: ProbeTask,
-    strengths: np.ndarray,
-    solver: Solver,
-    tol: float | None,
-    max_iter: int,
-    dtype: str | None,
+    problem: Problem,
+    test: _TestSet,
+    fits: LogisticFits,
+    lane: Lane,
     keep_predictions: bool,
 ) -> TaskScores:
-    problem = make_problem(task.X_train, task.y_train, task.subsets)
-    X_test, y_test = check_test_set(task, problem)
-    working = working_dtype(dtype, problem.X, solver)
-    fits = fit_problem(problem, strengths, solver=solver, tol=tol, max_iter=max_iter, dtype=working)
-    predictions = fits.predict(X_test)
-    scored = scores(y_test, predictions)
-    errors: list[str | None] = []
-    for s in range(len(problem.subsets)):
-        bad = np.isin(fits.status[s], ("one_class", "not_finite"))
-        text = {"one_class": "the rows hold one class", "not_finite": "the objective is not finite"}
-        errors.append(text[str(fits.status[s][bad][0])] if bad.any() else None)
-    keep = ~np.isin(fits.status, ("one_class", "not_finite"))
+    subsets, strengths, logits, width = fits.coef.shape
+    counts, guesses = count_predictions(
+        test.X,
+        test.truth,
+        fits.coef.reshape(-1, logits, width),
+        fits.intercept.reshape(-1, logits),
+        test.names,
+        test.class_count,
+        lane,
+    )
+    scored = scores_of_confusion(counts.reshape(subsets, strengths, *counts.shape[1:]))
+    failed = np.isin(fits.status, list(_UNSCORED))
+    blank = np.where(failed, np.nan, 0.0)
+    errors = tuple(
+        _UNSCORED[str(row[bad][0])] if bad.any() else None
+        for row, bad in zip(fits.status, failed, strict=True)
+    )
+    predictions = None
+    if keep_predictions:
+        predictions = problem.classes[guesses.T.reshape(subsets, strengths, -1)]
+    rows = [problem.subset_rows(s) for s in range(subsets)]
     return TaskScores(
         name=task.name,
-        C=strengths,
-        mcc=np.where(keep, scored.mcc, np.nan),
-        accuracy=np.where(keep, scored.accuracy, np.nan),
-        macro_f1=np.where(keep, scored.macro_f1, np.nan),
+        C=fits.C,
+        mcc=scored.mcc + blank,
+        accuracy=scored.accuracy + blank,
+        macro_f1=scored.macro_f1 + blank,
         n_iter=fits.n_iter,
         grad_norm=fits.grad_norm,
         objective=fits.objective,
         status=fits.status,
-        n_train=np.array([problem.subset_size(s) for s in range(len(problem.subsets))]),
-        n_test=len(X_test),
-        n_classes=np.array(
-            [len(np.unique(problem.codes[problem.subset_rows(s)])) for s in range(len(errors))]
-        ),
-        solver=solver,
-        dtype=working,
-        error=tuple(errors),
-        predictions=predictions if keep_predictions else None,
+        n_train=np.array([len(chosen) for chosen in rows]),
+        n_test=len(test.X),
+        n_classes=np.array([len(np.unique(problem.codes[chosen])) for chosen in rows]),
+        solver=fits.solver,
+        dtype=fits.dtype,
+        error=errors,
+        predictions=predictions,
     )
 
 
@@ -199,11 +232,29 @@ def fit_tasks(
     """
     strengths = check_C(C)
     chosen = check_solver(solver)
-    found = []
-    for task in tasks:
+    found: list[TaskScores | None] = [None] * len(tasks)
+    by_dtype: dict[Dtype, list[tuple[int, Problem, _TestSet]]] = {}
+    for position, task in enumerate(tasks):
+        working = working_dtype(dtype, task.X_train, chosen)
         try:
-            found.append(_one_task(task, strengths, chosen, tol, max_iter, dtype, keep_predictions))
+            problem = make_problem(task.X_train, task.y_train, task.subsets)
+            ready = (position, problem, _test_set(task, problem))
         except ProbeError as error:
-            working = working_dtype(dtype, task.X_train, chosen)
-            found.append(failed_task(task, strengths, chosen, working, str(error)))
-    return found
+            found[position] = failed_task(task, strengths, chosen, working, str(error))
+        else:
+            by_dtype.setdefault(working, []).append(ready)
+    for working, group in by_dtype.items():
+        settings = Settings(strengths, chosen, tol, max_iter, working)
+        fitted = solve_problems([problem for _, problem, _ in group], settings)
+
+        def score(
+            item: tuple[tuple[int, Problem, _TestSet], LogisticFits], lane: Lane
+        ) -> TaskScores:
+            (position, problem, test), fits = item
+            return _scored(tasks[position], problem, test, fits, lane, keep_predictions)
+
+        items = list(zip(group, fitted, strict=True))
+        scored = run_on_lanes(score, items, lambda item: float(item[0][2].X.size))
+        for (position, _, _), one in zip(group, scored, strict=True):
+            found[position] = one
+    return [one for one in found if one is not None]

@@ -1,0 +1,285 @@
+"""L-BFGS as one small state machine a problem: scipy's rules, or those of an exact solver.
+
+One *tick* takes the value and gradient at every problem's trial point and moves every machine on:
+to the next trial of its line search, to the next direction, or to its end. Problems at different
+steps never wait for each other.
+
+Under :data:`REFERENCE` the rules are those of ``setulb`` without bounds (L-BFGS-B 3.0, as in scipy
+1.17) with scikit-learn's options: 10 pairs, first step ``min(1, 1/||g||)``, at most 50 evaluations
+a search, a pair skipped unless ``s.y > eps |g.d|``, the memory dropped when a search fails, stops
+at ``max|g| <= tol``, at a relative decrease of 64 eps, and at ``max_iter`` steps.
+
+A gradient comes as a *vector* of the space that is searched and as its *dual*, which gives inner
+products: ``<u, g> = u . dual(g)``. In the coordinates of the features the two are one array (and
+``dual`` is None). In those of the rows a vector is multiples of the rows and its dual the Gram
+matrix times these. With a preconditioner P the dual is the gradient and the vector P times it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from geneb_jax_probes.compact_memory import PAIRS, PairMatrices, empty_matrices, renew, write_pair
+from geneb_jax_probes.more_thuente import (
+    STEP_LIMIT,
+    LineSearch,
+    advance_search,
+    pack,
+    start_search,
+    unpack,
+)
+
+__all__ = [
+    "CODES",
+    "REFERENCE",
+    "Found",
+    "Machine",
+    "Progress",
+    "Rules",
+    "begin",
+    "progress",
+    "tick",
+    "trial_points",
+]
+
+_EPS = float(np.finfo(np.float64).eps)
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What distinguishes one use of the machines from another.
+
+    Attributes:
+        short_first_step: Begin with a step of length at most 1, instead of with step 1.
+        decrease: Stop at this decrease of the objective, relative to the larger of it and 1.
+        gap: Stop where the step to come promises less than this, relative to the objective.
+        slack: Relative rounding noise of the objective that a line search forgives.
+        evaluations: Evaluations after which a line search is given up.
+    """
+
+    short_first_step: bool
+    decrease: float
+    gap: float
+    slack: float
+    evaluations: int
+
+
+#: scikit-learn's LogisticRegression(solver="lbfgs") on scipy's L-BFGS-B.
+REFERENCE = Rules(short_first_step=True, decrease=64 * _EPS, gap=0.0, slack=0.0, evaluations=50)
+
+#: Position is the machine's ``ending``; the first entry is a machine still at work.
+CODES = ("", "converged", "no_progress", "max_iter", "line_search", "not_finite")
+_CONVERGED, _NO_PROGRESS, _MAX_ITER, _LINE_SEARCH, _NOT_FINITE = map(float, range(1, 6))
+
+
+class Machine(NamedTuple):
+    """The state of a batch of problems, problem axis first."""
+
+    base: Any  # [p] the last accepted point
+    direction: Any  # [p]
+    gradient: Any  # [p] at base
+    dual: Any  # [p] of the gradient; None where it is the gradient itself
+    pairs: Any  # [2 m, p]: steps, then changes of the gradient
+    matrices: PairMatrices
+    scalars: Any  # Progress, then LineSearch, as columns
+
+
+class Progress(NamedTuple):
+    """The scalars of a problem besides its line search."""
+
+    value: Any  # objective at base
+    norm: Any  # max|g| at base
+    steps: Any  # -1 before the first evaluation
+    ending: Any  # index into CODES
+    gamma: Any
+    pair_count: Any  # pairs added since the memory was last dropped
+    accepted: Any  # whether the last tick accepted its trial point
+    given_up: Any  # whether it gave its line search up
+    slot: Any  # where its pair goes; -1 for no pair
+
+
+class Found(NamedTuple):
+    """What an evaluation found at the trial point, problem axis first."""
+
+    value: Any
+    gradient: Any  # [p]
+    dual: Any  # [p], or None
+    norm: Any  # max|g| in the original coordinates
+
+
+_OWN = len(Progress._fields)
+_STEP = _OWN + LineSearch._fields.index("step")
+
+
+def progress(machines: Machine) -> Progress:
+    """The scalars of every problem, ``[problem]`` each."""
+    return Progress(*unpack(machines.scalars[..., :_OWN]))
+
+
+def begin(points: Any, *, with_dual: bool) -> Machine:
+    """Machines that ask for value and gradient at ``points`` ``[problem, p]``."""
+    count, width = points.shape
+    zero = jnp.zeros(count, points.dtype)
+    matrices = jax.tree.map(
+        lambda leaf: jnp.broadcast_to(leaf, (count, *leaf.shape)), empty_matrices(points.dtype)
+    )
+    own = [zero, zero, zero - 1, zero, zero + 1, zero, zero, zero, zero - 1]
+    return Machine(
+        base=points,
+        direction=jnp.zeros_like(points),
+        gradient=jnp.zeros_like(points),
+        dual=jnp.zeros_like(points) if with_dual else None,
+        pairs=jnp.zeros((count, 2 * PAIRS, width), points.dtype),
+        matrices=matrices,
+        scalars=jnp.concatenate([pack(own, zero), start_search(zero, zero - 1, zero)], axis=1),
+    )
+
+
+def trial_points(machines: Machine) -> Any:
+    """Where the machines want to be evaluated, ``[problem, p]``."""
+    return machines.base + machines.scalars[:, _STEP, None] * machines.direction
+
+
+def tick(machines: Machine, found: Found, tol: Any, max_iter: Any, rules: Rules) -> Machine:
+    """Move every machine on, given what was found at its trial point.
+
+    The conditionals save the work of a turn where no search ends. They are also walls that XLA
+    does not fuse across: without them each result of the tick repeats the decisions before it.
+    """
+    dual = found.gradient if found.dual is None else found.dual
+    slope = jnp.sum(dual * machines.direction, axis=1)
+    scalars = jax.lax.cond(
+        jnp.any(progress(machines).ending == 0),
+        partial(_judge, rules),
+        lambda scalars, *_: scalars,
+        machines.scalars, found.value, found.norm, slope, tol, max_iter,
+    )  # fmt: skip
+    judged = Progress(*unpack(scalars[..., :_OWN]))
+    return jax.lax.cond(
+        jnp.any(judged.accepted + judged.given_up > 0),
+        jax.vmap(partial(_turn, rules)),
+        lambda machines, found, scalars: machines._replace(scalars=scalars),
+        machines, found, scalars,
+    )  # fmt: skip
+
+
+def _judge(
+    rules: Rules, scalars: Any, value: Any, norm: Any, slope: Any, tol: Any, max_iter: Any
+) -> Any:
+    """Decide on each trial point; the new scalars, but for what depends on a new direction."""
+    pick = jax.lax.select
+    old = Progress(*unpack(scalars[..., :_OWN]))
+    before = scalars[..., _OWN:]
+    search, ended = advance_search(before, value, slope, rules.slack)
+    was = LineSearch(*unpack(before))
+    first = old.steps < 0
+    ended = ended & ~first
+    given_up = ~(ended | first) & (was.evaluations >= rules.evaluations)
+    accepted = first | ended
+    search = pick(jnp.broadcast_to(first[:, None], search.shape), before, search)
+    new_pair = ended & ((slope - was.slope_0) * was.step > _EPS * -was.slope_0 * was.step)
+
+    def ends(condition: Any, code: float, otherwise: Any) -> Any:
+        return pick(condition, jnp.full_like(value, code), otherwise)
+
+    steps = old.steps + accepted.astype(value.dtype)
+    size = jnp.maximum(jnp.abs(old.value), jnp.abs(value))
+    stalled = old.value - value <= rules.decrease * jnp.maximum(size, 1.0)
+    wild = ~(jnp.isfinite(value) & jnp.isfinite(norm))
+    ending = ends(given_up & (old.pair_count == 0), _LINE_SEARCH, old.ending)
+    ending = ends(ended & stalled, _NO_PROGRESS, ending)
+    ending = ends(accepted & (steps >= max_iter), _MAX_ITER, ending)
+    ending = ends(accepted & wild, _NOT_FINITE, ending)
+    ending = ends(accepted & (norm <= tol), _CONVERGED, ending)
+    new = Progress(
+        value=pick(accepted, value, old.value),
+        norm=pick(accepted, norm, old.norm),
+        steps=steps,
+        ending=ending,
+        gamma=ends(given_up, 1.0, old.gamma),
+        pair_count=ends(given_up, 0.0, old.pair_count),
+        accepted=accepted,
+        given_up=given_up,
+        slot=pick(new_pair, jnp.mod(old.pair_count, PAIRS), jnp.full_like(value, -1.0)),
+    )
+    judged = jnp.concatenate([pack(list(new), value), search], axis=1)
+    idle = scalars * jnp.asarray(_NO_VERDICT[0], value.dtype) - jnp.asarray(
+        _NO_VERDICT[1], value.dtype
+    )
+    live = jnp.broadcast_to((old.ending == 0)[:, None], scalars.shape)
+    return pick(live, judged, idle)
+
+
+def _no_verdict() -> tuple[np.ndarray, np.ndarray]:
+    """Factors and subtrahends that leave a row of scalars, but for what the last tick decided."""
+    names = np.array([*Progress._fields, *LineSearch._fields])
+    factor = np.where(np.isin(names, ("accepted", "given_up", "slot")), 0.0, 1.0)
+    return factor[None, :], np.where(names == "slot", 1.0, 0.0)[None, :]
+
+
+_NO_VERDICT = _no_verdict()
+
+
+def _turn(rules: Rules, old: Machine, found: Found, scalars: Any) -> Machine:
+    """One problem: set out from the accepted trial point, or anew from the old one; or go on."""
+    pick = jnp.where
+    seen = Progress(*unpack(scalars[:_OWN]))
+    accepted, fresh = seen.accepted > 0, seen.slot >= 0
+    moved = accepted | (seen.given_up > 0)
+    plain = found.dual is None
+    dual, old_dual = (found.gradient, old.gradient) if plain else (found.dual, old.dual)
+
+    # The new pair, and every inner product with it and with the new gradient, in one product.
+    travelled = old.scalars[_STEP] * old.direction
+    pairs = write_pair(old.pairs, seen.slot, travelled, found.gradient - old.gradient)
+    here = pick(accepted, found.gradient, old.gradient)
+    here_dual = here if plain else pick(accepted, dual, old_dual)
+    dots = pairs @ jnp.stack([here_dual, dual - old_dual], axis=1)
+    mark = (jnp.arange(PAIRS, dtype=dots.dtype) == seen.slot).astype(dots.dtype)
+    s_dot_y, y_dot_y = mark @ dots[:PAIRS, 1], mark @ dots[PAIRS:, 1]
+    gamma = pick(fresh, s_dot_y / pick(fresh, y_dot_y, 1.0), seen.gamma)
+    matrices, a, b = renew(
+        old.matrices,
+        mark,
+        (seen.pair_count > 0).astype(dots.dtype),
+        1 / pick(fresh, s_dot_y, 1.0),
+        gamma,
+        dots[:PAIRS],
+        dots[PAIRS:],
+    )
+    newton = -(gamma * here + jnp.concatenate([a, b]) @ pairs)
+
+    # A direction that does not descend (or is NaN) drops the memory, as an impossible search does.
+    downhill = here_dual @ newton
+    bad = ~(downhill < 0)
+    downhill = pick(bad, -(here_dual @ here), downhill)
+    pair_count = seen.pair_count + fresh.astype(dots.dtype)
+    drop = bad & moved
+    ending = seen.ending
+    if rules.gap:
+        small = accepted & (-downhill <= 2 * rules.gap * jnp.abs(seen.value))
+        ending = pick(small & (ending == 0), _CONVERGED, ending)
+    ending = pick(drop & (pair_count == 0) & (ending == 0), _LINE_SEARCH, ending)
+    first_step = jnp.ones_like(downhill)
+    if rules.short_first_step:
+        length = jnp.minimum(1.0 / jnp.sqrt(-downhill), STEP_LIMIT)
+        first_step = pick(seen.steps == 0, length, first_step)
+    own = seen._replace(
+        ending=ending, gamma=pick(drop, 1.0, gamma), pair_count=pick(drop, 0.0, pair_count)
+    )
+    search = pick(moved, start_search(seen.value, downhill, first_step), scalars[_OWN:])
+    return Machine(
+        base=pick(accepted, old.base + travelled, old.base),
+        direction=pick(moved, pick(bad, -here, newton), old.direction),
+        gradient=here,
+        dual=None if plain else here_dual,
+        pairs=pairs,
+        matrices=matrices,
+        scalars=jnp.concatenate([pack(list(own), downhill), search]),
+    )

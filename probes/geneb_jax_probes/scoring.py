@@ -1,0 +1,103 @@
+"""Predict the test rows of a task with all its fits, and count, in one pass over the test set."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from geneb_jax_kernels.confusion import confusion_counts
+from geneb_jax_probes.devices import Lane
+from geneb_jax_probes.shapes import aligned_zeros, block_rows_for, row_capacity
+
+__all__ = ["count_predictions"]
+
+
+@partial(jax.jit, static_argnames=("block_rows", "class_count"))
+def _count(
+    X: Any,
+    truth: Any,
+    coef: Any,
+    intercept: Any,
+    names: Any,
+    block_count: Any,
+    row_count: Any,
+    *,
+    block_rows: int,
+    class_count: int,
+) -> tuple[Any, Any]:
+    """Confusion counts ``[fit, K, K]`` and predicted positions ``[row, fit]`` int32."""
+    fits, logits, width = coef.shape
+    flat = coef.reshape(fits * logits, width).T
+    offset = intercept.reshape(1, -1)
+
+    def one_block(i: Any, carry: tuple[Any, Any]) -> tuple[Any, Any]:
+        counts, guesses = carry
+        start = i * block_rows
+        part = jax.lax.dynamic_slice_in_dim(X, start, block_rows).astype(coef.dtype)
+        label = jax.lax.dynamic_slice_in_dim(truth, start, block_rows)
+        z = (part @ flat + offset).reshape(block_rows, fits, logits)
+        # Binary as scikit-learn: the second class only above zero; ties go to the first.
+        found = (z[..., 0] > 0).astype(jnp.int32) if logits == 1 else jnp.argmax(z, 2)
+        guess = names[found.astype(jnp.int32)]
+        inside = (start + jnp.arange(block_rows, dtype=row_count.dtype)) < row_count
+        return (
+            counts + confusion_counts(label, guess, inside, class_count=class_count),
+            jax.lax.dynamic_update_slice_in_dim(guesses, found.astype(jnp.int32), start, axis=0),
+        )
+
+    zeros = (
+        jnp.zeros((fits, class_count, class_count), jnp.int32),
+        jnp.zeros((X.shape[0], fits), jnp.int32),
+    )
+    return jax.lax.fori_loop(0, block_count, one_block, zeros)
+
+
+def count_predictions(
+    X_test: np.ndarray,
+    truth: np.ndarray,
+    coef: np.ndarray,
+    intercept: np.ndarray,
+    names: np.ndarray,
+    class_count: int,
+    lane: Lane,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Confusion matrices of all fits of one task, and their predictions.
+
+    Args:
+        X_test: Features ``[n, d]``.
+        truth: Class of each row, 0..class_count-1.
+        coef: Weights of the fits ``[fit, logit, d]``.
+        intercept: ``[fit, logit]``; minus infinity for a class that is never predicted.
+        names: For each class of the fits its number among ``class_count`` (test sets may hold
+            classes of their own).
+        class_count: Classes of training and test set together.
+        lane: Where to compute.
+
+    Returns:
+        Counts int64 ``[fit, K, K]`` and predicted positions among the classes of the fits
+        ``[n, fit]``.
+    """
+    rows, width = X_test.shape
+    block_rows = block_rows_for(width, lane.platform)
+    capacity = row_capacity(rows, block_rows, lane.platform)
+    features = aligned_zeros((capacity, width), X_test.dtype)
+    features[:rows] = X_test
+    labels = np.zeros(capacity, np.int32)
+    labels[:rows] = truth
+    counts, guesses = lane.call(
+        _count,
+        lane.put(features, owned=True),
+        lane.put(labels),
+        lane.put(coef),
+        lane.put(intercept),
+        lane.put(names.astype(np.int32)),
+        lane.put(np.int32(-(-rows // block_rows))),
+        lane.put(np.int32(rows)),
+        block_rows=block_rows,
+        class_count=class_count,
+    )
+    return np.asarray(counts).astype(np.int64), np.asarray(guesses)[:rows]

@@ -1,0 +1,59 @@
+"""How a call solves its problems: solver, precision, stops, memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from geneb_jax_probes.machines import REFERENCE, Rules
+from geneb_jax_probes.problem import Dtype, Solver
+
+__all__ = ["EXACT", "Settings"]
+
+#: The exact solver's machines. Step 1 is the Newton step where the search begins. A fit ends when
+#: the next step promises less than ``gap`` of the objective; what is promised to users is 1e-6 in
+#: float32 and 1e-9 in float64.
+EXACT: dict[Dtype, Rules] = {
+    "float32": Rules(short_first_step=False, decrease=0.0, gap=1e-8, slack=3e-7, evaluations=12),
+    "float64": Rules(short_first_step=False, decrease=0.0, gap=1e-11, slack=1e-15, evaluations=20),
+}
+_REFERENCE_TOL = 1e-4
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything about a call but its problems.
+
+    Attributes:
+        strengths: Values of C ``[C]``.
+        solver: ``reference`` or ``exact``.
+        tol: Gradient component to stop at; None for the solver's own.
+        max_iter: Step limit.
+        dtype: Precision of the products with X.
+        memory_bytes: Most bytes of features on a device at a time; None for half of what it has.
+    """
+
+    strengths: np.ndarray
+    solver: Solver
+    tol: float | None
+    max_iter: int
+    dtype: Dtype
+    memory_bytes: int | None = None
+
+    @property
+    def exact(self) -> bool:
+        """Whether the minimum is sought, rather than scikit-learn's stop."""
+        return self.solver == "exact"
+
+    @property
+    def rules(self) -> Rules:
+        """Rules of the machines."""
+        return EXACT[self.dtype] if self.exact else REFERENCE
+
+    @property
+    def norm_tol(self) -> float:
+        """Gradient component to stop at: scikit-learn's 1e-4, or for the exact solver none."""
+        if self.tol is not None:
+            return self.tol
+        return 0.0 if self.exact else _REFERENCE_TOL

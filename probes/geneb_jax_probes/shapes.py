@@ -1,0 +1,65 @@
+"""Few shapes for many problems: every new shape is a compilation, every padded row is work.
+
+On CPU padding rows cost nothing: the loop over row blocks ends at the last block that holds data,
+and memory that is never touched is never mapped. There, two capacities serve almost all tasks. On
+an accelerator padding is moved and multiplied, so capacities grow by halves.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+__all__ = ["aligned_zeros", "block_rows_for", "matrices_per_call", "row_capacity", "small_rows"]
+
+_CPU_CAPACITIES = (16_384, 131_072)
+_ALIGNMENT = 64
+#: Bytes of one widened block of rows: half a second-level cache of a current core.
+_BLOCK_BYTES = 262_144
+
+
+def _step_up(count: int, floor: int) -> int:
+    """The smallest of 1 or 1.5 times a power of two that is at least ``count`` and ``floor``."""
+    power = 1 << max(count - 1, floor - 1, 1).bit_length()
+    return power * 3 // 4 if power * 3 // 4 >= max(count, floor) else power
+
+
+def block_rows_for(width: int, platform: str) -> int:
+    """Rows of one block of a pass over X, a power of two.
+
+    On CPU a block of float64 fits half the second-level cache; elsewhere larger products are
+    better and the block only bounds the memory of intermediates.
+    """
+    budget = _BLOCK_BYTES if platform == "cpu" else 256 * _BLOCK_BYTES
+    return int(np.clip(1 << (budget // (8 * width)).bit_length() - 1, 16, 16_384))
+
+
+def row_capacity(rows: int, block_rows: int, platform: str) -> int:
+    """Rows that X is padded to, a multiple of ``block_rows``."""
+    if platform == "cpu":
+        for capacity in _CPU_CAPACITIES:
+            if rows <= capacity:
+                return capacity
+        return -(-rows // _CPU_CAPACITIES[-1]) * _CPU_CAPACITIES[-1]
+    capacity = _step_up(rows, 256)
+    return -(-capacity // block_rows) * block_rows
+
+
+def small_rows(rows: int) -> int:
+    """Rows that the matrix of a few-shot problem is padded to."""
+    return _step_up(rows, 2)
+
+
+def matrices_per_call(rows: int, width: int, platform: str) -> int:
+    """How many matrices of ``[rows, width]`` go into one program, a power of two."""
+    budget = (1 << 24) if platform == "cpu" else (1 << 30)
+    most = max(1, budget // (8 * rows * width))
+    return int(min(1 << most.bit_length() - 1, 64 if platform == "cpu" else 1024))
+
+
+def aligned_zeros(shape: tuple[int, ...], dtype: np.dtype | type) -> np.ndarray:
+    """Zeros that start at a 64-byte boundary, so that JAX on CPU can use them without a copy."""
+    kind = np.dtype(dtype)
+    size = int(np.prod(shape, dtype=np.int64)) * kind.itemsize
+    raw = np.zeros(size + _ALIGNMENT, np.uint8)
+    offset = -raw.ctypes.data % _ALIGNMENT
+    return raw[offset : offset + size].view(kind).reshape(shape)
