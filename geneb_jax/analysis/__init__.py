@@ -18,7 +18,13 @@ from geneb_jax.analysis.cube import ModelFacts, ScoreCube, join_cubes
 from geneb_jax.analysis.few_shot import Degradation, few_shot_degradation, mean_macro, retention
 from geneb_jax.analysis.label_groups import LabelGroup, label_groups
 from geneb_jax.analysis.leaderboard import Leaderboard, LeaderboardRow, leaderboard, tie_groups
-from geneb_jax.analysis.leakage import Leakage, leakage, leaked_rows
+from geneb_jax.analysis.leakage import (
+    Leakage,
+    ModelLeakage,
+    leakage,
+    leaked_rows,
+    read_leakage,
+)
 from geneb_jax.analysis.overview import OverviewOptions, overview
 from geneb_jax.analysis.paired import (
     CategoryDifference,
@@ -93,6 +99,7 @@ __all__ = [
     "Leakage",
     "LeftOut",
     "ModelFacts",
+    "ModelLeakage",
     "OverviewOptions",
     "PairDifference",
     "PairedComparison",
@@ -148,6 +155,7 @@ __all__ = [
     "published_pairs",
     "published_probe_subset",
     "rank_ranges",
+    "read_leakage",
     "read_pairs",
     "read_run_folder",
     "recommend",

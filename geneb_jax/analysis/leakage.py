@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from geneb_jax.analysis.bootstrap import row_bootstrap_mcc
 
-__all__ = ["Leakage", "leakage", "leaked_rows"]
+__all__ = ["Leakage", "ModelLeakage", "leakage", "leaked_rows", "read_leakage"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +32,24 @@ class Leakage:
     clean_mcc: float | None
 
 
-def leaked_rows(train_digests: np.ndarray, test_digests: np.ndarray) -> np.ndarray:
-    """Bool ``[test row]``: whether the sequence's digest occurs among the training rows.
+@dataclass(frozen=True, slots=True)
+class ModelLeakage:
+    """The same for one model in one regime, means over seeds; ``clean_mcc`` needs every seed."""
+
+    model_id: str
+    regime: str
+    task: Leakage
+
+
+def leaked_rows(train: np.ndarray, test: np.ndarray) -> np.ndarray:
+    """Bool ``[test row]``: whether the sequence occurs among the training rows.
 
     Args:
-        train_digests: ``[train row]`` of fixed-width bytes, as the data room gives them.
-        test_digests: ``[test row]`` likewise.
+        train: ``[train row]``, what stands for the sequence: its position in the table of distinct
+            sequences, or its digest as fixed-width bytes.
+        test: ``[test row]`` likewise.
     """
-    found: np.ndarray = np.isin(test_digests, train_digests)
+    found: np.ndarray = np.isin(test, train)
     return found
 
 
@@ -64,6 +76,62 @@ def leakage(
         leaked=int(leaked.sum()),
         mcc=_mcc(codes),
         clean_mcc=_mcc(clean) if usable else None,
+    )
+
+
+def read_leakage(run: Mapping[str, Any]) -> tuple[ModelLeakage, ...]:
+    """The ``leakage`` of a run.json, averaged over seeds.
+
+    Each entry, one a fit, is a mapping with ``model_id``, ``regime`` and the fields of
+    :class:`Leakage`; what is not that is passed over. A run that lists none has measured none.
+    """
+    entries = run.get("leakage", [])
+    groups: dict[tuple[str, str, str], list[Leakage]] = {}
+    for entry in entries if isinstance(entries, list) else []:
+        found = _entry(entry)
+        if found is not None:
+            groups.setdefault((found.model_id, found.regime, found.task.task_id), []).append(
+                found.task
+            )
+    return tuple(
+        ModelLeakage(model_id, regime, _over_seeds(fits))
+        for (model_id, regime, _), fits in groups.items()
+    )
+
+
+def _entry(entry: object) -> ModelLeakage | None:
+    if not isinstance(entry, Mapping):
+        return None
+    names = [entry.get(key) for key in ("model_id", "regime", "task_id")]
+    counts = [entry.get(key) for key in ("test_rows", "leaked")]
+    mcc, clean = entry.get("mcc"), entry.get("clean_mcc")
+    if not all(isinstance(name, str) for name in names):
+        return None
+    if not all(isinstance(count, int) and not isinstance(count, bool) for count in counts):
+        return None
+    if not isinstance(mcc, int | float) or not isinstance(clean, int | float | None):
+        return None
+    return ModelLeakage(
+        model_id=str(names[0]),
+        regime=str(names[1]),
+        task=Leakage(
+            str(names[2]),
+            int(counts[0] or 0),
+            int(counts[1] or 0),
+            float(mcc),
+            None if clean is None else float(clean),
+        ),
+    )
+
+
+def _over_seeds(fits: list[Leakage]) -> Leakage:
+    clean = [fit.clean_mcc for fit in fits if fit.clean_mcc is not None]
+    return Leakage(
+        task_id=fits[0].task_id,
+        test_rows=fits[0].test_rows,
+        leaked=fits[0].leaked,
+        mcc=float(np.mean([fit.mcc for fit in fits])),
+        clean_mcc=float(np.mean(clean)) if len(clean) == len(fits) else None,
     )
 
 

@@ -6,7 +6,7 @@ The keys are a contract (docs/statistics.md): they are added to, never renamed.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -357,6 +357,10 @@ def _own(panel: Panel, regime: str) -> dict[str, Any]:
             for b in baselines(own, regime)
         ],
         "tasks_at_chance": dict(tasks_at_chance(own, regime)),
+        "leakage": [
+            {"model_id": entry.model_id, "regime": entry.regime, **asdict(entry.task)}
+            for entry in panel.leakage
+        ],
         "settings": [
             found
             for name in panel.cube.regimes

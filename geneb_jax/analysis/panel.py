@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from geneb_jax.analysis.cube import ModelFacts, ScoreCube, join_cubes
+from geneb_jax.analysis.leakage import ModelLeakage, read_leakage
 from geneb_jax.analysis.published import (
     SizeColumn,
     comparable_with_published,
@@ -39,6 +40,7 @@ class Panel:
         published: Whether the published models are in.
         notices: What a reader must know, as sentences.
         settings: The runs' models by probe setting, where there is more than one.
+        leakage: Scores without the test rows that are training rows too, where runs measured them.
     """
 
     suite: Suite
@@ -47,6 +49,7 @@ class Panel:
     published: bool
     notices: tuple[str, ...]
     settings: Mapping[ProbeSetting, ScoreCube] = field(default_factory=dict)
+    leakage: tuple[ModelLeakage, ...] = ()
 
     @property
     def ranked(self) -> ScoreCube:
@@ -146,6 +149,7 @@ def build_panel(
         published=beside,
         notices=tuple(notices),
         settings=_by_setting(runs),
+        leakage=tuple(entry for run in runs for entry in read_leakage(run.run)),
     )
 
 

@@ -255,8 +255,36 @@ def run_tables(statistics: Statistics) -> tuple[Table, ...]:
             "Guessing has an MCC of 0 with a standard deviation of 1 / sqrt(test rows - 1).",
         ),
     ]
+    tables += [_leakage_table(statistics)]
     tables += [_setting_table(found) for found in statistics["settings"]]
     return tuple(table for table in tables if table.rows)
+
+
+def _leakage_table(statistics: Statistics) -> Table:
+    found = [
+        entry
+        for entry in statistics["leakage"]
+        if entry["regime"] == statistics["regime"] and entry["leaked"]
+    ]
+    found.sort(key=lambda entry: -entry["leaked"] / max(entry["test_rows"], 1))
+    return Table(
+        "leakage",
+        f"Test rows that are training rows too, {statistics['regime']}",
+        ("model_id", "task_id", "test_rows", "leaked", "mcc", "mcc_without", "change"),
+        tuple(
+            (
+                entry["model_id"],
+                entry["task_id"],
+                entry["test_rows"],
+                entry["leaked"],
+                entry["mcc"],
+                entry["clean_mcc"],
+                None if entry["clean_mcc"] is None else entry["clean_mcc"] - entry["mcc"],
+            )
+            for entry in found
+        ),
+        "The probe is the same; only the rows it is scored on differ.",
+    )
 
 
 def _setting_table(found: Mapping[str, Any]) -> Table:

@@ -55,6 +55,7 @@ KEYS = {
     "seed_spread",
     "baselines",
     "tasks_at_chance",
+    "leakage",
     "settings",
 }
 

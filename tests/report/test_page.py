@@ -252,6 +252,16 @@ def test_settings_of_a_sweep_are_compared(tmp_path, geneb, make_rows) -> None:
     assert len(panel.ranked.models) == 44
 
 
+def test_leaked_rows_are_shown_with_the_score_without_them(tmp_path, geneb, make_rows) -> None:
+    task = geneb.tasks[3].task_id
+    fit = {"model_id": "mine", "regime": "full", "task_id": task, "test_rows": 500}
+    run = {"leakage": [{**fit, "leaked": 50, "mcc": 0.61, "clean_mcc": 0.57}]}
+    page = read(write_report(tmp_path, suite=geneb, scores=make_rows(geneb), run=run))
+    words = " ".join(" ".join(page.words).split())
+    assert "Test rows that are training rows too, full" in words
+    assert f"mine {task} 500 50 0.6100 0.5700 -0.0400" in words
+
+
 def test_published_report_takes_seconds_and_no_jax(tmp_path) -> None:
     program = (
         "import sys, time\n"
