@@ -61,6 +61,10 @@ class Checkpoint(ABC):
     def read(self, name: str) -> np.ndarray:
         """One tensor's values on the host, in its stored dtype (bf16 as ``ml_dtypes.bfloat16``)."""
 
+    def release(self) -> None:
+        """Give up what reading holds in memory; the next read opens the files again."""
+        return
+
     def _register(self, name: str, info: TensorInfo, file_index: int) -> None:
         if name in self._home:
             other = self.files[self._home[name]].name
@@ -72,24 +76,31 @@ class Checkpoint(ABC):
 class _SafetensorsCheckpoint(Checkpoint):
     def __init__(self, files: Sequence[Path]) -> None:
         super().__init__(files)
-        self._handles = []
-        for index, path in enumerate(self.files):
+        self._handles: dict[int, Any] = {}
+        for index in range(len(self.files)):
+            handle = self._handle(index)
+            for name in handle.keys():
+                part = handle.get_slice(name)
+                self._register(name, TensorInfo(tuple(part.get_shape()), part.get_dtype()), index)
+
+    def _handle(self, index: int) -> Any:
+        """A file, memory-mapped."""
+        if index not in self._handles:
             try:
-                handle = safe_open(path, framework="np")
-                self._handles.append(handle)
-                for name in handle.keys():
-                    part = handle.get_slice(name)
-                    info = TensorInfo(tuple(part.get_shape()), part.get_dtype())
-                    self._register(name, info, index)
+                self._handles[index] = safe_open(self.files[index], framework="np")
             except (SafetensorError, OSError) as error:
-                raise _unreadable(path, error) from error
+                raise _unreadable(self.files[index], error) from error
+        return self._handles[index]
 
     def read(self, name: str) -> np.ndarray:
         index = self._home[name]
         try:
-            return np.asarray(self._handles[index].get_tensor(name))
+            return np.asarray(self._handle(index).get_tensor(name))
         except (SafetensorError, TypeError, ValueError) as error:
             raise _unreadable(self.files[index], error) from error
+
+    def release(self) -> None:
+        self._handles.clear()
 
 
 class _TorchCheckpoint(Checkpoint):
@@ -102,20 +113,27 @@ class _TorchCheckpoint(Checkpoint):
                 hint='install it with `pip install "geneb-jax[torch]"`, '
                 "or convert the checkpoint to safetensors",
             )
-        self._values: dict[str, Any] = {}
-        for index, path in enumerate(self.files):
-            for name, tensor in _torch_tensors(path).items():
+        self._values: dict[int, Mapping[str, Any]] = {}
+        spelled = {"float32": "F32", "float64": "F64", "float16": "F16", "bfloat16": "BF16"}
+        for index in range(len(self.files)):
+            for name, tensor in self._content(index).items():
                 kind = str(tensor.dtype).removeprefix("torch.")
-                spelled = {"float32": "F32", "float64": "F64", "float16": "F16", "bfloat16": "BF16"}
-                self._register(
-                    name, TensorInfo(tuple(tensor.shape), spelled.get(kind, kind)), index
-                )
-                self._values[name] = tensor
+                info = TensorInfo(tuple(tensor.shape), spelled.get(kind, kind))
+                self._register(name, info, index)
+
+    def _content(self, index: int) -> Mapping[str, Any]:
+        """A file's tensors, memory-mapped where the format allows it."""
+        if index not in self._values:
+            self._values[index] = _torch_tensors(self.files[index])
+        return self._values[index]
+
+    def release(self) -> None:
+        self._values.clear()
 
     def read(self, name: str) -> np.ndarray:
         import torch
 
-        tensor = self._values[name].detach()
+        tensor = self._content(self._home[name])[name].detach()
         if tensor.dtype == torch.bfloat16:  # NumPy has no bf16; the bits are the same
             return tensor.contiguous().view(torch.int16).numpy().view(ml_dtypes.bfloat16)
         return tensor.numpy()  # strides are kept: some published matrices are column-major
