@@ -243,3 +243,14 @@ def test_filters_narrow_the_table(browser, report) -> None:
     assert browser.run(shown) == 1  # one of the user's has a known size below 100M
     browser.run(change.format("select.pick[data-field=source]", "*"))
     assert browser.run(shown) == int((published_cube().params <= 1e8).sum()) + 1
+
+
+def test_it_prints_on_a4_with_nothing_cut_and_nothing_folded(browser, report) -> None:
+    browser.open(report, width=1054)  # A4 landscape less its margins, at 96 dots an inch
+    browser.call("Emulation.setEmulatedMedia", media="print")
+    browser.run("window.dispatchEvent(new Event('beforeprint'))")
+    assert browser.run("document.documentElement.scrollWidth") <= 1054
+    assert browser.run("document.querySelectorAll('details:not([open])').length") == 0
+    hidden = "getComputedStyle(document.querySelector('{}')).display"
+    assert browser.run(hidden.format(".controls")) == browser.run(hidden.format("nav")) == "none"
+    browser.call("Emulation.setEmulatedMedia", media="")
