@@ -5,20 +5,16 @@ The keys are a contract (docs/statistics.md): they are added to, never renamed.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from geneb_jax.analysis.aggregation import aggregate
 from geneb_jax.analysis.agreement import (
-    SettingAgreement,
     micro_macro,
     regime_agreement,
-    setting_agreement,
 )
-from geneb_jax.analysis.baselines import baselines, tasks_at_chance
 from geneb_jax.analysis.bootstrap import Interval
 from geneb_jax.analysis.critical_difference import critical_difference
 from geneb_jax.analysis.cube import ScoreCube
@@ -33,8 +29,8 @@ from geneb_jax.analysis.published import (
     ControlledPair,
     published_pairs,
 )
+from geneb_jax.analysis.run_overview import run_overview
 from geneb_jax.analysis.scaling import Correlation, scaling, size_gap, size_tiers
-from geneb_jax.analysis.seed_spread import seed_spread
 from geneb_jax.analysis.size_inversions import in_domain, smaller_beats_larger
 from geneb_jax.analysis.specialisation import specialisation
 from geneb_jax.analysis.stability import leave_one_category_out, rank_ranges
@@ -107,7 +103,7 @@ def overview(panel: Panel, options: OverviewOptions | None = None) -> dict[str, 
         ],
         "pareto": _pareto(cube, regime),
         **_robustness(cube, regime),
-        **_own(panel, regime),
+        **run_overview(panel, regime),
     }
 
 
@@ -337,76 +333,3 @@ def _robustness(cube: ScoreCube, regime: str) -> dict[str, Any]:
             "cliques": [[ranks.models[first], ranks.models[last]] for first, last in ranks.cliques],
         },
     }
-
-
-def _own(panel: Panel, regime: str) -> dict[str, Any]:
-    """What only a run of the user's knows: seeds, test sizes, controls."""
-    cube = panel.cube if panel.common is None else panel.common
-    own = cube.keep_models(np.array([m.source == "user" for m in cube.models], dtype=bool))
-    return {
-        "seed_spread": _seeds(own, panel.suite.protocol.seeds),
-        "baselines": [
-            {
-                "model_id": b.model_id,
-                "baseline_id": b.baseline_id,
-                "kind": b.kind,
-                "gain": b.gain,
-                "ahead": b.ahead,
-                "tasks": b.tasks,
-            }
-            for b in baselines(own, regime)
-        ],
-        "tasks_at_chance": dict(tasks_at_chance(own, regime)),
-        "leakage": [
-            {"model_id": entry.model_id, "regime": entry.regime, **asdict(entry.task)}
-            for entry in panel.leakage
-        ],
-        "settings": [
-            found
-            for name in panel.cube.regimes
-            if (found := _settings(setting_agreement(panel.settings, name))) is not None
-        ],
-    }
-
-
-def _settings(found: SettingAgreement | None) -> dict[str, Any] | None:
-    if found is None:
-        return None
-    return {
-        "regime": found.regime,
-        "mean": found.mean,
-        "lowest": found.lowest,
-        "highest": found.highest,
-        "ranges": dict(found.ranges),
-        "pairs": [
-            {
-                "first": str(pair.first),
-                "second": str(pair.second),
-                "cells_rho": None if pair.cells is None else pair.cells.rho,
-                "models_rho": None if pair.models is None else pair.models.rho,
-                "top3": pair.top3,
-                "top5": pair.top5,
-                "mean_change": pair.mean_change,
-                "largest_change": pair.largest_change,
-                "tasks": {
-                    name: None if one is None else one.rho for name, one in pair.tasks.items()
-                },
-            }
-            for pair in found.pairs
-        ],
-    }
-
-
-def _seeds(cube: ScoreCube, seeds: Collection[int]) -> list[Mapping[str, Any]]:
-    found: Sequence[Mapping[str, Any]] = [
-        {
-            "model_id": s.model_id,
-            "regime": s.regime,
-            "typical": s.typical,
-            "widest": s.widest,
-            "widest_task": s.widest_task,
-            "macro_error": s.macro_error,
-        }
-        for s in seed_spread(cube, len(seeds))
-    ]
-    return list(found)
