@@ -67,7 +67,7 @@ embedding_options = _stack(
         "-m",
         "--model",
         multiple=True,
-        help="Model id, hub id, checkpoint folder, or path.py:Class. Repeatable.",
+        help="Model id, hub id, folder, torch:ID-OR-FOLDER, or path.py:Class. Repeatable.",
     ),
     click.option(
         "--weights",
@@ -78,6 +78,11 @@ embedding_options = _stack(
     ),
     click.option(
         "--path", type=click.Path(path_type=Path), help="Weights of the model named by id with -m."
+    ),
+    click.option(
+        "--allow-remote-code",
+        metavar="ORG/MODEL@COMMIT",
+        help="Let torch: run the code of this repository at this commit (or of a folder).",
     ),
     click.option(
         "--dtype",

@@ -104,7 +104,7 @@ class Model:
 
 
 def load_model(
-    id_or_path: str | os.PathLike[str],
+    id_or_path: Any,
     *,
     revision: str | None = None,
     weights: Literal["pretrained", "random"] = "pretrained",
@@ -112,18 +112,21 @@ def load_model(
     dtype: str = "float32",
     batch_tokens: int | None = None,
     path: str | os.PathLike[str] | None = None,
+    allow_remote_code: str | None = None,
 ) -> Model:
     """Load a model for embedding.
 
     Args:
         id_or_path: A model of the registry (``geneb-jax list models``), a hub id, a checkpoint
-            folder, or ``path.py:Class``.
+            folder, ``torch:`` and one of these, ``path.py:Class``, or an object with
+            ``embed(list[str])``.
         revision: Hub revision; the registry's pinned one by default.
         weights: The checkpoint's, or fresh ones drawn with ``seed``.
         seed: For random weights.
         dtype: ``float32`` or ``bfloat16`` arithmetic; the result is float32 always.
         batch_tokens: Most tokens of a batch.
         path: A local checkpoint folder for a model of the registry.
+        allow_remote_code: ``ORG/MODEL@COMMIT`` whose own code ``torch:`` may run.
 
     Raises:
         SelectionError: for an unknown model.
@@ -133,7 +136,7 @@ def load_model(
 
     def load(*, pooling: str | None, layer: int | None) -> Encoder:
         return load_encoder(
-            os.fspath(id_or_path),
+            os.fspath(id_or_path) if isinstance(id_or_path, os.PathLike) else id_or_path,
             revision=revision,
             weights=weights,
             seed=seed,
@@ -141,6 +144,7 @@ def load_model(
             pooling=pooling,
             layer=-1 if layer is None else layer,
             path=None if path is None else Path(path),
+            allow_remote_code=allow_remote_code,
         )
 
     model = Model(load, batch_tokens=batch_tokens)

@@ -143,7 +143,7 @@ def refuse_keys(config: ConfigJson, *keys: str) -> None:
             raise CheckpointError(
                 f"{key} is not supported",
                 where=config.where,
-                hint="the torch adapter takes any AutoModel folder",
+                hint="transformers runs any AutoModel: -m torch:FOLDER",
             )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from geneb_jax.errors import DownloadError
 
-__all__ = ["download_checkpoint", "download_files"]
+__all__ = ["download_checkpoint", "download_files", "download_repository"]
 
 _BESIDE_WEIGHTS = (
     "config.json",
@@ -60,6 +60,22 @@ def download_checkpoint(hub_id: str, *, revision: str | None, offline: bool) -> 
         wanted = (*_BESIDE_WEIGHTS, *_TORCH)
         folder = _snapshot(hub_id, wanted, revision=revision or folder.name, offline=offline)
     return folder
+
+
+def download_repository(hub_id: str, *, revision: str | None, offline: bool, code: bool) -> Path:
+    """Download all that transformers may need: JSON files, vocabularies, safetensors.
+
+    Args:
+        hub_id: ``org/name``.
+        revision: Commit, branch or tag; the default branch when None.
+        offline: Use what the cache holds and open no socket.
+        code: Whether Python files come along; without the user's permission they do not.
+
+    Raises:
+        DownloadError: if the repository or the revision cannot be had.
+    """
+    wanted = ("*.json", "*.txt", "*.model", *_SAFETENSORS, *(("*.py",) if code else ()))
+    return _snapshot(hub_id, wanted, revision=revision, offline=offline)
 
 
 def _snapshot(hub_id: str, patterns: Sequence[str], *, revision: str | None, offline: bool) -> Path:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from geneb_jax.errors import CheckpointError, ModelError, SelectionError
+from geneb_jax.models.adapters import load_adapted
 from geneb_jax.models.assembly import fit_checkpoint
 from geneb_jax.models.checkpoint import open_checkpoint
 from geneb_jax.models.config_json import read_config_json
@@ -59,7 +60,7 @@ class _Plan:
 
 
 def load_encoder(
-    id_or_path: str | Path,
+    id_or_path: Any,
     *,
     path: str | Path | None = None,
     revision: str | None = None,
@@ -69,12 +70,14 @@ def load_encoder(
     pooling: str | None = None,
     layer: int = -1,
     offline: bool = False,
+    allow_remote_code: str | None = None,
 ) -> Encoder:
     """Load a model.
 
     Args:
         id_or_path: A model id (``geneb-jax list models``), a hub id ``org/name``, or a folder with
-            config.json and weights.
+            config.json and weights. ``torch:`` before an id, hub id or folder runs it with
+            transformers; ``path.py:Class`` and objects: :mod:`geneb_jax.models.object_adapter`.
         path: Folder or file with the weights of the model named by id, instead of a download.
         revision: Hub commit, branch or tag; a registered model's pinned commit when None.
         weights: ``random`` gives an untrained network of the true size, without any download of
@@ -85,6 +88,7 @@ def load_encoder(
             benchmark's extractor does; the model's default when None.
         layer: Hidden state to pool: 0 the embeddings, -1 the last.
         offline: Open no socket.
+        allow_remote_code: ``ORG/MODEL@COMMIT`` or a folder whose own code ``torch:`` may run.
 
     Raises:
         SelectionError: for an unknown model, pooling, layer or dtype.
@@ -96,6 +100,20 @@ def load_encoder(
         raise SelectionError(f"unknown dtype {dtype!r}", hint=f"known are {', '.join(DTYPES)}")
     if weights not in ("pretrained", "random"):
         raise SelectionError(f"unknown weights {weights!r}", hint="known are pretrained and random")
+    adapted = load_adapted(
+        id_or_path,
+        path=path,
+        revision=revision,
+        weights=weights,
+        seed=seed,
+        dtype=dtype,
+        pooling=pooling,
+        layer=layer,
+        offline=offline,
+        allow_remote_code=allow_remote_code,
+    )
+    if adapted is not None:
+        return adapted
     kmer = re.fullmatch(r"kmer-(\d+)", str(id_or_path))
     if kmer:
         find_spec(str(id_or_path))

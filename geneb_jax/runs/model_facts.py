@@ -16,13 +16,15 @@ __all__ = ["model_facts", "require_known_models", "submission_meta"]
 def require_known_models(names: Sequence[str]) -> None:
     """Refuse a misspelt model before anything is read or written.
 
-    A folder, a file's class (``path.py:Class``) and a hub id (``org/name``) are looked at when the
-    model is loaded.
+    A folder, a file's class (``path.py:Class``), a hub id (``org/name``) and what ``torch:`` names
+    are looked at when the model is loaded.
 
     Raises:
         SelectionError: naming near matches.
     """
     for name in names:
+        if name.startswith("torch:"):
+            continue
         if "/" not in name and "\\" not in name and not Path(name.split(":")[0]).exists():
             find_spec(name)
 

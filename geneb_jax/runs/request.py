@@ -48,6 +48,7 @@ class _RunFile(BaseModel):
     solver: Solver = "reference"
     weights: Weights = "pretrained"
     path: str | None = None
+    allow_remote_code: str | None = None
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     pooling: str | None = None
     layer: int = -1
@@ -101,6 +102,7 @@ class RunRequest:
     solver: Solver = "reference"
     weights: Weights = "pretrained"
     path: Path | None = None
+    allow_remote_code: str | None = None
     dtype: str = "float32"
     pooling: str | None = None
     layer: int = -1
@@ -155,6 +157,7 @@ def request_from_mapping(values: dict[str, Any], *, where: object = None) -> Run
         solver=checked.solver,
         weights=checked.weights,
         path=Path(checked.path) if checked.path else None,
+        allow_remote_code=checked.allow_remote_code,
         dtype=checked.dtype,
         pooling=checked.pooling,
         layer=checked.layer,

@@ -1,0 +1,309 @@
+"""Any transformers ``AutoModel`` as a model: what no native family covers yet.
+
+The whole checkpoint is brought into a folder first; transformers only ever sees that folder.
+Weights come from safetensors alone, so nothing is unpickled. Code that the repository brings along
+runs only with the user's permission for exactly that commit
+(:mod:`geneb_jax.models.remote_code`).
+
+torch and transformers are imported when a model is loaded, never with this module.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from geneb_jax.errors import CheckpointError, ModelError, SelectionError
+from geneb_jax.models.encoder import EncoderIdentity, SequenceEncoder
+from geneb_jax.models.file_digests import combined_sha256, file_sha256
+from geneb_jax.models.hub import download_repository
+from geneb_jax.models.native_encoder import require_layer
+from geneb_jax.models.pooling import require_pooling
+from geneb_jax.models.registry import find_spec
+from geneb_jax.models.remote_code import AllowedCode, require_allowed
+from geneb_jax.models.weight_files import find_weight_files
+
+__all__ = ["PREFIX", "TorchEncoder", "load_torch_encoder"]
+
+#: ``-m torch:NAME`` asks for this adapter.
+PREFIX = "torch:"
+
+_TOKENS_A_BATCH = 8192
+_ROWS_A_BATCH = 64
+_NO_LIMIT = 10**9
+_TOKENIZER_FILES = ("*.txt", "*.model", "tokenizer*.json", "vocab.json", "*tokens*.json")
+#: Position tables that start behind the padding's id, as fairseq made them.
+_SHIFTED_POSITIONS = {"camembert", "esm", "longformer", "mpnet", "roberta", "xlm-roberta"}
+
+
+class TorchEncoder(SequenceEncoder):
+    """A torch model with its tokenizer.
+
+    Args:
+        model: Takes ``input_ids`` and gives hidden states; on its device, in evaluation mode.
+        tokenizer: Of transformers.
+        identity: The store key; its ``pooling`` and ``layer`` are what :meth:`embed` computes.
+        limit: Longest input in tokens; None for none.
+    """
+
+    def __init__(
+        self, *, model: Any, tokenizer: Any, identity: EncoderIdentity, limit: int | None
+    ) -> None:
+        self._model = model
+        self._tokenizer = tokenizer
+        self._identity = identity
+        self._limit = limit
+        parameters = inspect.signature(model.forward).parameters
+        open_ended = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
+        self._takes_mask = open_ended or "attention_mask" in parameters
+        self._width = 0
+        self._width = self.embed(["ACGT"]).shape[1]
+
+    @property
+    def identity(self) -> EncoderIdentity:
+        """The store key of this encoder's embeddings."""
+        return self._identity
+
+    @property
+    def width(self) -> int:
+        """Length of one embedding."""
+        return self._width
+
+    @property
+    def parameter_count(self) -> int:
+        """Number of the model's parameters."""
+        return sum(parameter.numel() for parameter in self._model.parameters())
+
+    def embed(self, sequences: Sequence[str]) -> np.ndarray:
+        """Embed texts: float32 ``[len(sequences), width]``; a text without tokens gives zeros."""
+        tokens = self._tokenize(sequences)
+        rows = np.zeros((len(tokens), self._width), np.float32)
+        for members in self._batches([len(ids) for ids in tokens]):
+            part = self._pooled([tokens[at] for at in members])
+            if not self._width:
+                return part
+            rows[members] = part
+        return rows
+
+    def _tokenize(self, sequences: Sequence[str]) -> list[list[int]]:
+        encoded = self._tokenizer(
+            list(sequences),
+            truncation=self._limit is not None,
+            max_length=self._limit,
+            padding=False,
+            verbose=False,
+        )
+        return [list(map(int, ids)) for ids in encoded["input_ids"]]
+
+    def _batches(self, lengths: Sequence[int]) -> Iterator[list[int]]:
+        """Positions of like lengths, longest first, within a budget of tokens."""
+        order = sorted((at for at, n in enumerate(lengths) if n), key=lambda at: -lengths[at])
+        batch: list[int] = []
+        for at in order:
+            longest = lengths[batch[0]] if batch else lengths[at]
+            full = (len(batch) + 1) * longest > _TOKENS_A_BATCH or len(batch) == _ROWS_A_BATCH
+            if batch and (full or (lengths[at] != longest and not self._takes_mask)):
+                yield batch
+                batch = []
+            batch.append(at)
+        if batch:
+            yield batch
+
+    def _pooled(self, tokens: Sequence[Sequence[int]]) -> np.ndarray:
+        import torch
+
+        lengths = torch.tensor([len(ids) for ids in tokens])
+        padding = self._tokenizer.pad_token_id or 0
+        ids = torch.full((len(tokens), int(lengths.max())), padding)
+        for row, found in enumerate(tokens):
+            ids[row, : len(found)] = torch.tensor(found)
+        mask = torch.arange(ids.shape[1])[None, :] < lengths[:, None]
+        device = next(self._model.parameters()).device
+        inputs = {"input_ids": ids.to(device)}
+        if self._takes_mask:
+            inputs["attention_mask"] = mask.long().to(device)
+        layer = self._identity.layer
+        with torch.inference_mode():
+            if layer == -1:
+                output = self._model(**inputs)
+                hidden = getattr(output, "last_hidden_state", None)
+                hidden = output[0] if hidden is None else hidden
+            else:
+                output = self._model(**inputs, output_hidden_states=True)
+                hidden = output.hidden_states[layer]
+            pooled = _pool(self._identity.pooling, hidden.float(), mask.to(device), lengths)
+        return pooled.cpu().numpy()
+
+
+def _pool(name: str, hidden: Any, mask: Any, lengths: Any) -> Any:
+    import torch
+
+    if name == "mean":
+        return (hidden * mask[:, :, None]).sum(1) / mask.sum(1)[:, None]
+    offset = {"cls": lengths, "last": 1, "penultimate": 2}[name]
+    index = lengths - offset
+    rows = hidden[torch.arange(len(lengths)), index.clamp(min=0)]
+    return rows * (index >= 0)[:, None].to(rows)
+
+
+def load_torch_encoder(
+    name: str,
+    *,
+    revision: str | None,
+    weights: str,
+    seed: int,
+    dtype: str,
+    pooling: str | None,
+    layer: int,
+    offline: bool,
+    allowed: AllowedCode | None,
+) -> TorchEncoder:
+    """Load a folder, a registered model or a hub repository with transformers.
+
+    Raises:
+        SelectionError: for an unknown pooling or layer.
+        CheckpointError: if there is code that is not allowed, or no safetensors, or weights lack.
+        ModelError: if torch or transformers is not installed, or transformers cannot load it.
+    """
+    folder, label, revision = _bring(name, revision=revision, offline=offline, allowed=allowed)
+    is_folder = revision is None
+    owner = str(folder.resolve()) if is_folder else label
+    trusted = require_allowed(folder, name=owner, revision=revision, allowed=allowed)
+    untrained = weights == "random"
+    files = () if untrained else _safetensors(folder)
+    pooling = require_pooling("mean" if pooling in (None, "geneb") else str(pooling))
+    model, tokenizer = _load(folder, trusted=trusted, dtype=dtype, seed=seed if untrained else None)
+    settings = model.config
+    layers = getattr(settings, "num_hidden_layers", None)
+    if getattr(settings, "is_encoder_decoder", False):
+        model = model.get_encoder()
+    limit = _limit(tokenizer, settings)
+    digest = f"random:{seed}" if untrained else combined_sha256([file_sha256(f) for f in files])
+    identity = EncoderIdentity(
+        model_id=PREFIX + label,
+        revision=f"random:{seed}" if untrained else revision or "local",
+        weights=digest,
+        tokenizer=_digest_of(folder, _TOKENIZER_FILES, extra=str(limit)),
+        pooling=pooling,
+        layer=layer if layers is None else require_layer(layer, layers),
+        dtype=dtype,
+        code=f"torch/{type(model).__name__}/1"
+        + (f"/{_digest_of(folder, ('**/*.py',))[:16]}" if trusted else ""),
+        config=_digest_of(folder, ("config.json",)),
+    )
+    return TorchEncoder(model=model, tokenizer=tokenizer, identity=identity, limit=limit)
+
+
+def _bring(
+    name: str, *, revision: str | None, offline: bool, allowed: AllowedCode | None
+) -> tuple[Path, str, str | None]:
+    """Folder with the files, the model's name, and the commit (None for a folder of the user's)."""
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return folder, folder.resolve().name, None
+    if "/" not in name:
+        spec = find_spec(name)
+        if spec.source.hub_id is None:
+            raise SelectionError(f"{name} is in no hub repository", hint=f"{PREFIX}FOLDER works")
+        name, revision = spec.source.hub_id, revision or spec.source.revision
+    elif name.startswith((".", "/", "~")) or name.count("/") > 1:
+        raise SelectionError(f"there is no folder {name}")
+    if allowed is not None and allowed.name == name:
+        revision = revision or allowed.revision
+    code = allowed is not None and (allowed.name, allowed.revision) == (name, revision)
+    folder = download_repository(name, revision=revision, offline=offline, code=code)
+    return folder, name, folder.name
+
+
+def _safetensors(folder: Path) -> tuple[Path, ...]:
+    if not any(folder.glob("*.safetensors")):
+        raise CheckpointError(
+            "there are no safetensors; pickled weights are not opened by the torch adapter",
+            where=folder,
+            hint="save the model again with save_pretrained",
+        )
+    return find_weight_files(folder)
+
+
+def _load(folder: Path, *, trusted: bool, dtype: str, seed: int | None) -> tuple[Any, Any]:
+    """Model and tokenizer by transformers, from local files only."""
+    try:
+        import torch
+        import transformers
+    except ImportError as error:
+        raise ModelError(
+            "the torch adapter needs torch and transformers",
+            cause=str(error),
+            hint='install them with `pip install "geneb-jax[torch]"`',
+        ) from error
+    log = transformers.logging
+    verbosity, bars = log.get_verbosity(), log.is_progress_bar_enabled()
+    log.set_verbosity_error()
+    log.disable_progress_bar()
+    # False and not None: transformers would otherwise ask on a terminal.
+    common: dict[str, Any] = {"trust_remote_code": trusted, "local_files_only": True}
+    try:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **common)
+        if seed is not None:
+            config = transformers.AutoConfig.from_pretrained(folder, **common)
+            torch.manual_seed(seed)
+            model = transformers.AutoModel.from_config(config, trust_remote_code=trusted)
+            model = model.to(getattr(torch, dtype))
+        else:
+            model, report = transformers.AutoModel.from_pretrained(
+                folder,
+                use_safetensors=True,
+                dtype=getattr(torch, dtype),
+                output_loading_info=True,
+                **common,
+            )
+            _require_whole(report, folder)
+    except (OSError, ValueError, KeyError, ImportError, AttributeError, RuntimeError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ModelError(f"transformers cannot load it ({reason})", where=folder) from error
+    finally:
+        log.set_verbosity(verbosity)
+        if bars:
+            log.enable_progress_bar()
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return model.eval().to(device), tokenizer
+
+
+def _require_whole(report: dict[str, Any], folder: Path) -> None:
+    """No weight of the network may be left at its random start; the pooler is not used."""
+    missing = sorted(name for name in report["missing_keys"] if "pooler." not in name)
+    wrong = sorted(str(entry) for entry in report.get("mismatched_keys", ()))
+    if missing or wrong:
+        names = ", ".join([*missing, *wrong][:5])
+        raise CheckpointError(
+            f"{len(missing) + len(wrong)} weights of the network are not in the checkpoint or of "
+            f"another shape: {names}",
+            where=folder,
+            cause="its architecture is not the one that its config.json names",
+        )
+
+
+def _limit(tokenizer: Any, config: Any) -> int | None:
+    """Longest input in tokens: what the tokenizer declares, and what the position table holds."""
+    positions = getattr(config, "max_position_embeddings", None)
+    positions = int(positions or getattr(config, "n_positions", None) or 0)
+    learned = getattr(config, "position_embedding_type", "absolute") == "absolute"
+    if positions and learned and getattr(config, "model_type", "") in _SHIFTED_POSITIONS:
+        positions -= (getattr(config, "pad_token_id", None) or 0) + 1
+    declared = int(getattr(tokenizer, "model_max_length", None) or 0)
+    known = [limit for limit in (positions, declared) if 0 < limit < _NO_LIMIT]
+    return min(known) if known else None
+
+
+def _digest_of(folder: Path, patterns: Sequence[str], *, extra: str = "") -> str:
+    """SHA-256 over the files that match, by name and content."""
+    files = sorted({file for pattern in patterns for file in folder.glob(pattern)})
+    content = {str(file.relative_to(folder)): file_sha256(file) for file in files if file.is_file()}
+    text = json.dumps([content, extra], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
