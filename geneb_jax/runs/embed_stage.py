@@ -28,6 +28,7 @@ def load_requested(request: RunRequest, name: str) -> Encoder:
         pooling=request.pooling,
         layer=request.layer,
         offline=request.offline,
+        allow_remote_code=request.allow_remote_code,
     )
 
 
