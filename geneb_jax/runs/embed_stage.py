@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from geneb_jax.embed import EmbedReport, embed_into
+from geneb_jax.embed import EmbedReport, embed_into, open_store
 from geneb_jax.errors import StoreError
 from geneb_jax.models import Encoder, load_encoder
 from geneb_jax.places import store_folder
@@ -47,7 +47,7 @@ def embed_model(
     """
     sequences = data.read()
     identity = encoder.identity
-    store = EmbeddingStore.open(request.store or str(store_folder()), identity, encoder.width)
+    store = open_store(request.store or str(store_folder()), encoder)
     if stored_only and (missing := len(store.missing(sequences.digests))):
         raise StoreError(
             f"{missing} of {len(sequences)} sequences are not embedded with {identity.model_id}",

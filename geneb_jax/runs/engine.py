@@ -22,6 +22,7 @@ from geneb_jax.durable_files import require_writable_folder
 from geneb_jax.errors import ConfigError, GenebError
 from geneb_jax.models import Encoder
 from geneb_jax.results import Records, ScoreRow, UnitKey
+from geneb_jax.runs.compiled_programs import keep_compiled_programs
 from geneb_jax.runs.embed_stage import embed_model, load_requested
 from geneb_jax.runs.model_facts import model_facts, require_known_models
 from geneb_jax.runs.observer import RunObserver
@@ -55,6 +56,7 @@ def execute(
             reported in the outcome instead.
     """
     observer = observer or RunObserver()
+    keep_compiled_programs()
     started = time.perf_counter()
     out = request.out
     chosen = choose_tasks(request)
@@ -161,7 +163,8 @@ def _compute(
     sequences = data.read()
 
     tasks = list(data.tables)
-    features = Features(store, sequences, {task: at for at, task in enumerate(tasks)})
+    positions = {task: at for at, task in enumerate(tasks)}
+    features = Features(store, encoder, sequences, positions, request.batch_tokens)
     counts = {
         task: len(table.train_labels) + len(table.test_labels)
         for task, table in data.tables.items()

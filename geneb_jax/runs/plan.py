@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from geneb_jax.data import SequenceTable
-from geneb_jax.embed import Forward, embed_sequences
+from geneb_jax.embed import Forward, embed_sequences, open_store
 from geneb_jax.models import Encoder, TokenEncoder
 from geneb_jax.places import store_folder
 from geneb_jax.results import Records
@@ -20,7 +20,6 @@ from geneb_jax.runs.request import RunRequest
 from geneb_jax.runs.task_choice import choose_tasks
 from geneb_jax.runs.task_data import TaskData
 from geneb_jax.runs.units import probe_settings, unit_key
-from geneb_jax.store import EmbeddingStore
 
 __all__ = ["ModelPlan", "RunPlan", "plan_run"]
 
@@ -130,9 +129,7 @@ def plan_run(
 def _plan_model(
     encoder: Encoder, request: RunRequest, sequences: SequenceTable, units: int, *, measure: bool
 ) -> ModelPlan:
-    store = EmbeddingStore.open(
-        request.store or str(store_folder()), encoder.identity, encoder.width, read_only=True
-    )
+    store = open_store(request.store or str(store_folder()), encoder, read_only=True)
     missing = store.missing(sequences.digests)
     chosen = np.random.RandomState(0).permutation(len(missing))
     texts = [sequences.sequences[missing[at]] for at in chosen[:COUNTED]]

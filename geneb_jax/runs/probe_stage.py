@@ -9,6 +9,8 @@ import numpy as np
 
 from geneb_jax.benchmark import Regime, Task
 from geneb_jax.data import SequenceTable, TaskTable, few_shot_rows
+from geneb_jax.embed import read_or_embed
+from geneb_jax.models import Encoder
 from geneb_jax.results import FAILED, ScoreRow
 from geneb_jax.runs.units import ProbeSettings
 from geneb_jax.store import EmbeddingStore
@@ -26,18 +28,31 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """Where the embeddings of a run's tasks are: the store, and each task's rows in the table."""
+    """Where the embeddings of a run's tasks are: the store, and each task's rows in the table.
+
+    A shard that proves damaged on reading is embedded anew on the spot.
+    """
 
     store: EmbeddingStore
+    encoder: Encoder
     sequences: SequenceTable
     position: Mapping[Task, int]
+    batch_tokens: int | None = None
 
     def of(self, task: Task) -> tuple[np.ndarray, np.ndarray]:
         """Train and test embeddings of a task, float32 ``[rows, width]``, in the file's order."""
         at = self.position[task]
         digests = self.sequences.digests
-        train = self.store.read(digests[self.sequences.train_rows[at]])
-        test = self.store.read(digests[self.sequences.test_rows[at]])
+        train, test = (
+            read_or_embed(
+                self.store,
+                self.encoder,
+                self.sequences,
+                digests[rows[at]],
+                batch_tokens=self.batch_tokens,
+            )
+            for rows in (self.sequences.train_rows, self.sequences.test_rows)
+        )
         return train, test
 
 

@@ -171,3 +171,16 @@ def test_the_mlp_probe_runs_in_the_same_record_format(suite_folder: Path, tmp_pa
 def test_an_impossible_option_is_an_error_of_the_caller(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="speed"):
         run("kmer-1", out=tmp_path / "out", speed=3)
+
+
+def test_a_damaged_store_is_mended_within_the_run(suite_folder: Path, tmp_path: Path) -> None:
+    places = {"out": tmp_path / "out", "store": tmp_path / "store"}
+    scores = run("kmer-2", suite=suite_folder, **places).out / "scores.csv"
+    expected = scores.read_bytes()
+    shard = max((tmp_path / "store").rglob("c/*/*"), key=lambda path: path.stat().st_size)
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 2] ^= 1
+    shard.write_bytes(bytes(content))
+    again = run("kmer-2", suite=suite_folder, fresh=True, **places)
+    assert again.complete
+    assert scores.read_bytes() == expected
