@@ -13,7 +13,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, Shaped
+from jaxtyping import Array, Bool, Float, Int, Shaped
 
 __all__ = [
     "binary_terms",
@@ -42,27 +42,40 @@ def log1p_unit(u: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
 
 
 def binary_terms(
-    z: Float[Array, "*batch"], target: Float[Array, "*batch"]
+    z: Float[Array, "*batch"], positive: Bool[Array, "*batch"]
 ) -> tuple[Float[Array, "*batch"], Float[Array, "*batch"]]:
-    """Loss ``log(1 + exp(z)) - target * z`` and its derivative, with one exponential."""
+    """Loss ``log(1 + exp(-m))`` of the margin ``m = z`` or ``-z``, and its derivative by z.
+
+    One exponential; no difference of large numbers, so that confident rows keep their digits.
+    """
+    against = jax.lax.select(positive, -z, z)
     tail = jnp.exp(-jnp.abs(z))
     near_one = 1 / (1 + tail)
-    loss = jnp.maximum(z, 0) + log1p_unit(tail) - target * z
-    return loss, jnp.where(z >= 0, near_one, tail * near_one) - target
+    loss = jnp.maximum(against, 0) + log1p_unit(tail)
+    chance = near_one * jax.lax.select(against >= 0, jnp.ones_like(tail), tail)
+    return loss, jax.lax.select(positive, -chance, chance)
 
 
 def multinomial_terms(
     z: Float[Array, "*batch class"], codes: Int[Array, "*batch"]
 ) -> tuple[Float[Array, "*batch"], Float[Array, "*batch class"]]:
-    """Loss ``logsumexp(z) - z[code]`` and its derivative ``softmax(z) - onehot(code)``."""
+    """Loss ``logsumexp(z) - z[code]`` and its derivative ``softmax(z) - onehot(code)``.
+
+    Both are sums over the other classes, so that confident rows keep their digits.
+    """
     classes = jax.lax.broadcasted_iota(codes.dtype, z.shape, z.ndim - 1)
     hit = jnp.broadcast_to(codes[..., None], z.shape) == classes
-    top = jax.lax.stop_gradient(jnp.max(z, axis=-1, keepdims=True))
+    top = jnp.max(z, axis=-1, keepdims=True)
+    highest = z == top
     powers = jnp.exp(z - top)
-    total = jnp.sum(powers, axis=-1, keepdims=True)
-    chosen = jnp.sum(jnp.where(hit, z, 0), axis=-1)
-    loss = jnp.log(total[..., 0]) + top[..., 0] - chosen
-    return loss, powers / total - hit.astype(z.dtype)
+    zero = jnp.zeros_like(z)
+    rest = jnp.sum(jax.lax.select(highest, zero, powers), axis=-1)
+    rest = rest + (jnp.sum(highest.astype(z.dtype), axis=-1) - 1)
+    chosen = jnp.sum(jax.lax.select(hit, z, zero), axis=-1)
+    chance = powers / (1 + rest)[..., None]
+    others = jax.lax.select(hit, zero, chance)
+    missing = jnp.broadcast_to(jnp.sum(others, axis=-1)[..., None], z.shape)
+    return jnp.log1p(rest) + (top[..., 0] - chosen), jax.lax.select(hit, -missing, others)
 
 
 def pointwise_terms(
@@ -74,12 +87,11 @@ def pointwise_terms(
     """
     if z.shape[-1] > 1:
         return multinomial_terms(z, jnp.broadcast_to(codes, z.shape[:-1]))
-    target = jnp.broadcast_to(codes, z.shape[:-1]).astype(z.dtype)
-    loss, residual = binary_terms(z[..., 0], target)
+    loss, residual = binary_terms(z[..., 0], jnp.broadcast_to(codes, z.shape[:-1]) > 0)
     return loss, residual[..., None]
 
 
-@partial(jax.jit, static_argnames=("block_rows",))
+@partial(jax.jit, static_argnames=("block_rows", "sums"))
 def loss_and_gradient(
     X: Float[Array, "row dim"],
     codes: Int[Array, " row"],
@@ -89,6 +101,7 @@ def loss_and_gradient(
     block_count: Shaped[Array, ""] | None = None,
     *,
     block_rows: int,
+    sums: str | None = None,
 ) -> tuple[Any, Any, Any]:
     """Weighted loss of every problem, and its gradient, in one pass over X.
 
@@ -100,12 +113,13 @@ def loss_and_gradient(
         intercept: Intercepts.
         block_count: Blocks that hold rows (the rest of X is padding); all of them if None.
         block_rows: Rows of a block; X must hold a multiple.
+        sums: Dtype that blocks are summed up in; that of ``coef`` if None.
 
     Returns:
         Loss ``[problem]``, gradient of ``coef`` and of ``intercept``, without the penalty.
     """
     problems, logits, width = coef.shape
-    dtype = coef.dtype
+    dtype, wide = coef.dtype, jnp.dtype(sums or coef.dtype)
     flat = coef.reshape(problems * logits, width).T
     offset = intercept.reshape(1, -1)
     rows = X.shape[0]
@@ -119,15 +133,15 @@ def loss_and_gradient(
         losses, residual = pointwise_terms(z, label[:, None])
         residual = (residual * share[..., None]).reshape(block_rows, problems * logits)
         return (
-            loss + jnp.sum(losses * share, axis=0),
-            slope + residual.T @ part,
-            balance + jnp.sum(residual, axis=0),
+            loss + jnp.sum((losses * share).astype(wide), axis=0),
+            slope + (residual.T @ part).astype(wide),
+            balance + jnp.sum(residual.astype(wide), axis=0),
         )
 
     zero = (
-        jnp.zeros(problems, dtype),
-        jnp.zeros((problems * logits, width), dtype),
-        jnp.zeros(problems * logits, dtype),
+        jnp.zeros(problems, wide),
+        jnp.zeros((problems * logits, width), wide),
+        jnp.zeros(problems * logits, wide),
     )
     if rows == block_rows:
         loss, slope, balance = one_block(0, zero)

@@ -38,6 +38,10 @@ class Lane:
         """An array on this lane; ``owned`` promises that nobody writes to it any more."""
         return jax.device_put(array, self.device, may_alias=True if owned else None)
 
+    def state(self, value: Any) -> Any:
+        """A number or an array on this lane in the precision of scalars."""
+        return self.put(np.asarray(value, self.state_dtype))
+
     def call(self, program: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
         """Run a program to its end and bring the results to the host."""
         return jax.device_get(program(*arguments, **options))
@@ -84,8 +88,3 @@ def run_on_lanes(
     with ThreadPoolExecutor(min(len(places), len(items)), "probe-lane") as pool:
         futures = {i: pool.submit(one, i) for i in order}
         return [futures[i].result() for i in range(len(items))]
-
-
-def scalar(value: float, dtype: str) -> np.ndarray:
-    """A zero-dimensional array, so that its value is no part of a compiled program."""
-    return np.asarray(value, dtype)

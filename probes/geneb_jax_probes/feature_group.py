@@ -10,9 +10,11 @@ import numpy as np
 from geneb_jax_kernels.gram import weighted_gram
 from geneb_jax_probes.devices import Lane
 from geneb_jax_probes.feature_solver import Ended, Preconditioner, precondition, solve_features
+from geneb_jax_probes.machines import CODES, Rules
 from geneb_jax_probes.plan import Fit
-from geneb_jax_probes.problem import Problem
-from geneb_jax_probes.settings import Settings
+from geneb_jax_probes.problem import Dtype, Problem
+from geneb_jax_probes.scaling import centre_and_scale
+from geneb_jax_probes.settings import POLISH, POLISH_ABOVE, Settings
 from geneb_jax_probes.shapes import aligned_zeros, block_rows_for, row_capacity
 from geneb_jax_probes.solutions import Solutions
 
@@ -46,6 +48,7 @@ class _Packed:
     codes: np.ndarray  # [capacity]
     columns: np.ndarray  # [capacity, fit] float64 row shares
     mean: np.ndarray  # [d], subtracted from X
+    scale: float  # X is multiplied by it, a power of two
     rows: int
 
 
@@ -58,12 +61,13 @@ def _pack(group: FeatureGroup, problem: Problem, settings: Settings, lane: Lane)
     # float32 features are widened block by block as they are read, not here: half the memory.
     narrow = settings.dtype == "float32" or (source.dtype == np.float32 and not settings.exact)
     X = aligned_zeros((capacity, width), np.float32 if narrow else np.float64)
-    mean = np.zeros(width)
+    mean, scale = np.zeros(width), 1.0
     if settings.exact:
         # The intercept is free, so centring leaves the minimum where it is, and better seen.
-        mean = source.mean(axis=0, dtype=np.float64)
+        mean, scale = centre_and_scale(source)
         np.subtract(source, mean.astype(source.dtype), out=X[:rows], casting="same_kind")
-        mean = mean.astype(source.dtype).astype(np.float64)
+        if scale != 1.0:
+            X[:rows] *= np.asarray(scale, X.dtype)
     else:
         X[:rows] = source
     codes = np.zeros(capacity, np.int32)
@@ -72,7 +76,66 @@ def _pack(group: FeatureGroup, problem: Problem, settings: Settings, lane: Lane)
         at = np.arange(rows) if fit.rows is None or group.rows is not None else fit.rows
         codes[at] = fit.codes
         np.add.at(column, at, fit.shares)
-    return _Packed(X, codes, columns, mean, rows)
+    return _Packed(X, codes, columns, mean, scale, rows)
+
+
+@dataclass(frozen=True, slots=True)
+class _Resident:
+    """A packed matrix on its lane, with what every call over it needs."""
+
+    packed: _Packed
+    X: Any
+    codes: Any
+    gram: Any  # of the mean [d, d]; None for the reference
+    curvature: float
+    settings: Settings
+    lane: Lane
+
+    def solve(
+        self,
+        penalty: np.ndarray,
+        start: np.ndarray,
+        preconditioner: Preconditioner | None,
+        compute: Dtype,
+        rules: Rules,
+    ) -> Ended:
+        """Run the machines of ``penalty [C, fit]`` from ``start [C * fit, logit, d + 1]``."""
+        lane, packed = self.lane, self.packed
+        block_rows = block_rows_for(packed.X.shape[1], lane.platform)
+        shares = packed.columns
+        if shares.shape[1] > 1:
+            shares = np.tile(shares, (1, len(penalty)))
+        ended: Ended = lane.call(
+            solve_features,
+            self.X,
+            self.codes,
+            lane.put(shares.astype(compute)),
+            lane.state(penalty.reshape(-1)),
+            lane.state(start),
+            preconditioner,
+            lane.put(np.int32(-(-packed.rows // block_rows))),
+            lane.state(self.settings.norm_tol),
+            lane.state(self.settings.max_iter),
+            compute=compute,
+            block_rows=block_rows,
+            rules=rules,
+        )
+        return ended
+
+    def solve_exactly(self, penalty: np.ndarray, start: np.ndarray) -> Ended:
+        """The same, preconditioned; in float64 where float32 stops short of the minimum."""
+        lane, settings = self.lane, self.settings
+        factors = precondition(
+            self.gram, lane.state(penalty.mean(axis=1)), lane.state(self.curvature)
+        )
+        ended = self.solve(penalty, start, factors, settings.dtype, settings.rules)
+        if settings.dtype == "float32" and lane.state_dtype == "float64":
+            stuck = (ended.ending != CODES.index("converged")) & (ended.gap > POLISH_ABOVE)
+            if stuck.any():
+                reached = np.concatenate([ended.weights, ended.intercept[..., None]], axis=2)
+                finer = self.solve(penalty, reached, factors, "float64", POLISH)
+                ended = finer._replace(steps=ended.steps + finer.steps)
+        return ended
 
 
 def _gram(packed: _Packed, X: Any, lane: Lane) -> Any:
@@ -101,44 +164,33 @@ def solve_feature_group(
 ) -> None:
     """Solve every (fit, C) of one group and write the solutions."""
     packed = _pack(group, problem, settings, lane)
-    X, codes = lane.put(packed.X, owned=True), lane.put(packed.codes)
-    gram = _gram(packed, X, lane) if settings.exact else None
+    X = lane.put(packed.X, owned=True)
     chances = [np.bincount(fit.codes, weights=fit.shares) for fit in group.fits]
-    curvature = float(np.mean([np.mean(one * (1 - one)) for one in chances]))
-    start = np.stack([fit.base_intercept for fit in group.fits])
-    start = start if settings.exact else np.zeros_like(start)
+    resident = _Resident(
+        packed=packed,
+        X=X,
+        codes=lane.put(packed.codes),
+        gram=_gram(packed, X, lane) if settings.exact else None,
+        curvature=float(np.mean([np.mean(one * (1 - one)) for one in chances])),
+        settings=settings,
+        lane=lane,
+    )
+    start = np.zeros((len(group.fits), group.fits[0].logits, packed.X.shape[1] + 1))
+    if settings.exact:
+        start[..., -1] = np.stack([fit.base_intercept for fit in group.fits])
     sums = np.array([fit.weight_sum for fit in group.fits])
-    state = np.dtype(lane.state_dtype)
-    block_rows = block_rows_for(problem.X.shape[1], lane.platform)
     per_call = _PENALTIES_PER_CALL if settings.exact else len(settings.strengths)
     for first in range(0, len(settings.strengths), per_call):
         strengths = settings.strengths[first : first + per_call]
         # Columns run over C, then over subsets: the fits of one C share a factor.
-        penalty = 1.0 / (strengths[:, None] * sums[None, :])
-        shares = packed.columns
-        if shares.shape[1] > 1:
-            shares = np.tile(shares, (1, len(strengths)))
-        preconditioner: Preconditioner | None = None
-        if gram is not None:
-            preconditioner = precondition(
-                gram, lane.put(penalty.mean(axis=1)), lane.put(np.asarray(curvature, state))
-            )
-        ended: Ended = lane.call(
-            solve_features,
-            X,
-            codes,
-            lane.put(shares.astype(settings.dtype)),
-            lane.put(penalty.reshape(-1).astype(state)),
-            lane.put(np.tile(start, (len(strengths), 1)).astype(state)),
-            preconditioner,
-            lane.put(np.int32(-(-packed.rows // block_rows))),
-            lane.put(np.asarray(settings.norm_tol, state)),
-            lane.put(np.asarray(settings.max_iter, state)),
-            compute=settings.dtype,
-            block_rows=block_rows,
-            rules=settings.rules,
-        )
+        penalty = packed.scale**2 / (strengths[:, None] * sums[None, :])
+        begin = np.tile(start, (len(strengths), 1, 1))
+        if settings.exact:
+            ended = resident.solve_exactly(penalty, begin)
+        else:
+            ended = resident.solve(penalty, begin, None, settings.dtype, settings.rules)
         for i in range(len(strengths)):
             for s, fit in enumerate(group.fits):
                 at = i * len(group.fits) + s
-                solutions.put(fit, first + i, ended, (at,), ended.weights[at], packed.mean)
+                weights = ended.weights[at] * packed.scale
+                solutions.put(fit, first + i, ended, (at,), weights, packed.mean)

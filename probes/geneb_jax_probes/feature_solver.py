@@ -15,7 +15,16 @@ import jax.numpy as jnp
 
 from geneb_jax_kernels.gram import inverse_cholesky
 from geneb_jax_kernels.logistic_loss import loss_and_gradient
-from geneb_jax_probes.machines import Found, Machine, Rules, begin, progress, tick, trial_points
+from geneb_jax_probes.machines import (
+    Found,
+    Machine,
+    Rules,
+    begin,
+    progress,
+    promised,
+    tick,
+    trial_points,
+)
 
 __all__ = ["Ended", "Preconditioner", "assemble", "precondition", "run_machines", "solve_features"]
 
@@ -29,6 +38,7 @@ class Ended(NamedTuple):
     norm: Any  # [problem]
     steps: Any  # [problem]
     ending: Any  # [problem]
+    gap: Any  # [problem] estimated distance from the minimum, relative
 
 
 class Preconditioner(NamedTuple):
@@ -135,7 +145,7 @@ def solve_features(
         codes: Class of each row, int32.
         shares: Row weights ``[row, problem]`` or ``[row, 1]``, each column summing to 1.
         penalty: ``1 / (C n)`` of each problem, in the dtype that the state is kept in.
-        start: Intercepts to begin at ``[problem, logit]``; the weights begin at zero.
+        start: Where to begin ``[problem, logit, dim + 1]``, the intercept last.
         preconditioner: For the exact solver; its factors divide the problems into equal groups.
         block_count: Blocks of ``block_rows`` rows that hold data.
         tol: Largest gradient component to stop at.
@@ -144,27 +154,38 @@ def solve_features(
         block_rows: Rows of one block.
         rules: Of the machines.
     """
-    problems, logits = start.shape
-    width = X.shape[1]
+    problems, logits, width = start.shape[0], start.shape[1], X.shape[1]
 
     def evaluate(points: Any) -> Found:
         theta = points.reshape(problems, logits, width + 1).astype(compute)
-        sums = loss_and_gradient(
-            X, codes, shares, theta[..., :-1], theta[..., -1], block_count, block_rows=block_rows
+        loss, slope, balance = loss_and_gradient(
+            X,
+            codes,
+            shares,
+            theta[..., :-1],
+            theta[..., -1],
+            block_count,
+            block_rows=block_rows,
+            sums=points.dtype.name,
         )
-        loss, slope, balance = (part.astype(points.dtype) for part in sums)
         return assemble(points, loss, slope, balance, penalty, preconditioner, logits)
 
-    weights = jnp.zeros((problems, logits, width), penalty.dtype)
-    points = jnp.concatenate([weights, start[..., None]], axis=2).reshape(problems, -1)
     machines = run_machines(
         evaluate,
-        points,
+        start.reshape(problems, -1),
         with_dual=preconditioner is not None,
         tol=tol,
         max_iter=max_iter,
         rules=rules,
     )
-    theta = machines.base.reshape(problems, logits, width + 1)
+    theta = machines.base.reshape(start.shape)
     end = progress(machines)
-    return Ended(theta[..., :-1], theta[..., -1], end.value, end.norm, end.steps, end.ending)
+    return Ended(
+        theta[..., :-1],
+        theta[..., -1],
+        end.value,
+        end.norm,
+        end.steps,
+        end.ending,
+        promised(machines),
+    )

@@ -44,6 +44,7 @@ __all__ = [
     "Rules",
     "begin",
     "progress",
+    "promised",
     "tick",
     "trial_points",
 ]
@@ -115,6 +116,7 @@ class Found(NamedTuple):
 
 _OWN = len(Progress._fields)
 _STEP = _OWN + LineSearch._fields.index("step")
+_SLOPE_0 = _OWN + LineSearch._fields.index("slope_0")
 
 
 def progress(machines: Machine) -> Progress:
@@ -139,6 +141,12 @@ def begin(points: Any, *, with_dual: bool) -> Machine:
         matrices=matrices,
         scalars=jnp.concatenate([pack(own, zero), start_search(zero, zero - 1, zero)], axis=1),
     )
+
+
+def promised(machines: Machine) -> Any:
+    """What the step to come would gain, relative to the objective: an estimate of the gap."""
+    value = jnp.maximum(jnp.abs(progress(machines).value), jnp.finfo(machines.base.dtype).tiny)
+    return -0.5 * machines.scalars[:, _SLOPE_0] / value
 
 
 def trial_points(machines: Machine) -> Any:

@@ -12,6 +12,7 @@ from geneb_jax_probes.feature_solver import Ended
 from geneb_jax_probes.plan import Fit
 from geneb_jax_probes.problem import Problem
 from geneb_jax_probes.row_solver import solve_rows
+from geneb_jax_probes.scaling import centre_and_scale
 from geneb_jax_probes.settings import EXACT, Settings
 from geneb_jax_probes.solutions import Solutions
 
@@ -56,17 +57,18 @@ def solve_row_group(
     penalty = np.ones((group.capacity, len(settings.strengths)), state)
     start = np.zeros((group.capacity, first.logits), state)
     means = np.zeros((group.capacity, width))
+    scales = np.ones(group.capacity)
     for t, fit in enumerate(group.fits):
         count = len(fit.codes)
         features = problems[fit.problem].X
         features = features if fit.rows is None else features[fit.rows]
         if settings.exact:
-            # Rounded to the features' dtype, so that adding it back is exact.
-            means[t] = (fit.shares @ features).astype(features.dtype)
+            means[t], scales[t] = centre_and_scale(features)
             features = features - means[t].astype(features.dtype)
+            features = features * np.asarray(scales[t], features.dtype)
             start[t] = fit.base_intercept
         X[t, :count], codes[t, :count], shares[t, :count] = features, fit.codes, fit.shares
-        penalty[t] = 1.0 / (settings.strengths * fit.weight_sum)
+        penalty[t] = scales[t] ** 2 / (settings.strengths * fit.weight_sum)
     precise = settings.exact and state == np.float64
     ended: Ended = lane.call(
         solve_rows,
@@ -75,13 +77,13 @@ def solve_row_group(
         lane.put(shares),
         lane.put(penalty),
         lane.put(start),
-        lane.put(np.asarray(settings.norm_tol, state)),
-        lane.put(np.asarray(settings.max_iter, state)),
+        lane.state(settings.norm_tol),
+        lane.state(settings.max_iter),
         rules=EXACT["float64"] if precise else settings.rules,
         exact=settings.exact,
     )
     weights = np.asarray(ended.weights)
     for t, fit in enumerate(group.fits):
-        coef = weights[t] @ X[t].astype(state, copy=False)
+        coef = scales[t] * (weights[t] @ X[t].astype(state, copy=False))
         for c in range(len(settings.strengths)):
             solutions[fit.problem].put(fit, c, ended, (t, c), coef[c], means[t])

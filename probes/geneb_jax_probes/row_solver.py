@@ -18,7 +18,7 @@ import jax.numpy as jnp
 from geneb_jax_kernels.gram import inverse_cholesky
 from geneb_jax_kernels.logistic_loss import pointwise_terms
 from geneb_jax_probes.feature_solver import Ended, run_machines
-from geneb_jax_probes.machines import Found, Rules, progress
+from geneb_jax_probes.machines import Found, Rules, progress, promised
 
 __all__ = ["solve_rows"]
 
@@ -145,7 +145,7 @@ def solve_rows(
     )
     theta = machines.base.reshape(*columns, rows + 1)
     end = progress(machines)
-    ends = (end.value, end.norm, end.steps, end.ending)
+    ends = (end.value, end.norm, end.steps, end.ending, promised(machines))
     return Ended(
         theta[..., :-1], theta[..., -1], *(one.reshape(matrices, problems) for one in ends)
     )

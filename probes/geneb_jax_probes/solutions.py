@@ -9,7 +9,7 @@ from geneb_jax_probes.fits import LogisticFits
 from geneb_jax_probes.machines import CODES
 from geneb_jax_probes.plan import Fit
 from geneb_jax_probes.problem import Problem
-from geneb_jax_probes.settings import Settings
+from geneb_jax_probes.settings import ACCEPTED_GAP, Settings
 
 __all__ = ["Solutions"]
 
@@ -72,7 +72,12 @@ class Solutions:
         self._objective[place] = ended.value[at]
         self._n_iter[place] = int(ended.steps[at])
         self._grad_norm[place] = ended.norm[at]
-        self._status[place] = CODES[int(ended.ending[at])]
+        status = CODES[int(ended.ending[at])]
+        if self._settings.exact and status in ("no_progress", "line_search"):
+            # Rounding ended the search: at the minimum, or before it.
+            near = ended.gap[at] <= ACCEPTED_GAP[self._settings.dtype]
+            status = "converged" if near else status
+        self._status[place] = status
 
     def finished(self) -> LogisticFits:
         """The fits, once all are in."""
