@@ -1,0 +1,1 @@
+"""Configuration as data; read it through :func:`geneb_jax.resources.config_folder`."""

@@ -1,0 +1,1 @@
+"""Pure array operations, one module each; they import only jax and numpy."""

@@ -72,7 +72,9 @@ def test_worked_examples(line: str) -> None:
 
 dna = st.text(alphabet="ACGT", max_size=200)
 mixed = st.text(alphabet="ACGTNacgtnRYUWé\u00a0 \t\n<>-", max_size=80)
-specials = st.lists(st.sampled_from(["<cls>", "<mask>", "<pad>", "ACG", "N", "x", " "])).map("".join)
+specials = st.lists(st.sampled_from(["<cls>", "<mask>", "<pad>", "ACG", "N", "x", " "])).map(
+    "".join
+)
 
 
 @pytest.mark.parametrize(("name", "k"), PUBLISHED)
@@ -102,7 +104,10 @@ def test_ids_limits_and_counts(
         assert batch.ids[batch.starts[index] : batch.starts[index + 1]].tolist() == expected
         assert one.unknown_bp == sum(letter not in "ACGT" for letter in sequence)
         assert (one.dropped_bp > 0) == (len(whole) > LIMIT)
-        assert (one.dropped_bp, one.unknown_bp) == (batch.dropped_bp[index], batch.unknown_bp[index])
+        assert (one.dropped_bp, one.unknown_bp) == (
+            batch.dropped_bp[index],
+            batch.unknown_bp[index],
+        )
 
 
 def test_dropped_bases_are_those_after_the_last_kept_token() -> None:
@@ -141,7 +146,9 @@ def test_letters_are_raised_only_when_asked() -> None:
     assert KmerTokenizer(vocabulary).tokenize("acgtacgt").ids.tolist() == [3, 0]
 
 
-@pytest.mark.parametrize(("rows", "name", "k"), [(4105, "nt-v1", 6), (4107, "nt-v2", 6), (75, "nt-v2", 3)])
+@pytest.mark.parametrize(
+    ("rows", "name", "k"), [(4105, "nt-v1", 6), (4107, "nt-v2", 6), (75, "nt-v2", 3)]
+)
 def test_rows_tell_the_vocabulary(rows: int, name: str, k: int) -> None:
     found = vocabulary_for_size(rows)
     assert found is not None
