@@ -7,7 +7,6 @@ tick, in the dtype it is stored in, in row blocks that stay in cache.
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -25,6 +24,7 @@ from geneb_jax_probes.machines import (
     tick,
     trial_points,
 )
+from geneb_jax_probes.programs import program
 
 __all__ = ["Ended", "Preconditioner", "assemble", "precondition", "run_machines", "solve_features"]
 
@@ -52,7 +52,7 @@ class Preconditioner(NamedTuple):
     curvature: Any  # scalar
 
 
-@jax.jit
+@program()
 def precondition(gram: Any, penalties: Any, curvature: Any) -> Preconditioner:
     """Factors for one Gram matrix of the mean ``[dim, dim]`` and several penalties.
 
@@ -122,7 +122,7 @@ def assemble(
     return Found(value, vector, gradient, norm)
 
 
-@partial(jax.jit, static_argnames=("compute", "block_rows", "rules"))
+@program("compute", "block_rows", "rules")
 def solve_features(
     X: Any,
     codes: Any,

@@ -9,7 +9,6 @@ coordinates of the features.
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import jax
@@ -19,6 +18,7 @@ from geneb_jax_kernels.gram import inverse_cholesky
 from geneb_jax_kernels.logistic_loss import pointwise_terms
 from geneb_jax_probes.feature_solver import Ended, run_machines
 from geneb_jax_probes.machines import Found, Rules, progress, promised
+from geneb_jax_probes.programs import program
 
 __all__ = ["solve_rows"]
 
@@ -61,7 +61,7 @@ def _preconditioner(gram: Any, share: Any, penalty: Any, curvature: Any) -> Any:
     return by_factors
 
 
-@partial(jax.jit, static_argnames=("rules", "exact"))
+@program("rules", "exact")
 def solve_rows(
     X: Any,
     codes: Any,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import jax
@@ -11,12 +10,13 @@ import numpy as np
 
 from geneb_jax_kernels.confusion import confusion_counts
 from geneb_jax_probes.devices import Lane
+from geneb_jax_probes.programs import program
 from geneb_jax_probes.shapes import aligned_zeros, block_rows_for, row_capacity
 
 __all__ = ["count_predictions"]
 
 
-@partial(jax.jit, static_argnames=("block_rows", "class_count"))
+@program("block_rows", "class_count")
 def _count(
     X: Any,
     truth: Any,
