@@ -36,9 +36,7 @@ VERBS = {
     "list": "List models, tasks, categories and probes.",
     "data": "Fetch, check and describe task files.",
     "submission": "Write and validate submission files.",
-    "bench": "Measure embedding and probing throughput on this device.",
     "store": "List, verify and prune stored embeddings.",
-    "verify": "Compare a real checkpoint with its recorded embedding.",
     "doctor": "Devices, versions, cache places.",
 }
 

@@ -11,6 +11,8 @@ from sklearn.datasets import make_classification
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import matthews_corrcoef
 
+from geneb_jax.cli.main import VERBS
+
 
 @pytest.fixture
 def suite(tmp_path: Path) -> Path:
@@ -149,3 +151,10 @@ def test_doctor_names_devices_versions_and_places(geneb) -> None:
     assert [device["platform"] for device in facts["devices"]] == ["cpu", "cpu"]
     assert facts["libraries"]["jax"]
     assert facts["store"]["folder"].startswith(facts["cache"]["folder"])
+
+
+@pytest.mark.parametrize("verb", sorted(VERBS))
+def test_every_verb_explains_itself(geneb, verb: str) -> None:
+    answer = geneb(verb, "--help")
+    assert answer.code == 0
+    assert "Usage: geneb-jax" in answer.out
