@@ -149,5 +149,5 @@ def family_for_folder(config: ConfigJson) -> Family[Any]:
         f"architectures {', '.join(map(str, architectures))}",
         where=config.where,
         hint=f"native families are {', '.join(sorted(native_families()))}; "
-        "transformers runs any other AutoModel: -m torch:FOLDER",
+        "the torch adapter runs any other AutoModel: -m torch:FOLDER",
     )
