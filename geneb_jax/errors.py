@@ -6,6 +6,11 @@ as one message and leaves with ``exit_code``. Anything else that escapes is a de
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+
 __all__ = [
     "CheckpointError",
     "ConfigError",
@@ -14,6 +19,7 @@ __all__ = [
     "GenebError",
     "InterruptedRunError",
     "ModelError",
+    "NonFiniteError",
     "OutputError",
     "SelectionError",
     "StoreError",
@@ -68,6 +74,20 @@ class CheckpointError(GenebError):
 
 class ModelError(GenebError):
     """A model that cannot be built, or that returned unusable embeddings."""
+
+
+class NonFiniteError(ModelError):
+    """Embeddings that hold NaN or infinity; the finite ones of the same call are kept.
+
+    Args:
+        what: As for every error, likewise the rest.
+        positions: int64, which sequences of the call have no usable embedding.
+        **parts: ``where``, ``cause`` and ``hint``.
+    """
+
+    def __init__(self, what: str, *, positions: np.ndarray, **parts: Any) -> None:
+        super().__init__(what, **parts)
+        self.positions = positions
 
 
 class StoreError(GenebError):

@@ -41,16 +41,17 @@ def command(context: click.Context, /, as_json: bool, **values: Any) -> int:
     from geneb_jax.runs.task_data import TaskData
 
     chosen = choose_tasks(request)
+    failed: dict[str, str] = {}
     reports: dict[str, dict[str, Any]] = {}
     with ConsoleObserver() as observer:
         data = TaskData(chosen, observer)
         for name in request.models:
             encoder = load_requested(request, name)
-            _, report = embed_model(encoder, request, data, observer)
-            reports[report.model_id] = asdict(report)
-    problems = chosen.failures | data.failures
+            embedded = embed_model(encoder, request, data, observer)
+            reports[embedded.report.model_id] = asdict(embedded.report)
+            failed |= {task.task_id: why for task, why in embedded.unusable.items()}
+    failed |= {task.task_id: why for task, why in (chosen.failures | data.failures).items()}
     if as_json:
-        failed = {task.task_id: why for task, why in problems.items()}
         print_json({"models": reports, "problems": failed})
     else:
         columns = ("embedded", "reused", "tokens", "padding_share", "seconds")
@@ -62,9 +63,9 @@ def command(context: click.Context, /, as_json: bool, **values: Any) -> int:
             ],
             right=columns,
         )
-    for task, why in problems.items():
-        note(f"failed: {task.task_id}: {why}")
-    return 1 if problems else 0
+    for task_id, why in failed.items():
+        note(f"failed: {task_id}: {why}")
+    return 1 if failed else 0
 
 
 def _cell(value: object) -> object:

@@ -11,6 +11,7 @@ import numpy as np
 from geneb_jax.embed.forward import Forward
 from geneb_jax.embed.job import EmbedJob, EmbedReport
 from geneb_jax.embed.progress import ProgressCallback
+from geneb_jax.errors import NonFiniteError
 from geneb_jax.models.encoder import Encoder
 from geneb_jax.store import EmbeddingStore, QuarantinedRowsError
 
@@ -54,7 +55,8 @@ def embed_sequences(
         float32 ``[len(sequences), width]``, finite.
 
     Raises:
-        ModelError: if the model gives NaN or infinity, or does not fit the device.
+        NonFiniteError: if the model gives NaN or infinity, naming the first sequences.
+        ModelError: if it does not fit the device.
     """
     distinct = list(dict.fromkeys(sequences))
     job = EmbedJob(encoder, distinct, batch_tokens=batch_tokens, forward=forward)
@@ -63,10 +65,16 @@ def embed_sequences(
     shards = job.shards(everything, rows_per_shard=_ROWS_IN_MEMORY, progress=progress)
     for members, part in shards:
         rows[members] = part
+    if job.nonfinite is not None:
+        raise job.nonfinite
     if len(distinct) == len(sequences):
         return rows
     where = {text: row for row, text in enumerate(distinct)}
     return rows[np.array([where[text] for text in sequences], np.int64)]
+
+
+def _refuse(error: NonFiniteError) -> None:
+    raise error
 
 
 def embed_into(
@@ -77,6 +85,7 @@ def embed_into(
     batch_tokens: int | None = None,
     progress: ProgressCallback | None = None,
     forward: Forward | None = None,
+    on_nonfinite: Callable[[NonFiniteError], None] = _refuse,
 ) -> EmbedReport:
     """Embed the sequences of a table that the store does not have, and commit them shard by shard.
 
@@ -89,10 +98,12 @@ def embed_into(
         batch_tokens: Most tokens of a batch.
         progress: Told how far it is.
         forward: Programs and parameters of an earlier call, to be used again.
+        on_nonfinite: Told of the sequences without a finite embedding once all others are
+            committed; raises by default.
 
     Raises:
-        ModelError: if the model gives NaN or infinity (naming the first sequences), or does not fit
-            the device.
+        NonFiniteError: as said; or at once where thousands of rows hold no finite one.
+        ModelError: if it does not fit the device.
         StoreError: if the store cannot be written.
         InterruptedRunError: if the device fails; what was committed is kept.
     """
@@ -115,6 +126,8 @@ def embed_into(
         shards = job.shards(missing, rows_per_shard=store.rows_per_shard, progress=progress)
         for members, rows in shards:
             store.commit(table.digests[members], rows)
+        if job.nonfinite is not None:
+            on_nonfinite(job.nonfinite)
         return job.report(reused=total - len(missing))
 
 
@@ -143,14 +156,25 @@ def read_or_embed(
         float32 ``[n, width]`` in the order of ``digests``.
 
     Raises:
+        NonFiniteError: if rows that are wanted hold NaN or infinity.
         QuarantinedRowsError: if rows are damaged again as soon as they are written.
     """
     wanted = table.digests if digests is None else digests
     for attempt in range(_READ_TRIES):
         if len(store.missing(wanted)):
+            unusable: list[NonFiniteError] = []
             on_report(
-                embed_into(store, encoder, table, batch_tokens=batch_tokens, progress=progress)
+                embed_into(
+                    store,
+                    encoder,
+                    table,
+                    batch_tokens=batch_tokens,
+                    progress=progress,
+                    on_nonfinite=unusable.append,
+                )
             )
+            if unusable and len(store.missing(wanted)):
+                raise unusable[0]
         try:
             return store.read(wanted)
         except QuarantinedRowsError as error:

@@ -16,12 +16,21 @@ from geneb_jax.embed.batch_plan import BatchPlan, plan_batches
 from geneb_jax.embed.bucket_lengths import MOST_BUCKETS
 from geneb_jax.embed.forward import Forward
 from geneb_jax.embed.progress import ProgressCallback, ProgressClock
-from geneb_jax.errors import ModelError
+from geneb_jax.errors import ModelError, NonFiniteError
 from geneb_jax.models.encoder import Encoder, SequenceEncoder, TokenEncoder, TokenizedBatch
 
 __all__ = ["EmbedJob", "EmbedReport"]
 
 _TEXTS_AT_A_TIME = 256
+#: Rows without a finite one among them after which a model is given up.
+_HOPELESS_ROWS = 4096
+#: Letters of a sequence that a message shows.
+_SHOWN_LETTERS = 40
+
+
+def _shortened(text: str) -> str:
+    dots = "..." if len(text) > _SHOWN_LETTERS else ""
+    return f"{text[:_SHOWN_LETTERS]}{dots} ({len(text)} letters)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +52,7 @@ class EmbedReport:
         unknown_sequences: Embedded sequences with letters other than A, C, G, T.
         unknown_bp: Number of those letters.
         empty_sequences: Embedded sequences without any token.
+        nonfinite_sequences: Sequences whose embeddings held NaN or infinity and were not stored.
     """
 
     model_id: str
@@ -59,6 +69,7 @@ class EmbedReport:
     unknown_sequences: int = 0
     unknown_bp: int = 0
     empty_sequences: int = 0
+    nonfinite_sequences: int = 0
 
     @property
     def sequences_per_second(self) -> float:
@@ -95,6 +106,7 @@ class EmbedJob:
         self._tokens: TokenizedBatch | None = None
         self._plan: BatchPlan | None = None
         self._members = np.zeros(0, np.int64)
+        self._nonfinite: list[np.ndarray] = []
         self._before = self._counters()
         self._clock: ProgressClock | None = None
 
@@ -112,12 +124,15 @@ class EmbedJob:
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Embed the wanted positions.
 
+        Rows that hold NaN or infinity are left out; :attr:`nonfinite` names them at the end.
+
         Yields:
             Positions int64 ``[m]`` with ``m <= rows_per_shard`` and their rows float32
             ``[m, width]``, finite.
 
         Raises:
-            ModelError: if a row is not finite or of another shape than promised.
+            ModelError: if an array has another shape than promised.
+            NonFiniteError: if thousands of rows were embedded and not one was finite.
         """
         lengths = self._lengths()
         if self._forward is not None:
@@ -139,8 +154,16 @@ class EmbedJob:
         for first in range(0, len(self._members), rows_per_shard):
             members = self._members[first : first + rows_per_shard]
             rows = self._embed(members, self._clock.advance)
-            self._require_finite(members, rows)
-            yield members, rows
+            finite = np.isfinite(rows).all(axis=1)
+            if finite.all():
+                yield members, rows
+                continue
+            self._nonfinite.append(members[~finite])
+            seen, bad = first + len(members), sum(map(len, self._nonfinite))
+            if bad == seen >= _HOPELESS_ROWS and self.nonfinite is not None:
+                raise self.nonfinite
+            if finite.any():
+                yield members[finite], rows[finite]
 
     def _lengths(self) -> np.ndarray:
         """Tokens of each text, or letters where the model tokenizes by itself; int64 ``[n]``."""
@@ -169,19 +192,20 @@ class EmbedJob:
             advance(len(texts), sum(map(len, texts)))
         return rows
 
-    def _require_finite(self, members: np.ndarray, rows: np.ndarray) -> None:
-        bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
-        if not len(bad):
-            return
-        first = [self._sequences[at] for at in members[bad[:3]]]
-        shown = ", ".join(
-            f"{text[:40]}{'...' if len(text) > 40 else ''} ({len(text)} letters)" for text in first
-        )
-        raise ModelError(
-            f"{len(bad)} of {len(rows)} embeddings hold NaN or infinity; none of them was stored",
+    @property
+    def nonfinite(self) -> NonFiniteError | None:
+        """What is wrong with the rows that were left out; None if there were none."""
+        if not self._nonfinite:
+            return None
+        bad = np.concatenate(self._nonfinite)
+        shown = ", ".join(_shortened(self._sequences[at]) for at in bad[:3])
+        return NonFiniteError(
+            # How many were tried is left out: a resumed run must say the same.
+            f"{len(bad)} embeddings hold NaN or infinity; none of these was stored",
             where=self._encoder.identity.model_id,
             cause=f"first sequences: {shown}",
             hint="try --dtype float32; a float16 or bfloat16 overflow is the usual cause",
+            positions=bad,
         )
 
     def report(self, *, reused: int) -> EmbedReport:
@@ -192,15 +216,22 @@ class EmbedJob:
         forward, plan, tokens, members = self._forward, self._plan, self._tokens, self._members
         seconds = self._clock.seconds if self._clock else 0.0
         model_id = self._encoder.identity.model_id
+        bad = sum(map(len, self._nonfinite))
         if forward is None or plan is None or tokens is None:
-            return EmbedReport(model_id, embedded=len(members), reused=reused, seconds=seconds)
+            return EmbedReport(
+                model_id,
+                embedded=len(members) - bad,
+                reused=reused,
+                seconds=seconds,
+                nonfinite_sequences=bad,
+            )
         exact = forward.encoder.exact_length
         assert exact or compiled <= MOST_BUCKETS * (1 + failures), (compiled, plan.buckets)
         lengths = tokens.length_tokens[members]
         dropped, unknown = tokens.dropped_bp[members], tokens.unknown_bp[members]
         return EmbedReport(
             model_id,
-            embedded=len(members),
+            embedded=len(members) - bad,
             reused=reused,
             tokens=int(lengths.sum()),
             padding_share=1.0 - float(lengths.sum()) / padded if padded else 0.0,
@@ -213,4 +244,5 @@ class EmbedJob:
             unknown_sequences=int((unknown > 0).sum()),
             unknown_bp=int(unknown.sum()),
             empty_sequences=int((lengths == 0).sum()),
+            nonfinite_sequences=bad,
         )

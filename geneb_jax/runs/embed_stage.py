@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+import numpy as np
+
+from geneb_jax.benchmark import Task
+from geneb_jax.data import SequenceTable
 from geneb_jax.embed import EmbedReport, embed_into, open_store
-from geneb_jax.errors import StoreError
+from geneb_jax.errors import GenebError, NonFiniteError, StoreError
 from geneb_jax.models import Encoder, load_encoder
 from geneb_jax.places import store_folder
 from geneb_jax.runs.observer import RunObserver
@@ -11,7 +17,7 @@ from geneb_jax.runs.request import RunRequest
 from geneb_jax.runs.task_data import TaskData
 from geneb_jax.store import EmbeddingStore
 
-__all__ = ["embed_model", "load_requested"]
+__all__ = ["Embedded", "embed_model", "load_requested"]
 
 
 def load_requested(request: RunRequest, name: str) -> Encoder:
@@ -32,6 +38,21 @@ def load_requested(request: RunRequest, name: str) -> Encoder:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """The embeddings of a run's tasks.
+
+    Attributes:
+        store: Where they are.
+        report: What this call did.
+        unusable: Task -> why some of its sequences have no embedding.
+    """
+
+    store: EmbeddingStore
+    report: EmbedReport
+    unusable: dict[Task, str]
+
+
 def embed_model(
     encoder: Encoder,
     request: RunRequest,
@@ -39,23 +60,57 @@ def embed_model(
     observer: RunObserver,
     *,
     stored_only: bool = False,
-) -> tuple[EmbeddingStore, EmbedReport]:
+) -> Embedded:
     """Embed what the store lacks.
 
     Raises:
-        StoreError: with ``stored_only``, if something is missing.
+        NonFiniteError: if every task holds a sequence without a finite embedding.
+        StoreError: with ``stored_only``, if every task lacks something.
     """
     sequences = data.read()
     identity = encoder.identity
     store = open_store(request.store or str(store_folder()), encoder)
-    if stored_only and (missing := len(store.missing(sequences.digests))):
-        raise StoreError(
-            f"{missing} of {len(sequences)} sequences are not embedded with {identity.model_id}",
+    if stored_only:
+        missing = store.missing(sequences.digests)
+        report = EmbedReport(identity.model_id, embedded=0, reused=len(sequences) - len(missing))
+        error = StoreError(
+            f"{len(missing)} of {len(sequences)} sequences are not embedded with "
+            f"{identity.model_id}",
             where=request.store or store_folder(),
             hint="run `geneb-jax embed` with the same options first, or `geneb-jax run`",
         )
+        return Embedded(store, report, _without(data, sequences, missing, error))
+    refused: list[NonFiniteError] = []
     report = embed_into(
-        store, encoder, sequences, batch_tokens=request.batch_tokens, progress=observer.embedding
+        store,
+        encoder,
+        sequences,
+        batch_tokens=request.batch_tokens,
+        progress=observer.embedding,
+        on_nonfinite=refused.append,
     )
     observer.finished()
-    return store, report
+    if not refused:
+        return Embedded(store, report, {})
+    return Embedded(store, report, _without(data, sequences, refused[0].positions, refused[0]))
+
+
+def _without(
+    data: TaskData, sequences: SequenceTable, positions: np.ndarray, error: GenebError
+) -> dict[Task, str]:
+    """The tasks that hold some of these sequences, and what is to be said of each.
+
+    Raises:
+        GenebError: the error itself, if no other task is left.
+    """
+    lacking = np.zeros(len(sequences), bool)
+    lacking[positions] = True
+    unusable = {}
+    for task, *parts in zip(data.tables, sequences.train_rows, sequences.test_rows, strict=True):
+        rows = np.concatenate(parts)
+        count = int(np.count_nonzero(lacking[rows]))
+        if count:
+            unusable[task] = f"{count} of {len(rows)} rows have no embedding: {error.message}"
+    if len(unusable) == len(data.tables):
+        raise error
+    return unusable

@@ -128,13 +128,15 @@ def _run_model(
     if not request.fresh:
         done = {unit: found for unit, key in keys.items() if (found := records.find(key))}
     facts = model_facts(encoder) | {"units_reused": len(done)}
+    unusable: Mapping[Task, str] = {}
     if len(done) < len(keys):
-        facts |= _compute(
+        computed, unusable = _compute(
             encoder, request, data, settings, keys, done, records, observer, stored_only=stored_only
         )
+        facts |= computed
     ordered: list[ScoreRow] = []
     for task in chosen.suite.tasks:
-        why = chosen.failures.get(task) or data.failures.get(task)
+        why = chosen.failures.get(task) or data.failures.get(task) or unusable.get(task)
         for regime in settings.regimes:
             if (task, regime) in done:
                 ordered.extend(done[task, regime])
@@ -154,17 +156,22 @@ def _compute(
     observer: RunObserver,
     *,
     stored_only: bool,
-) -> dict[str, Any]:
-    """Embed what is missing, fit what is missing, record it; adds the new rows to ``done``."""
+) -> tuple[dict[str, Any], Mapping[Task, str]]:
+    """Embed what is missing, fit what is missing, record it; adds the new rows to ``done``.
+
+    Returns:
+        What run.json says of it, and the tasks that some embeddings are missing for.
+    """
     model_id = encoder.identity.model_id
     started = time.perf_counter()
-    store, report = embed_model(encoder, request, data, observer, stored_only=stored_only)
+    embedded = embed_model(encoder, request, data, observer, stored_only=stored_only)
+    report, unusable = embedded.report, embedded.unusable
     embed_seconds = time.perf_counter() - started
     sequences = data.read()
 
-    tasks = list(data.tables)
-    positions = {task: at for at, task in enumerate(tasks)}
-    features = Features(store, encoder, sequences, positions, request.batch_tokens)
+    positions = {task: at for at, task in enumerate(data.tables)}
+    tasks = [task for task in data.tables if task not in unusable]
+    features = Features(embedded.store, encoder, sequences, positions, request.batch_tokens)
     counts = {
         task: len(table.train_labels) + len(table.test_labels)
         for task, table in data.tables.items()
@@ -185,6 +192,8 @@ def _compute(
                 done[unit] = records.add(keys[unit], fitted[unit])
         observer.probing(model_id, _count(done, tasks), total)
     observer.finished()
+    for task, why in unusable.items():
+        observer.note(f"{task.task_id}: {why}")
     facts: dict[str, Any] = {
         "embedding": asdict(report),
         "embedding_seconds": round(embed_seconds, 3),
@@ -192,7 +201,7 @@ def _compute(
     }
     if report.embedded:
         facts["sequences_per_second"] = round(report.sequences_per_second, 1)
-    return facts
+    return facts, unusable
 
 
 def _count(done: Iterable[Unit], tasks: Sequence[Task]) -> int:

@@ -22,7 +22,7 @@ import pytest
 
 from geneb_jax.embed import Forward, embed_into, embed_sequences, read_or_embed
 from geneb_jax.embed.bucket_lengths import MOST_BUCKETS
-from geneb_jax.errors import InterruptedRunError, ModelError
+from geneb_jax.errors import InterruptedRunError, ModelError, NonFiniteError
 from geneb_jax.models.encoder import EncoderIdentity, TokenEncoder, TokenizedSequence
 from geneb_jax.models.families.kmer import KmerEncoder, build_kmer_encoder
 from geneb_jax.store import EmbeddingStore
@@ -189,7 +189,7 @@ def test_f06_damaged_rows_are_embedded_again_on_read(
 
 
 @pytest.mark.parametrize("where", ["one row", "one column", "everything"])
-def test_f11_nan_stops_the_model_and_names_its_sequences(tmp_path: Path, where: str) -> None:
+def test_f11_nan_is_never_stored_and_names_its_sequences(tmp_path: Path, where: str) -> None:
     class Broken(Letters):
         def pooled(self, params: Any, ids: Any, mask: Any) -> Any:
             rows = super().pooled(params, ids, mask)
@@ -202,13 +202,25 @@ def test_f11_nan_stops_the_model_and_names_its_sequences(tmp_path: Path, where: 
     encoder, table = Broken(), table_of(texts)
     store = open_store(tmp_path, encoder, rows_per_shard=64)
     count = 1 if where == "one row" else 31
-    with pytest.raises(ModelError, match=f"{count} of 31 embeddings hold NaN") as caught:
+    with pytest.raises(NonFiniteError, match=f": {count} embeddings hold NaN") as caught:
         embed_into(store, encoder, table)
     if where == "one row":
         assert "ACGTACGTACG (11 letters)" in caught.value.message
-    assert len(open_store(tmp_path, encoder)) == 0
-    with pytest.raises(ModelError, match="NaN"):
+    assert len(open_store(tmp_path, encoder)) == 31 - count, "finite rows are kept"
+    with pytest.raises(NonFiniteError, match="NaN") as refused:
         embed_sequences(encoder, texts)
+    assert len(refused.value.positions) == count
+
+
+def test_f11_a_model_without_a_finite_row_is_given_up_early(tmp_path: Path) -> None:
+    class Broken(Letters):
+        def pooled(self, params: Any, ids: Any, mask: Any) -> Any:
+            return super().pooled(params, ids, mask) * jnp.float32(jnp.nan)
+
+    encoder, table = Broken(), table_of(draw(6000, 8, 12))
+    with pytest.raises(NonFiniteError) as caught:
+        embed_into(open_store(tmp_path, encoder, rows_per_shard=2048), encoder, table)
+    assert len(caught.value.positions) == 4096
 
 
 def test_f12_an_overflow_of_half_precision_is_an_error_not_an_embedding() -> None:

@@ -106,6 +106,47 @@ def test_a_bad_task_fails_by_name_and_the_others_go_on(suite_folder: Path, tmp_p
     assert by_task["one"] == by_task["three"] == "converged"
 
 
+_EXTRACTOR = """
+import numpy as np
+
+class Frequencies:
+    def extract_embeddings(self, sequences, batch_size=8):
+        rows = [[text.count(letter) / len(text) for letter in "ACGT"] for text in sequences]
+        rows = np.array(rows, np.float32)
+        rows[[text.startswith("TTTTTTTT") for text in sequences]] = np.nan
+        return rows
+"""
+
+
+def test_f11_nan_fails_the_tasks_that_hold_it_and_no_other(
+    suite_folder: Path, tmp_path: Path
+) -> None:
+    with (suite_folder / "two.csv").open("a", encoding="utf-8") as file:
+        file.write("TTTTTTTTACGT,1,test\n")
+    model = tmp_path / "extractor.py"
+    model.write_text(_EXTRACTOR, encoding="utf-8")
+    places = {"out": tmp_path / "out", "store": tmp_path / "store"}
+    outcome = run(f"{model}:Frequencies", suite=suite_folder, **places)
+    assert not outcome.complete
+    by_task = {row.task_id: row for row in outcome.rows}
+    assert by_task["one"].status == by_task["three"].status == "converged"
+    assert by_task["two"].status == "failed" and by_task["two"].mcc is None
+    assert "1 of 101 rows" in by_task["two"].error
+    assert "TTTTTTTTACGT (12 letters)" in by_task["two"].error
+    scores = (outcome.out / "scores.csv").read_bytes()
+    again = run(f"{model}:Frequencies", suite=suite_folder, **places)
+    (facts,) = again.run["models"].values()
+    assert facts["units_reused"] == 6
+    assert facts["embedding"]["nonfinite_sequences"] == 1
+    assert (outcome.out / "scores.csv").read_bytes() == scores
+    request = request_from_mapping(
+        {"model": [f"{model}:Frequencies"], "suite": str(suite_folder)}
+        | {name: str(path) for name, path in places.items()}
+    )
+    halves = execute(request, stored_only=True)
+    assert {row.status for row in halves.rows if row.task_id == "two"} == {"failed"}
+
+
 def test_only_bad_tasks_is_an_error(suite_folder: Path, tmp_path: Path) -> None:
     with (suite_folder / "two.csv").open("a", encoding="utf-8") as file:
         file.write("ACGT,1.5,test\n")
