@@ -7,7 +7,6 @@ neither jax, torch nor transformers.
 
 from __future__ import annotations
 
-import importlib
 import os
 import signal
 import sys
@@ -17,6 +16,7 @@ from types import FrameType
 import click
 
 from geneb_jax import __version__
+from geneb_jax.cli.lazy_group import LazyGroup
 from geneb_jax.errors import GenebError
 
 __all__ = ["VERBS", "command", "main"]
@@ -36,42 +36,16 @@ VERBS = {
     "list": "List models, tasks, categories and probes.",
     "data": "Fetch, check and describe task files.",
     "submission": "Write and validate submission files.",
+    "bench": "How fast this device embeds and probes.",
     "store": "List, verify and prune stored embeddings.",
     "doctor": "Devices, versions, cache places.",
 }
 
 
-class _LazyGroup(click.Group):
-    """A group whose commands are modules, imported when used."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(VERBS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in VERBS:
-            return None
-        module = importlib.import_module(f"geneb_jax.cli.{cmd_name}")
-        verb: click.Command = module.command
-        return verb
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Verbs"):
-            formatter.write_dl(list(VERBS.items()))
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and not args[0].startswith("-") and args[0] not in VERBS:
-            from difflib import get_close_matches
-
-            near = get_close_matches(args[0], VERBS, n=3)
-            hint = f" Did you mean {' or '.join(near)}?" if near else ""
-            ctx.fail(f"No verb {args[0]!r}.{hint} See geneb-jax --help.")
-        return super().resolve_command(ctx, args)
-
-
 @click.group(
-    cls=_LazyGroup,
+    cls=LazyGroup,
+    verbs=VERBS,
+    module="geneb_jax.cli.{}",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=(
         "Start: 'geneb-jax run' needs no arguments, no network and no data: it runs the simulated "
