@@ -25,6 +25,7 @@ _PENALTIES_PER_CALL = 5
 #: Rows of a block of the Gram product, and rows a feature that are enough to build it from.
 _GRAM_ROWS = 1024
 _GRAM_ROWS_A_FEATURE = 16
+_TINY = 1e-300
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,9 +144,9 @@ def _gram(packed: _Packed, X: Any, lane: Lane) -> Any:
     rows, width = packed.rows, packed.X.shape[1]
     blocks = -(-rows // _GRAM_ROWS)
     stride = max(1, rows // (_GRAM_ROWS_A_FEATURE * width))
-    weights = np.zeros(len(packed.X), np.float32)
-    sampled = np.arange(rows) // _GRAM_ROWS % stride == 0
-    weights[:rows] = 1.0 / np.count_nonzero(sampled)
+    shares = packed.columns.mean(axis=1)
+    sampled = np.arange(len(shares)) // _GRAM_ROWS % stride == 0
+    weights = (shares / max(float(shares[sampled].sum()), _TINY)).astype(np.float32)
     return weighted_gram(
         X,
         lane.put(weights),
@@ -189,8 +190,9 @@ def solve_feature_group(
             ended = resident.solve_exactly(penalty, begin)
         else:
             ended = resident.solve(penalty, begin, None, settings.dtype, settings.rules)
+        scaled = ended._replace(norm=ended.norm / packed.scale)
         for i in range(len(strengths)):
             for s, fit in enumerate(group.fits):
                 at = i * len(group.fits) + s
                 weights = ended.weights[at] * packed.scale
-                solutions.put(fit, first + i, ended, (at,), weights, packed.mean)
+                solutions.put(fit, first + i, scaled, (at,), weights, packed.mean)
