@@ -20,6 +20,7 @@ __all__ = [
     "Solver",
     "check_C",
     "check_features",
+    "check_sample_weight",
     "check_solver",
     "encode_labels",
     "make_problem",
@@ -131,7 +132,7 @@ def check_features(X: Any, name: str = "X") -> np.ndarray:
     """
     array = np.asarray(X)
     if np.iscomplexobj(array):
-        raise ProbeDataError(f"{name} is complex: complex data not supported")
+        raise ProbeDataError(f"{name}: Complex data not supported")
     if array.dtype not in (np.float32, np.float64):
         try:
             array = array.astype(np.float64 if array.dtype != np.float16 else np.float32)
@@ -162,6 +163,19 @@ def encode_labels(y: Any) -> tuple[np.ndarray, np.ndarray]:
         )
     classes, codes = np.unique(labels, return_inverse=True)
     return classes, codes.astype(np.int32)
+
+
+def check_sample_weight(sample_weight: Any, row_count: int) -> np.ndarray | None:
+    """Row weights ``[n]`` float64 from a number or an array; None stays None."""
+    if sample_weight is None:
+        return None
+    weights = np.asarray(sample_weight, dtype=np.float64)
+    weights = np.full(row_count, float(weights)) if weights.ndim == 0 else weights
+    if weights.shape != (row_count,):
+        raise ProbeDataError(f"sample_weight has shape {weights.shape}, not ({row_count},)")
+    if not np.isfinite(weights).all() or (weights < 0).any() or weights.sum() <= 0:
+        raise ProbeDataError("sample_weight must be finite, not negative, and not all zero")
+    return weights
 
 
 def make_problem(
@@ -201,12 +215,5 @@ def make_problem(
         chosen.append(index.astype(np.int64))
     if not chosen:
         raise ProbeDataError("subsets is empty: give at least one, or None for all rows")
-    weights = None
-    if sample_weight is not None:
-        weights = np.asarray(sample_weight, dtype=np.float64)
-        weights = np.full(row_count, float(weights)) if weights.ndim == 0 else weights
-        if weights.shape != (row_count,):
-            raise ProbeDataError(f"sample_weight has shape {weights.shape}, not ({row_count},)")
-        if not np.isfinite(weights).all() or (weights < 0).any() or weights.sum() <= 0:
-            raise ProbeDataError("sample_weight must be finite, not negative, and not all zero")
+    weights = check_sample_weight(sample_weight, row_count)
     return Problem(features, codes, classes, tuple(chosen), weights, class_weight)
