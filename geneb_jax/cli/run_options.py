@@ -11,7 +11,14 @@ from click.core import ParameterSource
 
 from geneb_jax.runs.request import PROBES, SOLVERS, RunRequest
 
-__all__ = ["embedding_options", "make_request", "place_options", "probe_options", "task_options"]
+__all__ = [
+    "embedding_options",
+    "make_request",
+    "number_list",
+    "place_options",
+    "probe_options",
+    "task_options",
+]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -25,7 +32,7 @@ def _stack(*options: Callable[[Any], Any]) -> Callable[[Command], Command]:
     return decorate
 
 
-def _numbers(kind: type[int] | type[float]) -> Callable[..., tuple[float, ...]]:
+def number_list(kind: type[int] | type[float]) -> Callable[..., tuple[float, ...]]:
     """A callback that reads repeated, comma-separated numbers."""
 
     def read(
@@ -102,13 +109,13 @@ probe_options = _stack(
         "--C",
         "C",
         multiple=True,
-        callback=_numbers(float),
+        callback=number_list(float),
         help="Inverse regularisation strengths, comma list. Default: the protocol's 1.",
     ),
     click.option(
         "--seed",
         multiple=True,
-        callback=_numbers(int),
+        callback=number_list(int),
         help="Few-shot seeds, comma list. Default: the protocol's five.",
     ),
     click.option("--probe", type=click.Choice(list(PROBES)), default="logistic", show_default=True),
