@@ -65,7 +65,7 @@ def main() -> None:
     if any(name in os.environ for name in PINNED):
         # OpenBLAS chooses when NumPy is imported, which has happened: start anew without them.
         clean = {name: value for name, value in os.environ.items() if name not in PINNED}
-        os.execve(sys.executable, [sys.executable, *sys.argv], clean)  # noqa: S606
+        os.execve(sys.executable, [sys.executable, *sys.argv], clean)
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--tasks", type=Path, required=True, help="folder of task files")
     parser.add_argument("--only", default=",".join(SETS), help=f"of {', '.join(SETS)}")

@@ -18,6 +18,9 @@ import numpy as np
 
 __all__ = ["Lane", "lanes", "run_on_lanes"]
 
+#: Bytes assumed where a device does not say.
+_UNKNOWN_MEMORY = 4 << 30
+
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
@@ -28,11 +31,20 @@ class Lane:
 
     device: Any
     platform: str
+    sharers: int = 1
 
     @property
     def state_dtype(self) -> str:
         """Precision of scalars and small vectors: float64 wherever the hardware has it."""
         return "float32" if self.platform == "tpu" else "float64"
+
+    @property
+    def memory_bytes(self) -> int:
+        """Memory that this lane may count on: that of its device, shared with its other lanes."""
+        limit = (self.device.memory_stats() or {}).get("bytes_limit")
+        if limit is None and hasattr(os, "sysconf"):
+            limit = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        return int(limit or _UNKNOWN_MEMORY) // self.sharers
 
     def put(self, array: Any, *, owned: bool = False) -> Any:
         """An array on this lane; ``owned`` promises that nobody writes to it any more."""
@@ -54,7 +66,8 @@ def lanes() -> list[Lane]:
     if platform == "cpu":
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
         count = max(len(devices), cores or 1)
-        return [Lane(devices[i % len(devices)], platform) for i in range(count)]
+        # Host devices share the memory of the host, however many there are.
+        return [Lane(devices[i % len(devices)], platform, count) for i in range(count)]
     return [Lane(device, platform) for device in devices]
 
 

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from geneb_jax_probes.devices import Lane, lanes, run_on_lanes
-from geneb_jax_probes.feature_group import FeatureGroup, solve_feature_group
+from geneb_jax_probes.feature_group import solve_feature_group
 from geneb_jax_probes.fits import LogisticFits
+from geneb_jax_probes.packing import FeatureGroup
 from geneb_jax_probes.plan import Fit, make_plan
 from geneb_jax_probes.problem import Problem
 from geneb_jax_probes.row_group import RowGroup, solve_row_group

@@ -26,7 +26,15 @@ from geneb_jax_probes.machines import (
 )
 from geneb_jax_probes.programs import program
 
-__all__ = ["Ended", "Preconditioner", "assemble", "precondition", "run_machines", "solve_features"]
+__all__ = [
+    "Ended",
+    "Preconditioner",
+    "assemble",
+    "ended_of",
+    "precondition",
+    "run_machines",
+    "solve_features",
+]
 
 
 class Ended(NamedTuple):
@@ -122,6 +130,21 @@ def assemble(
     return Found(value, vector, gradient, norm)
 
 
+def ended_of(machines: Machine, logits: int) -> Ended:
+    """What machines in the coordinates of the features ended at."""
+    theta = machines.base.reshape(machines.base.shape[0], logits, -1)
+    end = progress(machines)
+    return Ended(
+        theta[..., :-1],
+        theta[..., -1],
+        end.value,
+        end.norm,
+        end.steps,
+        end.ending,
+        promised(machines),
+    )
+
+
 @program("compute", "block_rows", "rules")
 def solve_features(
     X: Any,
@@ -178,14 +201,4 @@ def solve_features(
         max_iter=max_iter,
         rules=rules,
     )
-    theta = machines.base.reshape(start.shape)
-    end = progress(machines)
-    return Ended(
-        theta[..., :-1],
-        theta[..., -1],
-        end.value,
-        end.norm,
-        end.steps,
-        end.ending,
-        promised(machines),
-    )
+    return ended_of(machines, logits)

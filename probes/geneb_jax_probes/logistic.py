@@ -34,6 +34,7 @@ def fit_logistic(
     sample_weight: Any = None,
     class_weight: ClassWeight = None,
     dtype: str | np.dtype | type | None = None,
+    memory_bytes: int | None = None,
 ) -> LogisticFits:
     """Fit multinomial or binary logistic regression for every subset of rows and every C.
 
@@ -52,6 +53,8 @@ def fit_logistic(
         sample_weight: Row weights ``[n]``.
         class_weight: As in scikit-learn.
         dtype: ``float32`` or ``float64``; default float64 for ``reference``, else that of X.
+        memory_bytes: Most bytes of features that a device (on CPU: a core) holds at a time; larger
+            ones are streamed in blocks of rows. Default: half of its memory.
 
     Returns:
         The fits, ``[S, C]`` of them.
@@ -64,4 +67,6 @@ def fit_logistic(
     chosen = check_solver(solver)
     problem = make_problem(X, y, subsets, sample_weight, class_weight)
     working = working_dtype(dtype, problem.X, chosen)
-    return solve_problems([problem], Settings(strengths, chosen, tol, max_iter, working))[0]
+    return solve_problems(
+        [problem], Settings(strengths, chosen, tol, max_iter, working, memory_bytes)
+    )[0]

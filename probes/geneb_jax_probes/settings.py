@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from geneb_jax_probes.devices import Lane
 from geneb_jax_probes.machines import REFERENCE, Rules
 from geneb_jax_probes.problem import Dtype, Solver
 
@@ -35,7 +36,8 @@ class Settings:
         tol: Gradient component to stop at; None for the solver's own.
         max_iter: Step limit.
         dtype: Precision of the products with X.
-        memory_bytes: Most bytes of features on a device at a time; None for half of what it has.
+        memory_bytes: Most bytes of features that a lane holds at a time; a larger matrix is
+            streamed through it in blocks of rows. None for half of the lane's memory.
     """
 
     strengths: np.ndarray
@@ -61,3 +63,7 @@ class Settings:
         if self.tol is not None:
             return self.tol
         return 0.0 if self.exact else _REFERENCE_TOL
+
+    def lane_bytes(self, lane: Lane) -> int:
+        """Most bytes of features on this lane at a time."""
+        return lane.memory_bytes // 2 if self.memory_bytes is None else self.memory_bytes

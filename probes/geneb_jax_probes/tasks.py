@@ -210,6 +210,7 @@ def fit_tasks(
     max_iter: int = 1000,
     dtype: str | None = None,
     keep_predictions: bool = False,
+    memory_bytes: int | None = None,
 ) -> list[TaskScores]:
     """Fit and score every (task, subset, C), batched over all of them.
 
@@ -223,6 +224,7 @@ def fit_tasks(
         max_iter: As in :func:`fit_logistic`.
         dtype: As in :func:`fit_logistic`.
         keep_predictions: Whether to return the predicted labels.
+        memory_bytes: As in :func:`fit_logistic`.
 
     Returns:
         One :class:`TaskScores` a task, in order.
@@ -244,7 +246,7 @@ def fit_tasks(
         else:
             by_dtype.setdefault(working, []).append(ready)
     for working, group in by_dtype.items():
-        settings = Settings(strengths, chosen, tol, max_iter, working)
+        settings = Settings(strengths, chosen, tol, max_iter, working, memory_bytes)
         fitted = solve_problems([problem for _, problem, _ in group], settings)
 
         def score(
