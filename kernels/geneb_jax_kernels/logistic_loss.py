@@ -91,7 +91,7 @@ def pointwise_terms(
     return loss, residual[..., None]
 
 
-@partial(jax.jit, static_argnames=("block_rows", "sums"))
+@partial(jax.jit, static_argnames=("block_rows", "blocks_at_once", "sums"))
 def loss_and_gradient(
     X: Float[Array, "row dim"],
     codes: Int[Array, " row"],
@@ -101,6 +101,7 @@ def loss_and_gradient(
     block_count: Shaped[Array, ""] | None = None,
     *,
     block_rows: int,
+    blocks_at_once: int = 1,
     sums: str | None = None,
 ) -> tuple[Any, Any, Any]:
     """Weighted loss of every problem, and its gradient, in one pass over X.
@@ -113,6 +114,8 @@ def loss_and_gradient(
         intercept: Intercepts.
         block_count: Blocks that hold rows (the rest of X is padding); all of them if None.
         block_rows: Rows of a block; X must hold a multiple.
+        blocks_at_once: Blocks that are multiplied together while so many are left: starting a
+            product costs more than a small one takes, and padding a large one costs as much again.
         sums: Dtype that blocks are summed up in; that of ``coef`` if None.
 
     Returns:
@@ -124,14 +127,14 @@ def loss_and_gradient(
     offset = intercept.reshape(1, -1)
     rows = X.shape[0]
 
-    def one_block(start: Any, carry: tuple[Any, Any, Any]) -> tuple[Any, Any, Any]:
+    def some_rows(start: Any, size: int, carry: tuple[Any, Any, Any]) -> tuple[Any, Any, Any]:
         loss, slope, balance = carry
-        part = jax.lax.dynamic_slice_in_dim(X, start, block_rows).astype(dtype)
-        label = jax.lax.dynamic_slice_in_dim(codes, start, block_rows)
-        share = jax.lax.dynamic_slice_in_dim(shares, start, block_rows)
-        z = (part @ flat + offset).reshape(block_rows, problems, logits)
+        part = jax.lax.dynamic_slice_in_dim(X, start, size).astype(dtype)
+        label = jax.lax.dynamic_slice_in_dim(codes, start, size)
+        share = jax.lax.dynamic_slice_in_dim(shares, start, size)
+        z = (part @ flat + offset).reshape(size, problems, logits)
         losses, residual = pointwise_terms(z, label[:, None])
-        residual = (residual * share[..., None]).reshape(block_rows, problems * logits)
+        residual = (residual * share[..., None]).reshape(size, problems * logits)
         return (
             loss + jnp.sum((losses * share).astype(wide), axis=0),
             slope + (residual.T @ part).astype(wide),
@@ -144,10 +147,21 @@ def loss_and_gradient(
         jnp.zeros(problems * logits, wide),
     )
     if rows == block_rows:
-        loss, slope, balance = one_block(0, zero)
+        loss, slope, balance = some_rows(0, rows, zero)
     else:
         count = rows // block_rows if block_count is None else block_count
-        loss, slope, balance = jax.lax.fori_loop(
-            0, count, lambda i, carry: one_block(i * block_rows, carry), zero
+        together = min(blocks_at_once, rows // block_rows)
+        large = together * block_rows
+        whole = count // together
+        sums_so_far = jax.lax.fori_loop(
+            0, whole, lambda i, carry: some_rows(i * large, large, carry), zero
         )
+        if together > 1:
+            sums_so_far = jax.lax.fori_loop(
+                whole * together,
+                count,
+                lambda i, carry: some_rows(i * block_rows, block_rows, carry),
+                sums_so_far,
+            )
+        loss, slope, balance = sums_so_far
     return loss, slope.reshape(coef.shape), balance.reshape(intercept.shape)

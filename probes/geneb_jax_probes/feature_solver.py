@@ -145,7 +145,7 @@ def ended_of(machines: Machine, logits: int) -> Ended:
     )
 
 
-@program("compute", "block_rows", "rules")
+@program("compute", "block_rows", "at_once", "rules")
 def solve_features(
     X: Any,
     codes: Any,
@@ -159,6 +159,7 @@ def solve_features(
     *,
     compute: str,
     block_rows: int,
+    at_once: int,
     rules: Rules,
 ) -> Ended:
     """Solve all problems over one X.
@@ -175,6 +176,7 @@ def solve_features(
         max_iter: Step limit.
         compute: Dtype of the products with X.
         block_rows: Rows of one block.
+        at_once: Blocks of one product.
         rules: Of the machines.
     """
     problems, logits, width = start.shape[0], start.shape[1], X.shape[1]
@@ -189,6 +191,7 @@ def solve_features(
             theta[..., -1],
             block_count,
             block_rows=block_rows,
+            blocks_at_once=at_once,
             sums=points.dtype.name,
         )
         return assemble(points, loss, slope, balance, penalty, preconditioner, logits)

@@ -14,7 +14,7 @@ from geneb_jax_probes.machines import Rules
 from geneb_jax_probes.packing import Layout
 from geneb_jax_probes.problem import Dtype
 from geneb_jax_probes.settings import Settings
-from geneb_jax_probes.shapes import block_rows_for, row_capacity
+from geneb_jax_probes.shapes import block_rows_for, blocks_at_once, row_capacity
 
 __all__ = ["GRAM_ROWS", "Resident", "gram_weights", "put_resident"]
 
@@ -86,6 +86,7 @@ class Resident:
             lane.state(self.settings.max_iter),
             compute=compute,
             block_rows=block_rows,
+            at_once=blocks_at_once(lane.platform),
             rules=rules,
         )
         return ended

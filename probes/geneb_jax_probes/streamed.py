@@ -24,7 +24,7 @@ from geneb_jax_probes.problem import Dtype
 from geneb_jax_probes.programs import program
 from geneb_jax_probes.resident import GRAM_ROWS, gram_weights
 from geneb_jax_probes.settings import Settings
-from geneb_jax_probes.shapes import block_rows_for
+from geneb_jax_probes.shapes import block_rows_for, blocks_at_once
 
 __all__ = ["Streamed"]
 
@@ -36,16 +36,16 @@ def _set_out(start: Any, *, logits: int, with_dual: bool) -> tuple[Machine, Any]
     return machines, trial_points(machines).reshape(start.shape[0], logits, -1)
 
 
-@program("block_rows", "compute")
+@program("block_rows", "at_once", "compute")
 def _add_rows(
     sums: tuple[Any, Any, Any], X: Any, codes: Any, shares: Any, theta: Any,
-    *, block_rows: int, compute: str,
+    *, block_rows: int, at_once: int, compute: str,
 ) -> tuple[Any, Any, Any]:  # fmt: skip
     """Loss, slope and balance with those of some more rows."""
     points = theta.astype(compute)
     found = loss_and_gradient(
         X, codes, shares, points[..., :-1], points[..., -1],
-        block_rows=block_rows, sums=theta.dtype.name,
+        block_rows=block_rows, blocks_at_once=at_once, sums=theta.dtype.name,
     )  # fmt: skip
     return tuple(a + b for a, b in zip(sums, found, strict=True))
 
@@ -129,6 +129,7 @@ class Streamed:
         """Run the machines of ``penalty [C, fit]`` from ``start [C * fit, logit, d + 1]``."""
         lane, logits = self.lane, start.shape[1]
         block_rows = block_rows_for(self.layout.width, lane.platform)
+        at_once = blocks_at_once(lane.platform)
         machines, theta = _set_out(
             lane.state(start), logits=logits, with_dual=preconditioner is not None
         )
@@ -142,7 +143,9 @@ class Streamed:
         while live:
             sums = zeros
             for part in self._parts(len(penalty), compute):
-                sums = _add_rows(sums, *part, theta, block_rows=block_rows, compute=compute)
+                sums = _add_rows(
+                    sums, *part, theta, block_rows=block_rows, at_once=at_once, compute=compute
+                )
             machines, theta, going = _move_on(
                 machines, sums, strengths, preconditioner, *limits, logits=logits, rules=rules
             )

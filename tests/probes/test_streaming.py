@@ -54,7 +54,7 @@ def test_streamed_reference_stops_where_scikit_learn_stops(
     found = fit_tasks([task], memory_bytes=BUDGET, keep_predictions=True)[0]
     assert found.predictions is not None
     for s, rows in enumerate((slice(None), slice(30))):
-        peer = LogisticRegression().fit(X[rows], y[rows])
+        peer = LogisticRegression(max_iter=1000).fit(X[rows], y[rows])
         assert found.n_iter[s, 0] == peer.n_iter_[0]
         np.testing.assert_array_equal(found.predictions[s, 0], peer.predict(X))
 
