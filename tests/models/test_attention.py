@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from geneb_jax.models import attention
 from geneb_jax.models.attention import attend
 
 Tolerance = Callable[[str, str], float]
@@ -70,10 +71,56 @@ def test_a_row_without_keys_gives_zeros(token_count: int) -> None:
     assert not result[1].any()
 
 
-def test_memory_grows_with_length_not_its_square() -> None:
+@pytest.mark.parametrize(("heads", "kv_heads", "causal"), [(4, 4, False), (8, 2, True)])
+def test_memory_grows_with_length_not_its_square(heads: int, kv_heads: int, causal: bool) -> None:
     def temporary_bytes(token_count: int) -> int:
-        x = jax.ShapeDtypeStruct((1, token_count, 4, 16), jnp.float32)
-        compiled = jax.jit(partial(attend, causal=True)).lower(x, x, x).compile()
+        query, key = (
+            jax.ShapeDtypeStruct((1, token_count, count, 16), jnp.float32)
+            for count in (heads, kv_heads)
+        )
+        compiled = jax.jit(partial(attend, causal=causal)).lower(query, key, key).compile()
         return int(compiled.memory_analysis().temp_size_in_bytes)
 
-    assert temporary_bytes(8192) < 3 * temporary_bytes(4096)
+    shorter, longer = temporary_bytes(50_000), temporary_bytes(100_000)
+    assert longer < 2.5 * shorter
+    # Far below the logits of one head alone.
+    assert longer < 4 * 100_000**2 / 100
+
+
+@pytest.mark.parametrize("budget", [(1, 4 * 16 * 300), (1, 1), (1 << 40, 1)])
+@pytest.mark.parametrize("form", ["causal-masked", "biased", "biased-by-row"])
+def test_blocks_of_any_size(form: str, budget: tuple[int, int], tolerance: Tolerance) -> None:
+    """Several heads at a time, parts of one head's queries, and everything at once."""
+    generator = np.random.default_rng(0)
+    tokens, kv_heads = 300, 2
+    query = generator.normal(size=(3, tokens, 4, 8)).astype(np.float32)
+    key, value = generator.normal(size=(2, 3, tokens, kv_heads, 8)).astype(np.float32)
+    mask = bias = None
+    if form == "causal-masked":
+        mask = np.arange(tokens) < np.array([[tokens], [17], [200]])
+    else:
+        shape = (3, 1) if form == "biased-by-row" else (1, 4)
+        bias = generator.normal(size=(*shape, tokens, tokens)).astype(np.float32)
+    causal = "causal" in form
+    ours = jax.jit(
+        partial(
+            attention._in_blocks, causal=causal, scale=8**-0.5, budget=attention._Budget(*budget)
+        )
+    )(query, key, value, mask=mask, bias=bias)
+    theirs = softmax_attention(query, key, value, mask=mask, bias=bias, causal=causal)
+    used = np.ones((3, tokens), bool) if mask is None else mask
+    error = np.abs(np.asarray(ours)[used] - theirs[used]).max() / np.abs(theirs[used]).max()
+    assert error <= tolerance("hidden_state", "float32")
+
+
+def test_low_precision_is_as_near_as_the_librarys() -> None:
+    generator = np.random.default_rng(0)
+    arrays = generator.normal(size=(3, 2, 90, 4, 32)).astype(jnp.bfloat16)
+    theirs = softmax_attention(*arrays, mask=None, bias=None, causal=False)
+
+    def error(result: jax.Array) -> float:
+        return float(np.abs(np.asarray(result).astype(np.float64) - theirs).max())
+
+    with jax.numpy_dtype_promotion("standard"):
+        library = jax.nn.dot_product_attention(*arrays, implementation="xla")
+    assert error(jax.jit(attend)(*arrays)) <= error(library)
