@@ -35,6 +35,7 @@ VERBS = {
     "recommend": "The best model for a category under a budget.",
     "list": "List models, tasks, categories and probes.",
     "data": "Fetch, check and describe task files.",
+    "verify": "A real checkpoint against embeddings recorded from it.",
     "submission": "Write and validate submission files.",
     "bench": "How fast this device embeds and probes.",
     "store": "List, verify and prune stored embeddings.",

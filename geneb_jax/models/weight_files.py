@@ -24,10 +24,12 @@ def find_weight_files(path: Path) -> tuple[Path, ...]:
     """The weight files at ``path``: a folder's, or the file itself; safetensors are preferred.
 
     Raises:
-        CheckpointError: if there are none, or several that no index puts in order.
+        CheckpointError: if there is no such path, if there are none, or several that no index puts in order.
     """
     if path.is_file():
         return (path,)
+    if not path.is_dir():
+        raise CheckpointError("there is no such file or folder", where=path)
     for stem in ("model.safetensors", "pytorch_model.bin"):
         index = path / f"{stem}.index.json"
         if index.is_file():

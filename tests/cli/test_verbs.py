@@ -131,9 +131,12 @@ def test_list_models_has_the_forty_and_the_built_in(geneb) -> None:
     models = json.loads(geneb("list", "models", "--json").out)
     published = [model for model in models if model["published"]]
     assert len(published) == 40
-    assert {"family", "native", "context", "tokenizer", "pooling", "parameters", "licence"} <= set(
-        published[0]
-    )
+    for model in published:
+        assert model["native"] is True
+        assert model["family"] and model["tokenizer"] and model["pooling"]
+        assert model["parameters"] > 10**6
+        assert {"context", "licence", "oracle_available"} <= set(model)
+    assert sum(model["oracle_available"] for model in published) == 38
     assert {f"kmer-{k}" for k in range(1, 7)} <= {m["model_id"] for m in models if m["native"]}
 
 

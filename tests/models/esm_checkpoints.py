@@ -49,6 +49,24 @@ FORMS: dict[str, dict[str, Any]] = {
 }
 
 
+#: A small NT-v2 that transformers can build (it has no SwiGLU), and the same in our words.
+SMALL_ESM = FORMS["rotary"] | {
+    "hidden_size": 32,
+    "num_attention_heads": 2,
+    "num_hidden_layers": 2,
+}
+SMALL_NT_V2 = {
+    "vocab_size": 4107,
+    "hidden_size": 32,
+    "layer_count": 2,
+    "head_count": 2,
+    "inner_size": 128,
+    "feed_forward": "gelu",
+    "feed_forward_bias": True,
+    "token_dropout": True,
+}
+
+
 def esm_model(**settings: Any) -> EsmModel:
     """A random EsmModel whose biases and norms are not the neutral ones of initialisation."""
     torch.manual_seed(0)

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 from urllib.parse import unquote, urlsplit
+
+import pytest
+from huggingface_hub import constants
+
+from geneb_jax.models import ModelSpec
+from geneb_jax.models.spec import PinnedFile
 
 COMMIT = "89abcdef0123456789abcdef0123456789abcdef"
 
@@ -109,3 +119,29 @@ def serve(hub: ModelHub) -> Iterator[ModelHub]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+@contextmanager
+def serve_as_the_hub(
+    hub: ModelHub, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[ModelHub]:
+    """The same, and let huggingface-hub take it for the hub, with an empty cache."""
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
+    with serve(hub) as served:
+        monkeypatch.setattr(constants, "ENDPOINT", served.url)
+        template = served.url + "/{repo_id}/resolve/{revision}/{filename}"
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        yield served
+
+
+def register(
+    spec: ModelSpec, content: bytes, sizes: Mapping[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Register a small checkpoint under a published id: other sizes, its own hash."""
+    pinned = PinnedFile("model.safetensors", len(content), hashlib.sha256(content).hexdigest())
+    changed = replace(spec, weights=(pinned,), config={**spec.config, **sizes})
+    table = MappingProxyType({spec.model_id: changed})
+    # By its path: the package's attribute of this name is the function.
+    module = importlib.import_module("geneb_jax.models.registry")
+    monkeypatch.setattr(module, "registry", lambda: table)

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import socket
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
 
 import jax
 import numpy as np
@@ -19,19 +16,17 @@ from safetensors.torch import load_file
 
 from geneb_jax.errors import CheckpointError, DownloadError
 from geneb_jax.models import ModelSpec, load_encoder, registry
-from geneb_jax.models.spec import PinnedFile
 from geneb_jax.tokenizers import built_in_vocabulary
-from tests.models.esm_checkpoints import FORMS, esm_model, save
-from tests.models.hub_server import COMMIT, ModelHub, serve
+from tests.models.esm_checkpoints import SMALL_ESM, SMALL_NT_V2, esm_model, save
+from tests.models.hub_server import COMMIT, ModelHub, register, serve_as_the_hub
 
-SMALL = FORMS["rotary"] | {"hidden_size": 32, "num_attention_heads": 2, "num_hidden_layers": 2}
 PINNED = "nucleotide-transformer-v2-50m-multi-species"
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small NT-v2-like checkpoint with a vocabulary."""
-    path = save(esm_model(**SMALL), tmp_path_factory.mktemp("hub") / "model")
+    path = save(esm_model(**SMALL_ESM), tmp_path_factory.mktemp("hub") / "model")
     (path / "vocab.txt").write_text(built_in_vocabulary("nt-v2").text)
     (path / "tokenizer_config.json").write_text('{"eos_token": null, "model_max_length": 100}')
     return path
@@ -58,14 +53,9 @@ def hub(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     }
     spec = registry()[PINNED]
     repositories[str(spec.source.hub_id)] = {"model.safetensors": files["model.safetensors"]}
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     commits = {str(spec.source.hub_id): str(spec.source.revision)}
-    with serve(ModelHub(repositories, commits)) as served:
-        monkeypatch.setattr(constants, "ENDPOINT", served.url)
-        template = served.url + "/{repo_id}/resolve/{revision}/{filename}"
-        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-        yield served
+    with serve_as_the_hub(ModelHub(repositories, commits), tmp_path / "cache", monkeypatch) as hub:
+        yield hub
 
 
 def test_an_unregistered_repository(hub: ModelHub, folder: Path) -> None:
@@ -135,22 +125,7 @@ def test_a_hub_that_does_not_answer(hub: ModelHub, monkeypatch: pytest.MonkeyPat
 
 def pin(spec: ModelSpec, content: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     """Register the small checkpoint under a published id, with its own hash."""
-    small = {
-        "vocab_size": 4107,
-        "hidden_size": 32,
-        "layer_count": 2,
-        "head_count": 2,
-        "inner_size": 128,
-        "feed_forward": "gelu",
-        "feed_forward_bias": True,
-        "token_dropout": True,
-    }
-    pinned = PinnedFile("model.safetensors", len(content), hashlib.sha256(content).hexdigest())
-    changed = replace(spec, weights=(pinned,), config={**spec.config, **small})
-    table = MappingProxyType({spec.model_id: changed})
-    # By its path: the package's attribute of this name is the function.
-    module = importlib.import_module("geneb_jax.models.registry")
-    monkeypatch.setattr(module, "registry", lambda: table)
+    register(spec, content, SMALL_NT_V2, monkeypatch)
 
 
 def test_a_registered_model_is_checked_against_its_pin(
