@@ -7,6 +7,7 @@ any time at most two batches are in flight.
 from __future__ import annotations
 
 import logging
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -17,6 +18,7 @@ import numpy as np
 
 from geneb_jax.embed.batch_plan import Batch, BatchPlan, Bucket, plan_batches
 from geneb_jax.embed.bucket_lengths import MOST_BUCKETS
+from geneb_jax.embed.matrix_flops import matrix_flops
 from geneb_jax.embed.placement import Placement
 from geneb_jax.errors import InterruptedRunError, ModelError
 from geneb_jax.models.encoder import TokenEncoder, TokenizedBatch
@@ -64,6 +66,7 @@ class Forward:
         self.batch_tokens = batch_tokens
         self.rounded = rounded
         self.compile_count = 0
+        self.compile_seconds = 0.0
         self.padded_tokens = 0
         self.memory_failures = 0
         self._params = self.placement.put_parameters(encoder.params)
@@ -185,12 +188,33 @@ class Forward:
             shape = (bucket.rows, bucket.length_tokens)
             ids = jax.ShapeDtypeStruct(shape, ids_dtype, sharding=rows)
             lengths = jax.ShapeDtypeStruct(shape[:1], np.int32, sharding=rows)
+            began = time.perf_counter()
             program = self._pooled.lower(self._params, ids, lengths).compile()
+            self.compile_seconds += time.perf_counter() - began
             self.compile_count += 1
         self._programs[key] = program
         while len(self._programs) > MOST_BUCKETS:
             del self._programs[next(iter(self._programs))]
         return program
+
+    def program_bytes(self) -> int | None:
+        """Memory that the largest program needs on one device, parameters and batch included.
+
+        None where the platform does not say.
+        """
+        needs = [program.memory_analysis() for program in self._programs.values()]
+        if not needs or None in needs:
+            return None
+        return max(
+            need.argument_size_in_bytes + need.output_size_in_bytes + need.temp_size_in_bytes
+            for need in needs
+        )
+
+    def batch_flops(self, bucket: Bucket, ids_dtype: np.dtype) -> int:
+        """Floating-point operations of the matrix products and convolutions of one batch."""
+        ids = jax.ShapeDtypeStruct((bucket.rows, bucket.length_tokens), ids_dtype)
+        lengths = jax.ShapeDtypeStruct((bucket.rows,), np.int32)
+        return matrix_flops(self._from_padded, self._params, ids, lengths)
 
     def _smaller(self, plan: BatchPlan, left: np.ndarray, error: Exception) -> BatchPlan:
         """A plan with half the tokens a batch, kept for later batches; or the error, explained."""

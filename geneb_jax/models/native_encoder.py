@@ -18,7 +18,7 @@ from geneb_jax.models.encoder import (
     TokenizedSequence,
 )
 from geneb_jax.models.family import Family, HiddenStates
-from geneb_jax.models.parameters import Parameters
+from geneb_jax.models.parameters import Parameters, parameter_shapes
 from geneb_jax.models.pooling import pool
 from geneb_jax.models.spec import ModelSpec
 from geneb_jax.tokenizers import Tokenizer
@@ -73,7 +73,11 @@ class NativeEncoder(TokenEncoder):
         self.exact_length = family.exact_length
         self.length_multiple = family.length_multiple
         self._identity = identity
-        self._definition = nnx.graphdef(family.module(config))
+        module = family.module(config)
+        self._definition = nnx.graphdef(module)
+        self._parameter_count = sum(
+            variable.get_value().size for variable in parameter_shapes(module).values()
+        )
         # float32 means float32: accelerators would otherwise multiply in TF32 or bf16.
         self._precision = "highest" if identity.dtype == "float32" else "default"
 
@@ -95,6 +99,11 @@ class NativeEncoder(TokenEncoder):
     def width(self) -> int:
         """Length of one embedding."""
         return self.config.output_width
+
+    @property
+    def parameter_count(self) -> int:
+        """Number of parameters that an embedding needs."""
+        return self._parameter_count
 
     def tokenize_many(self, sequences: Sequence[str]) -> TokenizedBatch:
         """The same for many sequences."""

@@ -24,7 +24,7 @@ def find_weight_files(path: Path) -> tuple[Path, ...]:
     """The weight files at ``path``: a folder's, or the file itself; safetensors are preferred.
 
     Raises:
-        CheckpointError: if there is no such path, if there are none, or several that no index puts in order.
+        CheckpointError: if there is no such path, no weight file, or several that no index orders.
     """
     if path.is_file():
         return (path,)
