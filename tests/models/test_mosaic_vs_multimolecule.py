@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from bench.torch_peers import mosaic_names
 from geneb_jax.models.bert_encoder import BertConfig
 from geneb_jax.models.pooling import pool
 from tests.models.bert_checkpoints import hidden_states, masked_mean
@@ -42,36 +43,6 @@ def random_model(kind: str) -> Any:
     return model
 
 
-def published_tensors(model: Any) -> dict[str, np.ndarray]:
-    """Query, key and value as one matrix, the two halves of the gated part as one, token types."""
-    theirs = {name: value.numpy() for name, value in model.state_dict().items()}
-    ours: dict[str, np.ndarray] = {
-        "embeddings.token_type_embeddings.weight": np.zeros((2, 48), np.float32)
-    }
-    for name, value in theirs.items():
-        if name.startswith("pooler.") or name.endswith("slopes"):
-            continue
-        layer = name.split(".attention.")[0]
-        if ".self.query." in name:
-            kind = name.rsplit(".", 1)[1]
-            parts = [theirs[name.replace("query", part)] for part in ("query", "key", "value")]
-            ours[f"{layer}.attention.self.Wqkv.{kind}"] = np.concatenate(parts)
-        elif ".self.key." not in name and ".self.value." not in name:
-            ours[renamed(name)] = value
-    return ours
-
-
-def renamed(name: str) -> str:
-    for theirs, published in (
-        ("layer_norm", "LayerNorm"),
-        (".mlp.LayerNorm", ".mlp.layernorm"),
-        ("up_proj", "gated_layers"),
-        ("down_proj", "wo"),
-    ):
-        name = name.replace(theirs, published)
-    return name
-
-
 @pytest.mark.parametrize("kind", ["DnaBert2", "DnaBertS"])
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_hidden_states_and_poolings(
@@ -99,7 +70,7 @@ def test_hidden_states_and_poolings(
         norm_eps=1e-12,
         gated=True,
     )
-    tensors = published_tensors(model)
+    tensors = {name: value.numpy() for name, value in mosaic_names(model.state_dict()).items()}
     ours = hidden_states("mosaic_bert", config, tensors, (ids, mask), tmp_path, dtype=dtype)
     assert len(ours) == len(theirs) == 4
     for layer, (mine, other) in enumerate(zip(ours, theirs, strict=True)):
