@@ -7,7 +7,6 @@ that it may shrink.
 from __future__ import annotations
 
 import dataclasses
-import gzip
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,11 +21,11 @@ from geneb_jax.models.family import find_family
 from geneb_jax.models.key_map import match_tensors
 from geneb_jax.models.parameters import parameter_shapes
 from geneb_jax.models.spec import ModelSpec
-from geneb_jax.tokenizers import shipped_file
-from tests.models.bert_checkpoints import GROVER_TOKENIZER
+from tests.models.bert_checkpoints import write_tokenizer
 from tests.models.esm_checkpoints import published_tensors
 
-_WINDOW = {
+#: Enformer and SPACE: a short window, and every width small.
+WINDOW = {
     "input_length": 2560,
     "trunk_width": 24,
     "head_count": 2,
@@ -48,10 +47,10 @@ _NARROW: dict[str, dict[str, Any]] = {
         "state_width": 8,
         "mlp_width": 48,
     },
-    "enformer": _WINDOW,
+    "enformer": WINDOW,
     "hyenadna": {"hidden_size": 12, "inner_size": 20, "filter_width": 6, "max_tokens": 2002},
     "janusdna": {"hidden_size": 32, "head_width": 8, "inner_size": 48, "mlp_size": 24},
-    "space": _WINDOW | {"input_length": 2048},
+    "space": WINDOW | {"input_length": 2048},
 }
 #: Models whose tokenizer file cannot be had offline, and whose BPE stands in for it.
 OTHER_TOKENIZER = dict.fromkeys(
@@ -134,12 +133,5 @@ def write_narrow(spec: ModelSpec, folder: Path) -> Path:
         stem = "model.safetensors" if names[0].endswith(".safetensors") else "pytorch_model.bin"
         weight_map = {key: name for name, part in zip(names, parts, strict=True) for key in part}
         (folder / f"{stem}.index.json").write_text(json.dumps({"weight_map": weight_map}))
-    for file in spec.tokenizer.files:
-        packed = shipped_file(file.sha256)
-        content = (
-            gzip.decompress(GROVER_TOKENIZER.read_bytes())
-            if packed is None
-            else packed.read_bytes()
-        )
-        (folder / file.name).write_bytes(content)
+    write_tokenizer(OTHER_TOKENIZER.get(spec.model_id, spec.model_id), folder)
     return folder

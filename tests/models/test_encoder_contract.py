@@ -18,22 +18,12 @@ import pytest
 
 from geneb_jax.models import load_encoder, loading, native_families, registry
 from geneb_jax.models.native_encoder import NativeEncoder
+from tests.models.narrow_checkpoints import WINDOW
 
 Tolerance = Callable[[str, str], float]
 
 _SIZES = {"hidden_size": 32, "layer_count": 2, "head_count": 4, "inner_size": 48}
-_WINDOW = {
-    "input_length": 2560,
-    "trunk_width": 24,
-    "layer_count": 2,
-    "head_count": 2,
-    "key_width": 4,
-    "value_width": 12,
-    "relative_feature_width": 12,
-    "target_length": 6,
-    "stage_widths": [12, 12, 12, 16, 20, 20, 24],
-    "output_width": 48,
-}
+_WINDOW = WINDOW | {"layer_count": 2}
 _STATE = {"hidden_size": 16, "layer_count": 2, "inner_size": 32, "time_step_rank": 2}
 
 #: Family to (published model, changes of its config, model whose tokenizer ships if its own does
