@@ -1,6 +1,6 @@
 """Time and memory of the selective scan's forms on this device.
 
-``python bench/scan.py`` prints one JSON line a form: seconds (best of three), bytes beyond inputs
+``python -m bench.scan`` prints one JSON line a form: seconds (best of three), bytes beyond inputs
 and outputs, bytes moved at least (inputs read once, outputs written once), their rate, and the
 ratios to the associative form. ``--rows --length --channels --states`` set the shape.
 """
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -17,6 +16,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from bench.measuring import measure
 from geneb_jax_kernels.selective_scan import selective_scan, selective_scan_associative
 
 
@@ -28,7 +28,7 @@ def main() -> None:
     shape = parser.parse_args()
     inputs = draw(shape.rows, shape.length, shape.channels, shape.states)
     forms: dict[str, Callable[..., Any]] = {
-        "associative": jax.jit(selective_scan_associative),
+        "associative": selective_scan_associative,
         "sequential": partial(selective_scan, form="sequential"),
         "chunked": partial(selective_scan, form="chunked"),
     }
@@ -57,26 +57,6 @@ def draw(rows: int, length: int, channels: int, states: int) -> list[jax.Array]:
         normal(channels),
     ]
     return [jax.device_put(array) for array in arrays]
-
-
-def measure(form: Callable[..., Any], inputs: list[jax.Array]) -> dict[str, float]:
-    """Best of three after one warm-up, and the compiled program's memory."""
-    memory = jax.jit(form).lower(*inputs).compile().memory_analysis()
-    moved = memory.argument_size_in_bytes + memory.output_size_in_bytes
-    jax.block_until_ready(form(*inputs))
-    seconds = []
-    for _ in range(3):
-        start = time.perf_counter()
-        jax.block_until_ready(form(*inputs))
-        seconds.append(time.perf_counter() - start)
-    best = min(seconds)
-    return {
-        "seconds": best,
-        "extra_bytes": memory.temp_size_in_bytes,
-        "memory_ratio": (moved + memory.temp_size_in_bytes) / moved,
-        "least_bytes_moved": moved,
-        "gigabytes_per_second": moved / best / 1e9,
-    }
 
 
 if __name__ == "__main__":

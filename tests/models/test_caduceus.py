@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -385,28 +383,3 @@ def test_folders_of_other_kinds(tmp_path: Path) -> None:
     ):
         with pytest.raises(CheckpointError, match=key if key != "ssm_cfg" else "bias"):
             load_encoder(folder(tmp_path / key, tensors, **settings | {key: value}))
-
-
-_LONG = """
-import resource
-import jax
-import numpy as np
-from geneb_jax.models import load_encoder
-
-encoder = load_encoder({model_id!r}, weights="random", offline=True)
-text = "".join(np.random.default_rng(0).choice(list("ACGT"), 100_000))
-ids = encoder.tokenize(text).ids[None]
-assert ids.shape == (1, 100_000)
-result = np.asarray(jax.jit(encoder.pooled)(encoder.params, ids, np.ones(ids.shape, bool)))
-assert result.shape == (1, 512) and np.isfinite(result).all()
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
-"""
-
-
-@pytest.mark.sweep
-@pytest.mark.timeout(3600)
-def test_a_hundred_thousand_tokens_within_8_gib() -> None:
-    """In a process of its own, whose largest resident size the system reports in KiB."""
-    command = [sys.executable, "-c", _LONG.format(model_id=PS)]
-    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert int(output) <= 8 * 2**20
