@@ -33,8 +33,9 @@ __all__ = ["command"]
 def command(context: click.Context, /, measure: bool, as_json: bool, **values: Any) -> int:
     """Show what run would do, and do nothing.
 
-    Counts tasks, rows, distinct sequences and tokens; says how many bytes the embeddings and the
-    parameters take, and estimates the embedding time from a small sample.
+    Counts tasks, rows, distinct sequences and tokens; says how many bytes the embeddings, the
+    parameters and (at most, before they are deflated) the kept predictions take, and estimates the
+    embedding time from a small sample.
 
     \b
     Example:
@@ -55,7 +56,15 @@ def command(context: click.Context, /, measure: bool, as_json: bool, **values: A
             f"{plan.tasks} tasks of {plan.suite}: {plan.rows:,} rows, {plan.distinct:,} distinct "
             f"sequences ({plan.distinct_bases:,} of {plan.bases:,} bases)"
         )
-        columns = ("to embed", "tokens", "store", "parameters", "embedding", "units to fit")
+        columns = (
+            "to embed",
+            "tokens",
+            "store",
+            "parameters",
+            "embedding",
+            "units to fit",
+            "predictions",
+        )
         print_table(
             ("model", *columns),
             [
@@ -67,6 +76,7 @@ def command(context: click.Context, /, measure: bool, as_json: bool, **values: A
                     None if model.device_bytes is None else _size(model.device_bytes),
                     _time(model.embedding_seconds),
                     model.units,
+                    _size(model.predictions_bytes),
                 )
                 for model in plan.models
             ],

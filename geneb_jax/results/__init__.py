@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from geneb_jax.results.answer_keys import AnswerKey, find_answer_key, keep_answer_key
 from geneb_jax.results.file_names import safe_folder_name, submission_file_name
-from geneb_jax.results.records import DamagedRecord, Records
+from geneb_jax.results.predictions import UnitPredictions
+from geneb_jax.results.records import DamagedRecord, KeptUnit, Records
 from geneb_jax.results.redaction import redacted, redacted_data
 from geneb_jax.results.run_record import (
     RUN_FILE,
@@ -50,7 +52,9 @@ __all__ = [
     "SUBMISSION_FOLDER",
     "SUMMARY_COLUMNS",
     "SUMMARY_FILE",
+    "AnswerKey",
     "DamagedRecord",
+    "KeptUnit",
     "Records",
     "ScoreRow",
     "Setting",
@@ -59,9 +63,12 @@ __all__ = [
     "Summary",
     "SummaryRow",
     "UnitKey",
+    "UnitPredictions",
     "build_submission",
     "csv_text",
+    "find_answer_key",
     "installed_versions",
+    "keep_answer_key",
     "read_run_json",
     "read_scores",
     "redacted",

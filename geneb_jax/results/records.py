@@ -3,30 +3,39 @@
 A record is found only under the exact key that wrote it, and believed only if every part of it
 holds: its schema version, its key, the checksum of its rows, and each row. Anything else counts as
 absent, is noted in :attr:`Records.damaged`, and is overwritten by the next :meth:`Records.add`.
+
+The predicted labels of a unit stand beside its record in an ``.npz`` of the same stem. They are
+written first and the record holds their checksum: where there is a record that names predictions,
+they are whole, and a death between the two leaves a file that the next run writes again. The
+scores do not rest on them: a record whose predictions were deleted is still a finished unit.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+import re
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from geneb_jax import durable_files
 from geneb_jax.results.file_names import safe_folder_name
+from geneb_jax.results.predictions import UnitPredictions, pack_predictions, unpack_predictions
 from geneb_jax.results.redaction import redacted
 from geneb_jax.results.score_rows import SCORE_COLUMNS, ScoreRow
 from geneb_jax.results.strict_json import read_json
 from geneb_jax.results.unit_keys import UnitKey
 
-__all__ = ["DamagedRecord", "Records"]
+__all__ = ["DamagedRecord", "KeptUnit", "Records"]
 
 _SCHEMA_VERSION = 1
 _LARGEST_BYTES = 64 * 2**20
 _DEEPEST = 8
 _LONGEST_ERROR = 2000  # characters
+_PARTS = {"schema_version", "digest", "key", "rows_sha256", "rows"}
+_PREDICTIONS = "predictions_sha256"  # a part that only units with kept predictions have
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +44,15 @@ class DamagedRecord:
 
     path: Path
     reason: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class KeptUnit:
+    """A finished unit with its predictions."""
+
+    key: UnitKey
+    rows: tuple[ScoreRow, ...]
+    predictions: UnitPredictions
 
 
 class Records:
@@ -55,13 +73,14 @@ class Records:
 
     def path_of(self, key: UnitKey) -> Path:
         """Where the record of ``key`` is, or would be."""
-        name = safe_folder_name(f"{key.regime}-{key.probe}-{key.solver}")
-        return (
-            self.folder
-            / safe_folder_name(key.model_id)
-            / safe_folder_name(key.task_id)
-            / f"{name}-{key.digest[:16]}.json"
-        )
+        return self._place_of(key) / f"{_stem(key)}-{key.digest[:16]}.json"
+
+    def predictions_path_of(self, key: UnitKey) -> Path:
+        """Where the predictions of ``key`` are, or would be."""
+        return self.path_of(key).with_suffix(".npz")
+
+    def _place_of(self, unit: UnitKey | ScoreRow) -> Path:
+        return self.folder / safe_folder_name(unit.model_id) / safe_folder_name(unit.task_id)
 
     def find(self, key: UnitKey) -> tuple[ScoreRow, ...] | None:
         """The rows of a finished unit, or None when it has to be computed.
@@ -79,18 +98,21 @@ class Records:
             return None
         return None if any(row.failed for row in rows) else rows
 
-    def add(self, key: UnitKey, rows: Iterable[ScoreRow]) -> tuple[ScoreRow, ...]:
+    def add(
+        self, key: UnitKey, rows: Iterable[ScoreRow], predictions: UnitPredictions | None = None
+    ) -> tuple[ScoreRow, ...]:
         """Write the rows of a unit, replacing any earlier record of the same key.
 
         Args:
             key: The unit.
             rows: One row for each seed and C of the key, in any order.
+            predictions: What was predicted, if it is to be kept; left out where a fit failed.
 
         Returns:
             The rows as stored: by C, then seed, in the order of the key; errors redacted.
 
         Raises:
-            ValueError: if the rows are not those of the key.
+            ValueError: if the rows or the predictions are not those of the key.
             OutputError: if the record cannot be written; an earlier one is intact.
         """
         stored = _in_order([_presentable(row) for row in rows], key)
@@ -102,10 +124,77 @@ class Records:
             "rows_sha256": _rows_digest(plain),
             "rows": plain,
         }
+        if predictions is not None and not any(row.failed for row in stored):
+            _require_shape(predictions, key, stored)
+            content = pack_predictions(predictions)
+            durable_files.write_bytes(self.predictions_path_of(key), content)
+            record[_PREDICTIONS] = hashlib.sha256(content).hexdigest()
         text = json.dumps(record, ensure_ascii=False, allow_nan=False, indent=1)
         durable_files.write_text(self.path_of(key), text + "\n")
         self._damaged.pop(self.path_of(key), None)
         return stored
+
+    def kept_unit(self, rows: Collection[ScoreRow]) -> KeptUnit | None:
+        """The unit that some rows of scores.csv are of, with its predictions.
+
+        A folder may hold several records of one (model, task, regime): of earlier task files,
+        earlier code, another list of C. The one meant is the one that holds these very rows, to
+        the last digit.
+
+        Args:
+            rows: Rows of one model, task, regime, probe and solver.
+
+        Returns:
+            The unit, or None where it kept no predictions, or they are absent or damaged.
+        """
+        first = next(iter(rows), None)
+        if first is None:
+            return None
+        name = re.compile(re.escape(_stem(first)) + r"-[0-9a-f]{16}\.json")
+        try:
+            found = sorted(p for p in self._place_of(first).iterdir() if name.fullmatch(p.name))
+        except OSError:
+            return None
+        for path in found:
+            try:
+                unit = _unit_with_predictions(path, rows)
+            except (OSError, ValueError, TypeError, RecursionError):
+                continue
+            if unit is not None:
+                return unit
+        return None
+
+
+def _stem(unit: UnitKey | ScoreRow) -> str:
+    return safe_folder_name(f"{unit.regime}-{unit.probe}-{unit.solver}")
+
+
+def _unit_with_predictions(path: Path, rows: Collection[ScoreRow]) -> KeptUnit | None:
+    """Read a record and its predictions; None if it is of other rows; ValueError if unusable."""
+    record = read_json(path, largest_bytes=_LARGEST_BYTES, deepest=_DEEPEST)
+    if not isinstance(record, dict) or not isinstance(record.get("key"), dict):
+        raise ValueError("not a record")
+    if _PREDICTIONS not in record:
+        return None
+    key = UnitKey(**record["key"])
+    stored = _rows_of(record, key)
+    if not set(rows) <= set(stored):
+        return None
+    with path.with_suffix(".npz").open("rb") as file:
+        content = file.read(_LARGEST_BYTES)
+    if hashlib.sha256(content).hexdigest() != record[_PREDICTIONS]:
+        raise ValueError("the predictions do not match their checksum")
+    predictions = unpack_predictions(content)
+    _require_shape(predictions, key, stored)
+    return KeptUnit(key, stored, predictions)
+
+
+def _require_shape(predictions: UnitPredictions, key: UnitKey, rows: Collection[ScoreRow]) -> None:
+    shape = predictions.labels.shape
+    if shape[0] != len(key.C) or shape[1] not in (1, len(key.seeds)):
+        raise ValueError(f"predictions {shape} do not match {len(key.C)} C, {len(key.seeds)} seeds")
+    if {row.n_test for row in rows} != {shape[2]}:
+        raise ValueError(f"predictions {shape} do not match the rows' number of test rows")
 
 
 def _presentable(row: ScoreRow) -> ScoreRow:
@@ -142,7 +231,7 @@ def _rows_of(record: Any, key: UnitKey) -> tuple[ScoreRow, ...]:
     version = record.get("schema_version")
     if version != _SCHEMA_VERSION or isinstance(version, bool):
         raise ValueError(f"schema version {version!r}, this release reads {_SCHEMA_VERSION}")
-    if set(record) != {"schema_version", "digest", "key", "rows_sha256", "rows"}:
+    if set(record) - {_PREDICTIONS} != _PARTS:
         raise ValueError("missing or unknown parts")
     if record["digest"] != key.digest:
         raise ValueError("the record of another key")

@@ -21,7 +21,7 @@ from geneb_jax.benchmark import Regime, Task
 from geneb_jax.durable_files import require_writable_folder
 from geneb_jax.errors import ConfigError, GenebError
 from geneb_jax.models import Encoder
-from geneb_jax.results import Records, ScoreRow, UnitKey
+from geneb_jax.results import Records, ScoreRow, UnitKey, keep_answer_key
 from geneb_jax.runs.compiled_programs import keep_compiled_programs
 from geneb_jax.runs.embed_stage import embed_model, load_requested
 from geneb_jax.runs.model_facts import model_facts, require_known_models
@@ -188,8 +188,13 @@ def _compute(
         ]
         if absent:
             fitted = score_group(model_id, data.tables, group, features, settings)
+            # The answers first: a record with predictions has them beside it, whatever happens.
+            for task in dict.fromkeys(task for task, _ in absent):
+                answers = features.answers(task, data.tables[task])
+                keep_answer_key(request.out, task.task_id, data.chosen.fingerprints[task], answers)
             for unit in absent:
-                done[unit] = records.add(keys[unit], fitted[unit])
+                scored = fitted[unit]
+                done[unit] = records.add(keys[unit], scored.rows, scored.predictions)
         observer.probing(model_id, _count(done, tasks), total)
     observer.finished()
     for task, why in unusable.items():

@@ -19,7 +19,7 @@ from geneb_jax.runs.observer import RunObserver
 from geneb_jax.runs.request import RunRequest
 from geneb_jax.runs.task_choice import choose_tasks
 from geneb_jax.runs.task_data import TaskData
-from geneb_jax.runs.units import probe_settings, unit_key
+from geneb_jax.runs.units import fits_a_strength, probe_settings, unit_key
 
 __all__ = ["ModelPlan", "RunPlan", "plan_run"]
 
@@ -39,6 +39,8 @@ class ModelPlan:
         device_bytes: Bytes of the parameters on the device; None where the model keeps them itself.
         embedding_seconds: Estimated on a small sample; None if not measured.
         units: (task, regime) units without a record.
+        predictions_bytes: Most that those units' kept predictions take in the output folder: a byte
+            a fit and test row (up to 256 classes), before they are deflated.
     """
 
     model_id: str
@@ -48,6 +50,7 @@ class ModelPlan:
     device_bytes: int | None
     embedding_seconds: float | None
     units: int
+    predictions_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +93,11 @@ def plan_run(
     for name in request.models:
         encoder = load_requested(request, name)
         identity = encoder.identity
-        units = sum(
-            records.find(
+        units = [
+            fits_a_strength(regime, settings) * len(settings.C) * len(table.test_labels)
+            for task, table in data.tables.items()
+            for regime in settings.regimes
+            if records.find(
                 unit_key(
                     identity.model_id,
                     identity.as_dict(),
@@ -102,9 +108,7 @@ def plan_run(
                 )
             )
             is None
-            for task in data.tables
-            for regime in settings.regimes
-        )
+        ]
         plans.append(_plan_model(encoder, request, sequences, units, measure=measure))
     lengths = np.array([len(text) for text in sequences.sequences], np.int64)
     tables = data.tables.values()
@@ -127,8 +131,14 @@ def plan_run(
 
 
 def _plan_model(
-    encoder: Encoder, request: RunRequest, sequences: SequenceTable, units: int, *, measure: bool
+    encoder: Encoder,
+    request: RunRequest,
+    sequences: SequenceTable,
+    units: list[int],
+    *,
+    measure: bool,
 ) -> ModelPlan:
+    """The plan of one model; ``units`` has the predictions of each unit that is left."""
     store = open_store(request.store or str(store_folder()), encoder, read_only=True)
     missing = store.missing(sequences.digests)
     chosen = np.random.RandomState(0).permutation(len(missing))
@@ -147,7 +157,8 @@ def _plan_model(
         store_bytes=len(missing) * encoder.width * 4,
         device_bytes=_bytes(encoder),
         embedding_seconds=seconds,
-        units=units,
+        units=len(units),
+        predictions_bytes=sum(units),
     )
 
 

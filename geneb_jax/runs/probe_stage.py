@@ -7,17 +7,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from geneb_jax.analysis import leaked_rows
 from geneb_jax.benchmark import Regime, Task
 from geneb_jax.data import SequenceTable, TaskTable, few_shot_rows
 from geneb_jax.embed import read_or_embed
 from geneb_jax.models import Encoder
-from geneb_jax.results import FAILED, ScoreRow
-from geneb_jax.runs.units import ProbeSettings
+from geneb_jax.results import FAILED, AnswerKey, ScoreRow, UnitPredictions
+from geneb_jax.runs.units import ProbeSettings, fits_a_strength
 from geneb_jax.store import EmbeddingStore
 from geneb_jax_probes import ProbeTask, TaskScores, fit_mlp_tasks, fit_tasks
 
 __all__ = [
     "Features",
+    "ScoredUnit",
     "failed_rows",
     "fit_problems",
     "problem_rows",
@@ -54,6 +56,20 @@ class Features:
             for rows in (self.sequences.train_rows, self.sequences.test_rows)
         )
         return train, test
+
+    def answers(self, task: Task, table: TaskTable) -> AnswerKey:
+        """The task's true test labels, and which test sequences are training sequences too."""
+        at = self.position[task]
+        train, test = self.sequences.train_rows[at], self.sequences.test_rows[at]
+        return AnswerKey(table.test_labels, leaked_rows(train, test))
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredUnit:
+    """The rows of one (task, regime), and what the test rows were predicted to be."""
+
+    rows: list[ScoreRow]
+    predictions: UnitPredictions | None
 
 
 def failed_rows(
@@ -92,7 +108,7 @@ def score_group(
     group: Sequence[Task],
     features: Features,
     settings: ProbeSettings,
-) -> dict[tuple[Task, Regime], list[ScoreRow]]:
+) -> dict[tuple[Task, Regime], ScoredUnit]:
     """Fit every regime, seed and C of a group of tasks in batched calls and score the test rows."""
     problems = []
     for task in group:
@@ -108,10 +124,13 @@ def score_group(
                 name=task.task_id,
             )
         )
+    fitted = fit_problems(problems, settings, keep_predictions=True)
     return {
-        (task, regime): rows
-        for task, scores in zip(group, fit_problems(problems, settings), strict=True)
-        for regime, rows in problem_rows(model_id, task, scores, settings).items()
+        (task, regime): ScoredUnit(
+            _rows(model_id, task, regime, scores, fits, settings), _predictions(scores, fits)
+        )
+        for task, scores in zip(group, fitted, strict=True)
+        for regime, fits in _fits_of(settings).items()
     }
 
 
@@ -119,20 +138,37 @@ def problem_rows(
     model_id: str, task: Task, scores: TaskScores, settings: ProbeSettings
 ) -> dict[Regime, list[ScoreRow]]:
     """Cut one task's fits into regimes and write them as rows."""
-    rows: dict[Regime, list[ScoreRow]] = {}
+    return {
+        regime: _rows(model_id, task, regime, scores, fits, settings)
+        for regime, fits in _fits_of(settings).items()
+    }
+
+
+def _fits_of(settings: ProbeSettings) -> dict[Regime, range]:
+    """Which of a task's fits are whose, in the order of :func:`training_subsets`."""
+    found: dict[Regime, range] = {}
     first = 0
     for regime in settings.regimes:
         count = len(_fit_seeds(regime, settings))
-        rows[regime] = _rows(model_id, task, regime, scores, range(first, first + count), settings)
+        found[regime] = range(first, first + count)
         first += count
-    return rows
+    return found
 
 
-def fit_problems(problems: Sequence[ProbeTask], settings: ProbeSettings) -> list[TaskScores]:
+def _predictions(scores: TaskScores, fits: range) -> UnitPredictions | None:
+    if scores.predictions is None:
+        return None
+    labels = scores.predictions[fits.start : fits.stop].transpose(1, 0, 2)
+    return UnitPredictions(labels.astype(np.int64, copy=False))
+
+
+def fit_problems(
+    problems: Sequence[ProbeTask], settings: ProbeSettings, *, keep_predictions: bool = False
+) -> list[TaskScores]:
     """Fit and score problems in one batched call of the chosen probe."""
     if settings.probe == "mlp":
         seeds = [seed for regime in settings.regimes for seed in _fit_seeds(regime, settings)]
-        return fit_mlp_tasks(problems, seeds=seeds)
+        return fit_mlp_tasks(problems, seeds=seeds, keep_predictions=keep_predictions)
     return fit_tasks(
         problems,
         C=settings.C,
@@ -140,12 +176,13 @@ def fit_problems(problems: Sequence[ProbeTask], settings: ProbeSettings) -> list
         tol=settings.tol if settings.solver == "reference" else None,
         max_iter=settings.max_iter,
         dtype=settings.dtype,
+        keep_predictions=keep_predictions,
     )
 
 
 def _fit_seeds(regime: Regime, settings: ProbeSettings) -> tuple[int, ...]:
     """Seeds that need a fit of their own: the full logistic fit is the same for every seed."""
-    return settings.seeds if regime.seeded or settings.probe == "mlp" else settings.seeds[:1]
+    return settings.seeds[: fits_a_strength(regime, settings)]
 
 
 def training_subsets(labels: np.ndarray, settings: ProbeSettings) -> list[np.ndarray | None]:

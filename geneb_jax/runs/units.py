@@ -9,7 +9,7 @@ from geneb_jax.benchmark import Regime, Suite, Task, select_regimes
 from geneb_jax.results import UnitKey
 from geneb_jax.runs.request import RunRequest
 
-__all__ = ["ProbeSettings", "group_tasks", "probe_settings", "unit_key"]
+__all__ = ["ProbeSettings", "fits_a_strength", "group_tasks", "probe_settings", "unit_key"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,11 @@ def probe_settings(request: RunRequest, suite: Suite, *, platform: str) -> Probe
         dtype="float64" if precise else "float32",
         code=CODE_VERSION,
     )
+
+
+def fits_a_strength(regime: Regime, settings: ProbeSettings) -> int:
+    """Fits of a unit at one C: one a seed, or one for all, since only draws and MLPs need seeds."""
+    return len(settings.seeds) if regime.seeded or settings.probe == "mlp" else 1
 
 
 def unit_key(

@@ -68,6 +68,8 @@ def test_plan_counts_and_writes_nothing(geneb, suite: Path, tmp_path: Path) -> N
     assert answer.code == 0, answer.err
     (model,) = json.loads(answer.out)["models"]
     assert (model["missing"], model["units"], model["store_bytes"]) == (40, 3, 40 * 16 * 4)
+    # Twelve test rows: one fit in the full regime, five in each few-shot one.
+    assert model["predictions_bytes"] == 12 * (1 + 5 + 5)
     assert sorted(tmp_path.rglob("*")) == before
 
 

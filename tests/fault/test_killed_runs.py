@@ -43,24 +43,40 @@ def _start(suite: Path, place: Path) -> subprocess.Popen[bytes]:
     )
 
 
-def _finish(suite: Path, place: Path) -> bytes:
+def _finish(suite: Path, place: Path) -> dict[str, bytes]:
+    """Every file of the finished run but run.json, which has times, and remnants nobody reads."""
     process = _start(suite, place)
     _, said = process.communicate(timeout=240)
     assert process.returncode == 0, said.decode()
-    return (place / "out" / "scores.csv").read_bytes()
+    out = place / "out"
+    files = (path for path in sorted(out.rglob("*")) if path.is_file())
+    found = {
+        str(path.relative_to(out)): path.read_bytes()
+        for path in files
+        if path.name != "run.json" and path.suffix != ".tmp"
+    }
+    assert {"scores.csv", "summary.csv", "report.html"} <= found.keys()
+    # Two models, six tasks, three regimes: a record and its predictions each; answers a task.
+    assert sum(name.endswith(".npz") for name in found) == 2 * 6 * 3 + 6
+    assert sum(name.startswith("records") for name in found) == 2 * 2 * 6 * 3
+    return found
 
 
 @pytest.fixture(scope="module")
 def undisturbed(
     suite_folder: Path, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[bytes, float]:
+) -> tuple[dict[str, bytes], float]:
     place = tmp_path_factory.mktemp("undisturbed")
     started = time.monotonic()
     return _finish(suite_folder, place), time.monotonic() - started
 
 
 def _kill_and_finish(
-    suite: Path, place: Path, undisturbed: tuple[bytes, float], moments: list[float], how: int
+    suite: Path,
+    place: Path,
+    undisturbed: tuple[dict[str, bytes], float],
+    moments: list[float],
+    how: int,
 ) -> None:
     expected, _ = undisturbed
     codes = []
@@ -78,14 +94,14 @@ def _kill_and_finish(
 
 @pytest.mark.parametrize("share", [0.45, 0.75, 0.95])
 def test_killed_once(
-    share: float, suite_folder: Path, tmp_path: Path, undisturbed: tuple[bytes, float]
+    share: float, suite_folder: Path, tmp_path: Path, undisturbed: tuple[dict[str, bytes], float]
 ) -> None:
     moment = share * undisturbed[1]
     _kill_and_finish(suite_folder, tmp_path, undisturbed, [moment], signal.SIGKILL)
 
 
 def test_a_notice_to_leave_is_an_orderly_stop(
-    suite_folder: Path, tmp_path: Path, undisturbed: tuple[bytes, float]
+    suite_folder: Path, tmp_path: Path, undisturbed: tuple[dict[str, bytes], float]
 ) -> None:
     moments = [0.8 * undisturbed[1]]
     _kill_and_finish(suite_folder, tmp_path, undisturbed, moments, signal.SIGTERM)
@@ -94,7 +110,7 @@ def test_a_notice_to_leave_is_an_orderly_stop(
 @pytest.mark.sweep
 @pytest.mark.timeout(3600)
 def test_killed_at_twenty_random_moments(
-    suite_folder: Path, tmp_path: Path, undisturbed: tuple[bytes, float]
+    suite_folder: Path, tmp_path: Path, undisturbed: tuple[dict[str, bytes], float]
 ) -> None:
     """One folder, killed twenty times in a row, then finished."""
     generator = random.Random(4)

@@ -13,10 +13,18 @@ WriteTask = Callable[..., None]
 
 
 def write_task(
-    path: Path, seed: int, *, train: int = 60, test: int = 40, classes: int = 2, length_bp: int = 50
+    path: Path,
+    seed: int,
+    *,
+    train: int = 60,
+    test: int = 40,
+    classes: int = 2,
+    length_bp: int = 50,
+    shared: int = 0,
 ) -> None:
-    """Rows whose letter frequencies depend on the class, train first."""
+    """Rows whose letter frequencies depend on the class, train first; ``shared`` are in both."""
     random = np.random.RandomState(seed)
+    written: list[str] = []
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["text", "label", "split"])
@@ -25,7 +33,11 @@ def write_task(
                 label = row % classes
                 weights = np.array([3.0, 2.0, 2.0, 3.0]) + np.eye(4)[label % 4]
                 letters = random.choice(list("ACGT"), size=length_bp, p=weights / weights.sum())
-                writer.writerow(["".join(letters), label, split])
+                text = "".join(letters)
+                written.append(text)
+                if split == "test" and row < shared:
+                    text = written[row]
+                writer.writerow([text, label, split])
 
 
 @pytest.fixture
@@ -45,5 +57,5 @@ def suite_folder(tmp_path: Path) -> Path:
         encoding="utf-8",
     )
     for seed, (name, classes) in enumerate((("one", 2), ("two", 2), ("three", 3))):
-        write_task(folder / f"{name}.csv", seed, classes=classes)
+        write_task(folder / f"{name}.csv", seed, classes=classes, shared=5 if name == "two" else 0)
     return folder

@@ -11,7 +11,7 @@ from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 
 import geneb_jax
 from geneb_jax.errors import ConfigError, DataError, SelectionError, StoreError
-from geneb_jax.results import read_run_json, read_scores
+from geneb_jax.results import Records, find_answer_key, read_run_json, read_scores
 from geneb_jax.runs import run
 from geneb_jax.runs.engine import execute
 from geneb_jax.runs.request import request_from_mapping
@@ -45,6 +45,8 @@ def test_scores_are_those_of_the_reference_procedure(
     assert outcome.complete
     rows = {(row.task_id, row.regime, row.seed): row for row in read_scores(outcome.out)}
     assert len(rows) == 3 * 3 * 5
+    records = Records(outcome.out)
+    leaked = {}
     model = geneb_jax.load_model("kmer-2")
     for task in ("one", "two", "three"):
         train, y_train, test, y_test = _read(suite_folder / f"{task}.csv")
@@ -59,19 +61,29 @@ def test_scores_are_those_of_the_reference_procedure(
                 predicted = probe.predict(X_test)
                 row = rows[task, regime, seed]
                 assert row.n_iter == probe.n_iter_.max()
+                kept = records.kept_unit([row])
+                fit = 0 if shots is None else kept.key.seeds.index(seed)
+                assert np.array_equal(kept.predictions.labels[0, fit], predicted)
+                answers = find_answer_key(outcome.out, task, kept.key.task_fingerprint)
+                assert np.array_equal(answers.labels, y_test)
+                assert answers.in_training.tolist() == [text in set(train) for text in test]
+                leaked[task] = int(answers.in_training.sum())
                 limit = tolerance("metrics", "float64")
                 assert row.mcc == pytest.approx(matthews_corrcoef(y_test, predicted), abs=limit)
                 assert row.accuracy == pytest.approx(accuracy_score(y_test, predicted), abs=limit)
                 assert row.macro_f1 == pytest.approx(
                     f1_score(y_test, predicted, average="macro"), abs=limit
                 )
+    assert leaked == {"one": 0, "two": 5, "three": 0}
 
 
 def test_a_second_run_embeds_and_fits_nothing(suite_folder: Path, tmp_path: Path) -> None:
     places = {"out": tmp_path / "out", "store": tmp_path / "store"}
     first = run("kmer-1", suite=suite_folder, **places)
     scores = (first.out / "scores.csv").read_bytes()
+    report = first.report.read_bytes()
     again = run("kmer-1", suite=suite_folder, **places)
+    assert again.report.read_bytes() == report
     facts = again.run["models"]["kmer-1"]
     assert facts["units_reused"] == 9
     assert "embedding" not in facts
@@ -193,6 +205,11 @@ def test_a_sweep_over_c_keeps_every_c(suite_folder: Path, tmp_path: Path) -> Non
         store=tmp_path / "store",
     )
     assert {row.C for row in outcome.rows} == {0.1, 1.0, 10.0}
+    for row in outcome.rows:
+        kept = Records(outcome.out).kept_unit([row])
+        truth = find_answer_key(outcome.out, row.task_id, kept.key.task_fingerprint).labels
+        guess = kept.predictions.labels[kept.key.C.index(row.C), 0]
+        assert row.mcc == pytest.approx(matthews_corrcoef(truth, guess), abs=1e-12)
     assert read_run_json(outcome.out)["settings"]["solver"] == "exact"
 
 
@@ -207,6 +224,11 @@ def test_the_mlp_probe_runs_in_the_same_record_format(suite_folder: Path, tmp_pa
     )
     assert outcome.complete
     assert {row.probe for row in outcome.rows} == {"mlp"}
+    few = [row for row in outcome.rows if row.regime == "10shot"]
+    kept = Records(outcome.out).kept_unit(few).predictions.labels
+    assert kept.shape == (1, 5, 40)  # here every seed is a fit of its own, in every regime
+    full = [row for row in outcome.rows if row.regime == "full"]
+    assert Records(outcome.out).kept_unit(full).predictions.labels.shape == (1, 5, 40)
 
 
 def test_an_impossible_option_is_an_error_of_the_caller(tmp_path: Path) -> None:
