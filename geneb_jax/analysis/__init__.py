@@ -19,13 +19,15 @@ from geneb_jax.analysis.few_shot import Degradation, few_shot_degradation, mean_
 from geneb_jax.analysis.label_groups import LabelGroup, label_groups
 from geneb_jax.analysis.leaderboard import Leaderboard, LeaderboardRow, leaderboard, tie_groups
 from geneb_jax.analysis.leakage import (
+    CleanMacro,
     Leakage,
     ModelLeakage,
+    clean_macros,
     leakage,
     leaked_rows,
-    read_leakage,
 )
 from geneb_jax.analysis.overview import OverviewOptions, overview
+from geneb_jax.analysis.own_scores import OwnScore, own_scores
 from geneb_jax.analysis.paired import (
     CategoryDifference,
     PairedComparison,
@@ -58,6 +60,9 @@ from geneb_jax.analysis.records import (
     cube_from_scores,
     settings_of,
 )
+from geneb_jax.analysis.row_comparison import RowComparison, TaskRowDifference, compare_rows
+from geneb_jax.analysis.row_intervals import RowSpread, ScoreInterval, row_spread, score_interval
+from geneb_jax.analysis.row_predictions import ModelPredictions, TaskRows, model_predictions
 from geneb_jax.analysis.run_facts import model_facts
 from geneb_jax.analysis.run_folder import read_run_folder
 from geneb_jax.analysis.run_scores import RunScores, require_same_data
@@ -86,6 +91,7 @@ __all__ = [
     "Budget",
     "Candidate",
     "CategoryDifference",
+    "CleanMacro",
     "Contrast",
     "ControlledPair",
     "Correlation",
@@ -100,7 +106,9 @@ __all__ = [
     "LeftOut",
     "ModelFacts",
     "ModelLeakage",
+    "ModelPredictions",
     "OverviewOptions",
+    "OwnScore",
     "PairDifference",
     "PairedComparison",
     "Panel",
@@ -109,9 +117,12 @@ __all__ = [
     "RankRange",
     "Recommendation",
     "RegimeAgreement",
+    "RowComparison",
+    "RowSpread",
     "RunScores",
     "Scaling",
     "ScoreCube",
+    "ScoreInterval",
     "SeedSpread",
     "SettingAgreement",
     "SettingPair",
@@ -121,6 +132,8 @@ __all__ = [
     "SizeTier",
     "Specialisation",
     "TaskBootstrap",
+    "TaskRowDifference",
+    "TaskRows",
     "TaskSpread",
     "TaskWinner",
     "aggregate",
@@ -130,9 +143,11 @@ __all__ = [
     "category_means",
     "chance_bound",
     "chosen_setting",
+    "clean_macros",
     "comparable_with_published",
     "compare_models",
     "compare_predictions",
+    "compare_rows",
     "contrasts",
     "critical_difference",
     "cube_from_scores",
@@ -148,14 +163,15 @@ __all__ = [
     "mean_macro",
     "micro_macro",
     "model_facts",
+    "model_predictions",
     "overview",
+    "own_scores",
     "pair_differences",
     "pareto_frontier",
     "published_cube",
     "published_pairs",
     "published_probe_subset",
     "rank_ranges",
-    "read_leakage",
     "read_pairs",
     "read_run_folder",
     "recommend",
@@ -163,7 +179,9 @@ __all__ = [
     "require_same_data",
     "retention",
     "row_bootstrap_mcc",
+    "row_spread",
     "scaling",
+    "score_interval",
     "seed_spread",
     "setting_agreement",
     "settings_of",

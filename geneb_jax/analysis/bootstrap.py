@@ -28,7 +28,14 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-__all__ = ["DRAWS", "Interval", "TaskBootstrap", "row_bootstrap_mcc", "task_bootstrap"]
+__all__ = [
+    "DRAWS",
+    "Interval",
+    "TaskBootstrap",
+    "macro_weights",
+    "row_bootstrap_mcc",
+    "task_bootstrap",
+]
 
 #: Bootstrap draws; the Monte Carlo error of a 2.5% quantile is then about 0.35 percentage points.
 DRAWS = 2000
@@ -82,6 +89,17 @@ class TaskBootstrap:
         return estimate + (low - estimate) * widen, estimate + (high - estimate) * widen
 
 
+def macro_weights(category_of_task: np.ndarray) -> np.ndarray:
+    """float64 ``[task]``: what each task counts in the macro mean; they add up to 1.
+
+    Args:
+        category_of_task: int64 ``[task]``, 0-based and dense.
+    """
+    sizes = np.bincount(category_of_task)
+    weights: np.ndarray = 1.0 / (len(sizes) * sizes[category_of_task])
+    return weights
+
+
 def task_bootstrap(
     category_of_task: np.ndarray, *, draws: int = DRAWS, seed: int = 0
 ) -> TaskBootstrap | None:
@@ -104,7 +122,7 @@ def task_bootstrap(
     sizes = np.bincount(category_of_task)
     count = len(sizes)
     slot_size = sizes[category_of_task]
-    exact = 1.0 / (count * slot_size)
+    exact = macro_weights(category_of_task)
     rng = np.random.default_rng(seed)
     donors = np.flatnonzero(sizes >= 2)
     own = rng.random((draws, tasks)) * slot_size >= 1.0

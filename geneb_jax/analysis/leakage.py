@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from geneb_jax.analysis.aggregation import category_means, mean_of
 from geneb_jax.analysis.bootstrap import row_bootstrap_mcc
+from geneb_jax.analysis.cube import ScoreCube
+from geneb_jax.analysis.row_predictions import as_codes
 
-__all__ = ["Leakage", "ModelLeakage", "leakage", "leaked_rows", "read_leakage"]
+__all__ = ["CleanMacro", "Leakage", "ModelLeakage", "clean_macros", "leakage", "leaked_rows"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +23,9 @@ class Leakage:
         task_id: The task.
         test_rows: Rows of the test set.
         leaked: How many of them are in the training set too.
-        mcc: MCC on all rows.
-        clean_mcc: MCC without the leaked rows; None if fewer than two rows, or one class, are left.
+        mcc: MCC on all rows, mean over fits.
+        clean_mcc: MCC without the leaked rows, mean over fits; None if fewer than two rows, or one
+            class, are left.
     """
 
     task_id: str
@@ -34,11 +37,32 @@ class Leakage:
 
 @dataclass(frozen=True, slots=True)
 class ModelLeakage:
-    """The same for one model in one regime, means over seeds; ``clean_mcc`` needs every seed."""
+    """The same for one model in one regime."""
 
     model_id: str
     regime: str
     task: Leakage
+
+
+@dataclass(frozen=True, slots=True)
+class CleanMacro:
+    """A model's macro mean with every leaked test row left out.
+
+    Attributes:
+        model_id: The model.
+        regime: The regime.
+        affected: Tasks with leaked rows.
+        leaked: Those rows together.
+        macro: Macro mean on all rows.
+        clean_macro: The same without the leaked rows; None where a task has no such score.
+    """
+
+    model_id: str
+    regime: str
+    affected: int
+    leaked: int
+    macro: float
+    clean_macro: float | None
 
 
 def leaked_rows(train: np.ndarray, test: np.ndarray) -> np.ndarray:
@@ -63,77 +87,55 @@ def leakage(
     Args:
         task_id: The task.
         y_true: Labels ``[row]``, any sortable values.
-        predictions: Predictions ``[row]`` in the same labels.
+        predictions: Predictions ``[row]``, or ``[fit, row]``, in the same labels.
         leaked: Bool ``[row]``.
     """
-    table = np.stack([y_true, predictions])
-    codes = np.unique(table, return_inverse=True)[1].reshape(table.shape)
+    codes = as_codes(np.concatenate([y_true[None], np.atleast_2d(predictions)]))
     clean = codes[:, ~leaked]
     usable = clean.shape[1] >= 2 and len(np.unique(clean[0])) >= 2
     return Leakage(
         task_id=task_id,
         test_rows=len(y_true),
         leaked=int(leaked.sum()),
-        mcc=_mcc(codes),
-        clean_mcc=_mcc(clean) if usable else None,
+        mcc=_mean_mcc(codes),
+        clean_mcc=_mean_mcc(clean) if usable else None,
     )
 
 
-def read_leakage(run: Mapping[str, Any]) -> tuple[ModelLeakage, ...]:
-    """The ``leakage`` of a run.json, averaged over seeds.
+def clean_macros(cube: ScoreCube, found: Sequence[ModelLeakage]) -> tuple[CleanMacro, ...]:
+    """Macro means without leaked rows, for every (model, regime) with predictions of every task.
 
-    Each entry, one a fit, is a mapping with ``model_id``, ``regime`` and the fields of
-    :class:`Leakage`; what is not that is passed over. A run that lists none has measured none.
+    Args:
+        cube: The models and tasks.
+        found: Scores with and without leaked rows.
     """
-    entries = run.get("leakage", [])
-    groups: dict[tuple[str, str, str], list[Leakage]] = {}
-    for entry in entries if isinstance(entries, list) else []:
-        found = _entry(entry)
-        if found is not None:
-            groups.setdefault((found.model_id, found.regime, found.task.task_id), []).append(
-                found.task
+    by_unit: dict[tuple[str, str], dict[str, Leakage]] = {}
+    for entry in found:
+        by_unit.setdefault((entry.model_id, entry.regime), {})[entry.task.task_id] = entry.task
+    macros = []
+    for (model_id, regime), tasks in by_unit.items():
+        chosen = [tasks.get(task.task_id) for task in cube.tasks]
+        kept = [task for task in chosen if task is not None]
+        if len(kept) < len(chosen):
+            continue
+        clean = np.array([np.nan if t.clean_mcc is None else t.clean_mcc for t in kept])
+        macro = _macro(clean, cube.category_of_task)
+        macros.append(
+            CleanMacro(
+                model_id=model_id,
+                regime=regime,
+                affected=sum(task.leaked > 0 for task in kept),
+                leaked=sum(task.leaked for task in kept),
+                macro=_macro(np.array([task.mcc for task in kept]), cube.category_of_task),
+                clean_macro=macro if np.isfinite(macro) else None,
             )
-    return tuple(
-        ModelLeakage(model_id, regime, _over_seeds(fits))
-        for (model_id, regime, _), fits in groups.items()
-    )
+        )
+    return tuple(macros)
 
 
-def _entry(entry: object) -> ModelLeakage | None:
-    if not isinstance(entry, Mapping):
-        return None
-    names = [entry.get(key) for key in ("model_id", "regime", "task_id")]
-    counts = [entry.get(key) for key in ("test_rows", "leaked")]
-    mcc, clean = entry.get("mcc"), entry.get("clean_mcc")
-    if not all(isinstance(name, str) for name in names):
-        return None
-    if not all(isinstance(count, int) and not isinstance(count, bool) for count in counts):
-        return None
-    if not isinstance(mcc, int | float) or not isinstance(clean, int | float | None):
-        return None
-    return ModelLeakage(
-        model_id=str(names[0]),
-        regime=str(names[1]),
-        task=Leakage(
-            str(names[2]),
-            int(counts[0] or 0),
-            int(counts[1] or 0),
-            float(mcc),
-            None if clean is None else float(clean),
-        ),
-    )
+def _macro(scores: np.ndarray, category_of_task: np.ndarray) -> float:
+    return float(mean_of(category_means(scores, category_of_task)))
 
 
-def _over_seeds(fits: list[Leakage]) -> Leakage:
-    clean = [fit.clean_mcc for fit in fits if fit.clean_mcc is not None]
-    return Leakage(
-        task_id=fits[0].task_id,
-        test_rows=fits[0].test_rows,
-        leaked=fits[0].leaked,
-        mcc=float(np.mean([fit.mcc for fit in fits])),
-        clean_mcc=float(np.mean(clean)) if len(clean) == len(fits) else None,
-    )
-
-
-def _mcc(codes: np.ndarray) -> float:
-    return float(row_bootstrap_mcc(codes[0], codes[1:], draws=0)[0, 0])
+def _mean_mcc(codes: np.ndarray) -> float:
+    return float(row_bootstrap_mcc(codes[0], codes[1:], draws=0)[0].mean())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,8 @@ from scipy import stats
 from geneb_jax.analysis.aggregation import category_means, mean_of
 from geneb_jax.analysis.bootstrap import Interval, row_bootstrap_mcc, task_bootstrap
 from geneb_jax.analysis.cube import ScoreCube
+from geneb_jax.analysis.row_comparison import RowComparison, compare_rows
+from geneb_jax.analysis.row_predictions import ModelPredictions, as_codes
 from geneb_jax.errors import DataError
 
 __all__ = ["CategoryDifference", "PairedComparison", "compare_models", "compare_predictions"]
@@ -46,6 +49,7 @@ class PairedComparison:
         categories: Category by category.
         task_difference: float64 ``[task]`` in the order of ``task_ids``.
         task_ids: The tasks compared.
+        rows: The comparison on the same test rows, where both kept predictions; else None.
     """
 
     model_a: str
@@ -64,12 +68,27 @@ class PairedComparison:
     categories: tuple[CategoryDifference, ...]
     task_difference: tuple[float, ...]
     task_ids: tuple[str, ...]
+    rows: RowComparison | None = None
 
 
 def compare_models(
-    cube: ScoreCube, model_a: str, model_b: str, regime: str, *, level: float = 0.95
+    cube: ScoreCube,
+    model_a: str,
+    model_b: str,
+    regime: str,
+    *,
+    level: float = 0.95,
+    predictions: Mapping[str, ModelPredictions] | None = None,
 ) -> PairedComparison:
     """Compare two models of a cube over the tasks that both have in a regime.
+
+    Args:
+        cube: The scores.
+        model_a: Id or displayed name of the first model.
+        model_b: Of the second.
+        regime: The regime.
+        level: Level of the intervals.
+        predictions: Model id of the cube -> its kept predictions, for the comparison by rows.
 
     Raises:
         SelectionError: for an unknown model or regime.
@@ -105,6 +124,7 @@ def compare_models(
             )
         )
     draws = None if resampling is None else resampling.draws(difference)
+    kept = [(predictions or {}).get(cube.model_ids[row]) for row in (a, b)]
     return PairedComparison(
         model_a=cube.model_ids[a],
         model_b=cube.model_ids[b],
@@ -124,6 +144,9 @@ def compare_models(
         categories=tuple(parts),
         task_difference=tuple(difference.tolist()),
         task_ids=tuple(task.task_id for task in shared.tasks),
+        rows=None
+        if kept[0] is None or kept[1] is None
+        else compare_rows(shared, regime, kept[0], kept[1], level=level),
     )
 
 
@@ -144,8 +167,7 @@ def compare_predictions(
         level: Confidence level of the percentile interval.
         seed: Seed of the draws.
     """
-    table = np.stack([y_true, predictions_a, predictions_b])
-    codes = np.unique(table, return_inverse=True)[1].reshape(table.shape)
+    codes = as_codes(np.stack([y_true, predictions_a, predictions_b]))
     draws = row_bootstrap_mcc(codes[0], codes[1:], seed=seed)
     exact = row_bootstrap_mcc(codes[0], codes[1:], draws=0)
     tail = (1.0 - level) / 2.0

@@ -8,13 +8,18 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from geneb_jax.analysis.cube import ModelFacts, ScoreCube, join_cubes
-from geneb_jax.analysis.leakage import ModelLeakage, read_leakage
 from geneb_jax.analysis.published import (
     SizeColumn,
     comparable_with_published,
     published_cube,
 )
-from geneb_jax.analysis.records import ProbeSetting, cube_from_scores, settings_of
+from geneb_jax.analysis.records import (
+    ProbeSetting,
+    chosen_setting,
+    cube_from_scores,
+    settings_of,
+)
+from geneb_jax.analysis.row_predictions import ModelPredictions, model_predictions
 from geneb_jax.analysis.run_facts import model_facts
 from geneb_jax.analysis.run_scores import (
     RunScores,
@@ -40,7 +45,8 @@ class Panel:
         published: Whether the published models are in.
         notices: What a reader must know, as sentences.
         settings: The runs' models by probe setting, where there is more than one.
-        leakage: Scores without the test rows that are training rows too, where runs measured them.
+        predictions: Model id -> where the predictions of its test rows are, for models of a run
+            that kept them; read when asked for.
     """
 
     suite: Suite
@@ -49,7 +55,7 @@ class Panel:
     published: bool
     notices: tuple[str, ...]
     settings: Mapping[ProbeSetting, ScoreCube] = field(default_factory=dict)
-    leakage: tuple[ModelLeakage, ...] = ()
+    predictions: Mapping[str, ModelPredictions] = field(default_factory=dict)
 
     @property
     def ranked(self) -> ScoreCube:
@@ -105,6 +111,7 @@ def build_panel(
     known = {model.model_id: model for model in published_cube(sizes).models} if beside else {}
     cube: ScoreCube | None = None
     notices = changed_files(runs)
+    kept: list[ModelPredictions | None] = []
     for run in runs:
         facts = model_facts(run.run, known)
         if beside and (reason := other_revision(run)):
@@ -114,6 +121,7 @@ def build_panel(
             }
         mine, told = cube_from_scores(run.scores, suite, facts, setting=setting)
         notices += told
+        kept += _predictions(run, suite, mine.model_ids, setting)
         cube = mine if cube is None else join_cubes(cube, mine)
     if cube is None or not cube.models:
         raise DataError(
@@ -149,8 +157,22 @@ def build_panel(
         published=beside,
         notices=tuple(notices),
         settings=_by_setting(runs),
-        leakage=tuple(entry for run in runs for entry in read_leakage(run.run)),
+        # The run's models come last, under the names that keep them apart.
+        predictions={
+            name: one
+            for name, one in zip(cube.model_ids[-len(kept) :], kept, strict=True)
+            if one is not None
+        },
     )
+
+
+def _predictions(
+    run: RunScores, suite: Suite, model_ids: Sequence[str], setting: ProbeSetting | None
+) -> list[ModelPredictions | None]:
+    if run.folder is None:
+        return [None] * len(model_ids)
+    found = model_predictions(run.folder, run.scores, setting or chosen_setting(run.scores, suite))
+    return [found.get(name) for name in model_ids]
 
 
 def _by_setting(runs: Sequence[RunScores]) -> dict[ProbeSetting, ScoreCube]:

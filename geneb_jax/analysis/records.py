@@ -21,7 +21,7 @@ from geneb_jax.benchmark import Suite
 from geneb_jax.errors import DataError
 from geneb_jax.results import PROTOCOL_PROBE, PROTOCOL_SOLVER, ScoreRow
 
-__all__ = ["ProbeSetting", "chosen_setting", "cube_from_scores", "settings_of"]
+__all__ = ["ProbeSetting", "chosen_setting", "cube_from_scores", "setting_of", "settings_of"]
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -36,13 +36,14 @@ class ProbeSetting:
         return f"{self.probe}, C = {self.C:g}, {self.solver} solver"
 
 
-def _setting(row: ScoreRow) -> ProbeSetting:
+def setting_of(row: ScoreRow) -> ProbeSetting:
+    """How a row was probed."""
     return ProbeSetting(row.probe, row.C, row.solver)
 
 
 def settings_of(scores: Iterable[ScoreRow]) -> tuple[ProbeSetting, ...]:
     """The settings present in the rows, sorted."""
-    return tuple(sorted({_setting(row) for row in scores}))
+    return tuple(sorted({setting_of(row) for row in scores}))
 
 
 def chosen_setting(scores: Iterable[ScoreRow], suite: Suite) -> ProbeSetting | None:
@@ -81,7 +82,7 @@ def cube_from_scores(
     """
     setting = setting or chosen_setting(scores, suite)
     notices: list[str] = []
-    used = _rows_of_suite([row for row in scores if _setting(row) == setting], suite, notices)
+    used = _rows_of_suite([row for row in scores if setting_of(row) == setting], suite, notices)
     _refuse_repeats(used)
     models = tuple(dict.fromkeys(row.model_id for row in used))
     regimes = suite.protocol.regimes

@@ -28,7 +28,7 @@ def read_run_folder(folder: Path, suite: str | Path | None = None) -> RunScores:
     """
     scores = read_scores(folder)
     run: Mapping[str, Any] = read_run_json(folder) if (folder / RUN_FILE).is_file() else {}
-    return RunScores(_suite(folder, suite, run), scores, run)
+    return RunScores(_suite(folder, suite, run), scores, run, folder)
 
 
 def _suite(folder: Path, named: str | Path | None, run: Mapping[str, Any]) -> Suite:

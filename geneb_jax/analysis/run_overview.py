@@ -11,16 +11,21 @@ import numpy as np
 from geneb_jax.analysis.agreement import SettingAgreement, setting_agreement
 from geneb_jax.analysis.baselines import baselines, tasks_at_chance
 from geneb_jax.analysis.cube import ScoreCube
+from geneb_jax.analysis.leakage import ModelLeakage, clean_macros, leakage
+from geneb_jax.analysis.own_scores import OwnScore, own_scores
 from geneb_jax.analysis.panel import Panel
+from geneb_jax.analysis.row_intervals import ScoreInterval, row_spread, score_interval
 from geneb_jax.analysis.seed_spread import seed_spread
 
 __all__ = ["run_overview"]
 
 
 def run_overview(panel: Panel, regime: str) -> dict[str, Any]:
-    """Seeds, controls, chance, leakage and probe settings of the panel's runs."""
+    """Seeds, test rows, controls, chance, leakage and probe settings of the panel's runs."""
     cube = panel.cube if panel.common is None else panel.common
     own = cube.keep_models(np.array([m.source == "user" for m in cube.models], dtype=bool))
+    whole = panel.cube
+    leaks, intervals = _rows(panel, whole, regime)
     return {
         "seed_spread": _seeds(own, panel.suite.protocol.seeds),
         "baselines": [
@@ -37,14 +42,49 @@ def run_overview(panel: Panel, regime: str) -> dict[str, Any]:
         "tasks_at_chance": dict(tasks_at_chance(own, regime)),
         "leakage": [
             {"model_id": entry.model_id, "regime": entry.regime, **asdict(entry.task)}
-            for entry in panel.leakage
+            for entry in leaks
         ],
+        "leakage_free": [asdict(entry) for entry in clean_macros(cube, leaks)],
+        "own_scores": [
+            _own(one)
+            for one in own_scores(
+                whole,
+                regime,
+                {(one.model_id, one.task_id): one for one in intervals},
+                {(e.model_id, e.task.task_id): e.task for e in leaks if e.regime == regime},
+            )
+        ],
+        "row_spread": [asdict(entry) for entry in row_spread(cube, intervals)],
         "settings": [
             found
             for name in panel.cube.regimes
             if (found := _settings(setting_agreement(panel.settings, name))) is not None
         ],
     }
+
+
+def _own(one: OwnScore) -> dict[str, Any]:
+    interval = one.interval
+    return asdict(one) | {"interval": None if interval is None else [interval.low, interval.high]}
+
+
+def _rows(
+    panel: Panel, cube: ScoreCube, regime: str
+) -> tuple[list[ModelLeakage], list[ScoreInterval]]:
+    """What kept predictions say of every score; each file of predictions is read once."""
+    leaks: list[ModelLeakage] = []
+    intervals: list[ScoreInterval] = []
+    for model_id, kept in panel.predictions.items():
+        for name in cube.regimes:
+            for task in cube.tasks:
+                rows = kept.task(name, task.task_id)
+                if rows is None:
+                    continue
+                entry = leakage(task.task_id, rows.truth, rows.guesses, rows.leaked)
+                leaks.append(ModelLeakage(model_id, name, entry))
+                if name == regime:
+                    intervals.append(score_interval(model_id, name, task.task_id, rows))
+    return leaks, intervals
 
 
 def _settings(found: SettingAgreement | None) -> dict[str, Any] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from geneb_jax.benchmark import Suite
@@ -15,11 +16,12 @@ __all__ = ["RunScores", "changed_files", "other_revision", "require_same_data"]
 
 @dataclass(frozen=True, slots=True)
 class RunScores:
-    """One run: its suite, its rows and its run.json."""
+    """One run: its suite, its rows, its run.json, and its folder, where predictions may be kept."""
 
     suite: Suite
     scores: Sequence[ScoreRow]
     run: Mapping[str, Any]
+    folder: Path | None = None
 
 
 def require_same_data(runs: Sequence[RunScores]) -> None:

@@ -11,11 +11,13 @@ import click
 from geneb_jax.cli.panel_options import read_panel, regime_option, suite_option
 
 if TYPE_CHECKING:
-    from geneb_jax.analysis import PairedComparison, ScoreCube
+    from geneb_jax.analysis import PairedComparison, Panel, RowComparison, ScoreCube
 
 __all__ = ["command"]
 
 WORSE = 1
+#: Tasks listed one by one on the screen.
+MOST_TASKS = 12
 
 
 @click.command()
@@ -66,7 +68,8 @@ def command(
     Each is a model (published, or of a --run) or the output folder of a run. Two folders are
     compared model by model where ids agree, or as they are where each has one model. The interval
     is a bootstrap over tasks within categories; with fewer than two tasks there is none, and
-    --fail-if-worse goes by the difference itself.
+    --fail-if-worse goes by the difference itself. Two models of your runs are also compared on the
+    very same test rows, from the predictions that runs keep: which tasks tell them apart.
 
     \b
     Examples:
@@ -105,37 +108,45 @@ def _comparisons(
     folders = [*runs, *(Path(name) for name in (first, second) if Path(name).is_dir())]
     require_same_data([read_run_folder(folder, suite) for folder in folders])
     sides = [_side(name, runs, suite) for name in (first, second)]
+    cubes = [side.cube for side in sides]
     if all(Path(name).is_dir() for name in (first, second)):
-        shared = [name for name in sides[0].model_ids if name in sides[1].model_ids]
-        if not shared and not len(sides[0].models) == len(sides[1].models) == 1:
+        shared = [name for name in cubes[0].model_ids if name in cubes[1].model_ids]
+        if not shared and not len(cubes[0].models) == len(cubes[1].models) == 1:
             raise SelectionError(
                 "the two runs have no model in common",
                 hint="name a model of each, with --run for both folders",
             )
         pairs = [(name, name) for name in shared] or [
-            (sides[0].model_ids[0], sides[1].model_ids[0])
+            (cubes[0].model_ids[0], cubes[1].model_ids[0])
         ]
     else:
         pairs = [
-            (_model_in(sides[0], first), _model_in(sides[1], second)),
+            (_model_in(cubes[0], first), _model_in(cubes[1], second)),
         ]
     found = []
-    for one, two in pairs:
-        left = sides[0].keep_models([sides[0].model_index(one)])
-        right = sides[1].keep_models([sides[1].model_index(two)])
-        both = join_cubes(left, right)
+    for names in pairs:
+        both = join_cubes(
+            *(
+                cube.keep_models([cube.model_index(name)])
+                for cube, name in zip(cubes, names, strict=True)
+            )
+        )
+        kept = {
+            name: side.predictions[own]
+            for side, own, name in zip(sides, names, both.model_ids, strict=True)
+            if own in side.predictions
+        }
         one, two = both.model_ids
-        found.append(compare_models(both, one, two, regime, level=level))
+        found.append(compare_models(both, one, two, regime, level=level, predictions=kept))
     return found
 
 
-def _side(name: str, runs: tuple[Path, ...], suite: str | None) -> ScoreCube:
+def _side(name: str, runs: tuple[Path, ...], suite: str | None) -> Panel:
     """Every model that a name may mean."""
     folder = Path(name)
     if folder.is_dir():
-        return read_panel([folder], suite=suite, published=False).cube
-    cube: ScoreCube = read_panel(runs, suite=suite, published=True).cube
-    return cube
+        return read_panel([folder], suite=suite, published=False)
+    return read_panel(runs, suite=suite, published=True)
 
 
 def _model_in(cube: ScoreCube, name: str) -> str:
@@ -185,7 +196,52 @@ def _show(comparison: PairedComparison) -> None:
                 "" if c.probability_better is None else f"{c.probability_better:.3f}",
             ),
             ("Wilcoxon p over tasks", "" if c.wilcoxon_p is None else f"{c.wilcoxon_p:.2g}"),
+            *_row_figures(c.rows),
         ],
     )
+    if c.rows is not None:
+        _show_rows(c, c.rows)
     if c.tasks < c.suite_tasks:
         note(f"on {c.tasks} of the suite's {c.suite_tasks} tasks, those both have")
+
+
+def _show_rows(comparison: PairedComparison, rows: RowComparison) -> None:
+    """Task by task on the same test rows, the largest differences first."""
+    from geneb_jax.cli.console import note, print_table
+
+    print_table(
+        ("task", "test rows", "difference", "interval over rows"),
+        [
+            (
+                one.task_id,
+                one.test_rows,
+                f"{one.interval.estimate:+.4f}",
+                f"{one.interval.low:+.4f} to {one.interval.high:+.4f}",
+            )
+            for one in sorted(rows.tasks, key=lambda one: -abs(one.interval.estimate))[:MOST_TASKS]
+        ],
+        title="On the same test rows",
+        right=("test rows", "difference"),
+    )
+    note(
+        f"compared row by row on {len(rows.tasks)} of {comparison.tasks} tasks, {rows.test_rows:,} "
+        "test rows; intervals over rows take the tasks as they are"
+    )
+    if len(rows.tasks) > MOST_TASKS:
+        note(f"the table has the {MOST_TASKS} largest differences; --json has them all")
+
+
+def _row_figures(rows: RowComparison | None) -> list[tuple[str, str]]:
+    if rows is None:
+        return []
+    unclear = len(rows.tasks) - rows.clearly_ahead - rows.clearly_behind
+    return [
+        (
+            "by test rows: ahead / not told apart / behind",
+            f"{rows.clearly_ahead} / {unclear} / {rows.clearly_behind}",
+        ),
+        (
+            "macro over test rows",
+            f"{rows.interval.estimate:+.4f}, {rows.interval.low:+.4f} to {rows.interval.high:+.4f}",
+        ),
+    ]

@@ -18,7 +18,8 @@ from geneb_jax.report.result_tables import (
     score_table,
     task_table,
 )
-from geneb_jax.report.statistics_tables import paper_tables, robustness_tables, run_tables
+from geneb_jax.report.run_tables import run_tables
+from geneb_jax.report.statistics_tables import paper_tables, robustness_tables
 from geneb_jax.report.tables import FORMATS, Table, write_table
 
 __all__ = [

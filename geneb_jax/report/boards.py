@@ -17,14 +17,12 @@ from geneb_jax.analysis import (
     leaderboard,
 )
 from geneb_jax.benchmark import Suite
-from geneb_jax.report.svg import short_name
 from geneb_jax.results import ScoreRow
 
 __all__ = [
     "boards_of",
     "console_columns",
     "console_rows",
-    "headlines",
     "leaderboard_rows",
     "size_text",
 ]
@@ -108,32 +106,6 @@ def console_rows(board: Leaderboard, *, neighbours: int = 3) -> list[tuple[str, 
         elif not lines or lines[-1][0] != "...":
             lines.append(("...",) + ("",) * (width - 1))
     return lines
-
-
-def headlines(board: Leaderboard, statistics: Mapping[str, Any], *, most: int = 6) -> list[str]:
-    """What a reader wants to know first of each of the run's models, one sentence a model.
-
-    Args:
-        board: The leaderboard that ranks the run's models, if any does.
-        statistics: The statistics document, for bootstrap ranges of ranks over the same tasks.
-        most: Sentences to give.
-    """
-    ranked = [row for row in board.rows if row.rank is not None]
-    same_tasks = statistics["tasks"] == board.tasks
-    ranges = {line["model_id"]: line["rank_range"] for line in statistics["leaderboard"]}
-    lines = []
-    for row in ranked:
-        if row.model.source != "user":
-            continue
-        span = ranges.get(row.model.model_id) if same_tasks else None
-        firm = f" (95% of resamplings: {span[0]} to {span[1]})" if span else ""
-        best = max(row.category.items(), key=lambda item: -2.0 if item[1] is None else item[1])
-        lines.append(
-            f"{short_name(row.model.display, 60)}: macro MCC {_score(row.macro[board.regime])} on "
-            f"{board.tasks} tasks, rank {row.rank} of {len(ranked)}{firm}; "
-            f"strongest category {best[0]} ({_score(best[1])})."
-        )
-    return lines[:most]
 
 
 def _line(board: Leaderboard, row: LeaderboardRow) -> tuple[str, ...]:

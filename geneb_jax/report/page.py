@@ -23,12 +23,14 @@ from geneb_jax.analysis import (
     published_pairs,
 )
 from geneb_jax.benchmark import Suite
-from geneb_jax.report.boards import boards_of, headlines, size_text
+from geneb_jax.report.boards import boards_of, size_text
 from geneb_jax.report.figure_parts import Figure
 from geneb_jax.report.figure_profiles import heat_colour
 from geneb_jax.report.figures import draw_figures
+from geneb_jax.report.headlines import headlines
 from geneb_jax.report.result_tables import choice_table, task_table
-from geneb_jax.report.statistics_tables import paper_tables, robustness_tables, run_tables
+from geneb_jax.report.run_tables import run_tables
+from geneb_jax.report.statistics_tables import paper_tables, robustness_tables
 from geneb_jax.report.svg import short_name
 from geneb_jax.report.tables import Table, write_table
 from geneb_jax.results import ScoreRow, csv_text
@@ -66,7 +68,7 @@ def write_report(
         DataError: if the rows contradict themselves or the suite.
         OutputError: if the folder cannot be written.
     """
-    panel = build_panel([RunScores(suite, scores, run)], published=published)
+    panel = build_panel([RunScores(suite, scores, run, out)], published=published)
     return write_panel_report(out, panel, versions=_versions(run))
 
 

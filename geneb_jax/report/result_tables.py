@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from geneb_jax.analysis import CLOSE, Budget, ScoreCube, recommend
+from geneb_jax.analysis import CLOSE, Budget, Candidate, ScoreCube, recommend
 from geneb_jax.errors import SelectionError
 from geneb_jax.report.tables import Cell, Table
 
@@ -21,6 +21,9 @@ __all__ = [
 ]
 
 Statistics = Mapping[str, Any]
+
+#: Tasks from which on an interval over a category's tasks says something.
+TELLING = 5
 
 
 def leaderboard_table(statistics: Statistics) -> Table:
@@ -175,8 +178,9 @@ def pair_table(statistics: Statistics) -> Table:
 
 
 def choice_table(cube: ScoreCube, regime: str, *, limits: Sequence[float] = (1e8, 3e8)) -> Table:
-    """Which model for which category: the best, its margin, its smallest equal, and small ones."""
+    """Which model for which category: the best, its margin, its equals, small ones, and yours."""
     names = ["all categories", *cube.categories]
+    sources = {model.source for model in cube.models}
     rows: list[tuple[Cell, ...]] = []
     for name in names:
         chosen = () if name == "all categories" else (name,)
@@ -186,16 +190,24 @@ def choice_table(cube: ScoreCube, regime: str, *, limits: Sequence[float] = (1e8
             continue
         equal = sum(candidate.equal for candidate in answer.candidates)
         smallest = answer.smallest_equal
+        second = answer.candidates[1] if len(answer.candidates) > 1 else None
+        # With few tasks an interval over tasks holds almost anything.
+        telling = answer.tasks >= TELLING
+        lead = second.behind if second and telling else None
         rows.append(
             (
                 name,
                 answer.tasks,
                 answer.best.model.display,
                 answer.best.mcc,
+                second.model.display if second else None,
                 answer.margin,
-                equal - 1 if answer.tasks > 4 else None,
+                lead.low if lead else None,
+                lead.high if lead else None,
+                equal - 1 if telling else None,
                 smallest.model.display if smallest else None,
                 *(_best_within(cube, chosen, regime, limit) for limit in limits),
+                *(_best_own(answer.candidates) if len(sources) > 1 else (None, None, None)),
             )
         )
     return Table(
@@ -206,17 +218,33 @@ def choice_table(cube: ScoreCube, regime: str, *, limits: Sequence[float] = (1e8
             "tasks",
             "best",
             "mcc",
+            "second",
             "margin",
-            "equals",
+            "margin_low",
+            "margin_high",
+            "not_told_apart",
             "smallest_equal",
             *(f"best_to_{limit / 1e6:g}M" for limit in limits),
+            "yours",
+            "yours_mcc",
+            "yours_rank",
         ),
         tuple(rows),
-        "margin: lead over the second. equals: models whose paired 95% interval to the best "
-        "includes zero, where five tasks or more can say so. smallest equal: the smallest such "
-        f"model within {CLOSE:g} of the best.",
+        "margin: lead over the second, with its 95% interval over the category's tasks. not told "
+        "apart: other models whose paired interval to the best includes zero. Both are given from "
+        f"{TELLING} tasks on. smallest equal: the smallest model not told apart and within "
+        f"{CLOSE:g} of the best. yours: the best of the run's models, untrained controls aside.",
         3,
     ).without_empty_columns()
+
+
+def _best_own(candidates: Sequence[Candidate]) -> tuple[Cell, Cell, Cell]:
+    """Name, score and place of the best trained model of the user among all."""
+    for candidate in candidates:
+        if candidate.model.source == "user" and candidate.model.weights != "random":
+            ahead = sum(other.mcc > candidate.mcc for other in candidates)
+            return candidate.model.display, candidate.mcc, ahead + 1
+    return None, None, None
 
 
 def _best_within(

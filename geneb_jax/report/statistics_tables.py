@@ -1,4 +1,4 @@
-"""The statistics document as tables: the paper's numbers, the ranking's firmness, the run's own."""
+"""The statistics document as tables: the paper's numbers, and how firm the ranking is."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from geneb_jax.report.tables import Cell, Table
 
-__all__ = ["paper_tables", "robustness_tables", "run_tables"]
+__all__ = ["paper_tables", "robustness_tables"]
 
 Statistics = Mapping[str, Any]
 
@@ -211,101 +211,3 @@ def robustness_tables(statistics: Statistics) -> tuple[Table, ...]:
         ),
     ]
     return tuple(table for table in tables if table.rows)
-
-
-def run_tables(statistics: Statistics) -> tuple[Table, ...]:
-    """What only the run itself knows: seeds, controls, chance."""
-    models = statistics["models"]
-    tables = [
-        Table(
-            "seed-spread",
-            "Spread over few-shot seeds",
-            ("model_id", "regime", "typical_sd", "widest_sd", "widest_task", "macro_error"),
-            tuple(
-                (
-                    s["model_id"],
-                    s["regime"],
-                    s["typical"],
-                    s["widest"],
-                    s["widest_task"],
-                    s["macro_error"],
-                )
-                for s in statistics["seed_spread"]
-            ),
-            "macro_error: standard error of the macro mean from the choice of seeds alone.",
-        ),
-        Table(
-            "baselines",
-            "Against untrained and composition baselines",
-            ("model_id", "baseline", "kind", "gain_macro", "tasks_ahead", "tasks"),
-            tuple(
-                (b["model_id"], b["baseline_id"], b["kind"], b["gain"], b["ahead"], b["tasks"])
-                for b in statistics["baselines"]
-            ),
-        ),
-        Table(
-            "tasks-at-chance",
-            "Tasks within two standard deviations of guessing",
-            ("model_id", "tasks"),
-            tuple(
-                (name, count)
-                for name, count in statistics["tasks_at_chance"].items()
-                if count is not None and name in models
-            ),
-            "Guessing has an MCC of 0 with a standard deviation of 1 / sqrt(test rows - 1).",
-        ),
-    ]
-    tables += [_leakage_table(statistics)]
-    tables += [_setting_table(found) for found in statistics["settings"]]
-    return tuple(table for table in tables if table.rows)
-
-
-def _leakage_table(statistics: Statistics) -> Table:
-    found = [
-        entry
-        for entry in statistics["leakage"]
-        if entry["regime"] == statistics["regime"] and entry["leaked"]
-    ]
-    found.sort(key=lambda entry: -entry["leaked"] / max(entry["test_rows"], 1))
-    return Table(
-        "leakage",
-        f"Test rows that are training rows too, {statistics['regime']}",
-        ("model_id", "task_id", "test_rows", "leaked", "mcc", "mcc_without", "change"),
-        tuple(
-            (
-                entry["model_id"],
-                entry["task_id"],
-                entry["test_rows"],
-                entry["leaked"],
-                entry["mcc"],
-                entry["clean_mcc"],
-                None if entry["clean_mcc"] is None else entry["clean_mcc"] - entry["mcc"],
-            )
-            for entry in found
-        ),
-        "The probe is the same; only the rows it is scored on differ.",
-    )
-
-
-def _setting_table(found: Mapping[str, Any]) -> Table:
-    widest = sorted(found["ranges"].items(), key=lambda item: -item[1])[:3]
-    moved = ", ".join(f"{name} {value:.3f}" for name, value in widest)
-    return Table(
-        f"settings-{found['regime']}",
-        f"Agreement of probe settings, {found['regime']}",
-        ("first", "second", "rho_cells", "rho_models", "top3", "top5", "mean_change"),
-        tuple(
-            (
-                pair["first"],
-                pair["second"],
-                pair["cells_rho"],
-                pair["models_rho"],
-                pair["top3"],
-                pair["top5"],
-                pair["mean_change"],
-            )
-            for pair in found["pairs"]
-        ),
-        f"Over the models and tasks that all settings have. Widest ranges of a mean: {moved}.",
-        3,
-    )

@@ -204,29 +204,6 @@ def test_seed_spread(make_suite, make_rows) -> None:
     assert found[0].macro_error == pytest.approx(expected)
 
 
-def test_leakage_of_a_run_is_averaged_over_seeds(make_suite, make_rows) -> None:
-    suite = make_suite([2, 1])
-    fit = {"model_id": "mine", "regime": "1shot", "task_id": "task-0-0", "test_rows": 100}
-    run = {
-        "leakage": [
-            {**fit, "leaked": 10, "mcc": 0.5, "clean_mcc": 0.4},
-            {**fit, "leaked": 10, "mcc": 0.7, "clean_mcc": 0.5},
-            {**fit, "regime": "full", "leaked": 10, "mcc": 0.9, "clean_mcc": None},
-            {**fit, "leaked": True, "mcc": 0.9, "clean_mcc": 0.9},
-            {**fit, "model_id": 3, "leaked": 1, "mcc": 0.9, "clean_mcc": 0.9},
-            {"model_id": "mine"},
-            "nonsense",
-        ]
-    }
-    panel = build_panel([RunScores(suite, make_rows(suite), run)])
-    found = {entry.regime: entry.task for entry in panel.leakage}
-    assert set(found) == {"1shot", "full"}
-    assert found["1shot"].mcc == pytest.approx(0.6)
-    assert found["1shot"].clean_mcc == pytest.approx(0.45)
-    assert found["full"].clean_mcc is None and found["full"].leaked == 10
-    assert build_panel([RunScores(suite, make_rows(suite), {"leakage": 7})]).leakage == ()
-
-
 def test_settings_agree_with_themselves_and_not_with_their_reverse(make_suite, make_rows) -> None:
     suite = make_suite([4, 3])
     models = [f"m{k}" for k in range(6)]

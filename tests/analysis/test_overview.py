@@ -56,6 +56,9 @@ KEYS = {
     "baselines",
     "tasks_at_chance",
     "leakage",
+    "leakage_free",
+    "row_spread",
+    "own_scores",
     "settings",
 }
 

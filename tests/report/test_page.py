@@ -24,6 +24,8 @@ from geneb_jax.report import (
     write_panel_report,
     write_report,
 )
+from geneb_jax.results import read_scores
+from tests.kept_runs import write_kept_run
 
 FIGURES = {
     "figure-2-pareto",
@@ -252,14 +254,14 @@ def test_settings_of_a_sweep_are_compared(tmp_path, geneb, make_rows) -> None:
     assert len(panel.ranked.models) == 44
 
 
-def test_leaked_rows_are_shown_with_the_score_without_them(tmp_path, geneb, make_rows) -> None:
-    task = geneb.tasks[3].task_id
-    fit = {"model_id": "mine", "regime": "full", "task_id": task, "test_rows": 500}
-    run = {"leakage": [{**fit, "leaked": 50, "mcc": 0.61, "clean_mcc": 0.57}]}
-    page = read(write_report(tmp_path, suite=geneb, scores=make_rows(geneb), run=run))
+def test_leaked_rows_are_shown_with_the_score_without_them(tmp_path, geneb) -> None:
+    write_kept_run(tmp_path, geneb, {"mine": 0.7}, leaked=30)
+    page = read(write_report(tmp_path, suite=geneb, scores=read_scores(tmp_path), run={}))
     words = " ".join(" ".join(page.words).split())
-    assert "Test rows that are training rows too, full" in words
-    assert f"mine {task} 500 50 0.6100 0.5700 -0.0400" in words
+    assert "The score without test rows that are training rows too" in words
+    assert "mine full 100 3000 0." in words  # all tasks, thirty rows each
+    assert "Your scores, full: interval, chance, baselines, leakage" in words
+    assert "Spread over test rows, full" in words
 
 
 def test_published_report_takes_seconds_and_no_jax(tmp_path) -> None:

@@ -1,0 +1,100 @@
+"""What a run's models predicted, test row by test row: read from the run's folder when asked for.
+
+Predictions are believed only for a score that they give: the record beside them must hold the very
+rows of scores.csv, and MCC computed from them must be the row's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from geneb_jax.analysis.bootstrap import row_bootstrap_mcc
+from geneb_jax.analysis.records import ProbeSetting, setting_of
+from geneb_jax.results import Records, ScoreRow, find_answer_key
+
+__all__ = ["ModelPredictions", "TaskRows", "model_predictions"]
+
+_SAME = 1e-9  # both are exact up to the rounding of one division and one square root
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TaskRows:
+    """One model's predictions of one task's test rows in one regime.
+
+    Attributes:
+        fingerprint: Of the task's files; rows of equal fingerprints are the same rows.
+        truth: int64 ``[row]``.
+        leaked: Bool ``[row]``: the sequence is among the task's training rows.
+        guesses: int64 ``[fit, row]``: a fit a seed, or one that serves all seeds.
+    """
+
+    fingerprint: str
+    truth: np.ndarray
+    leaked: np.ndarray
+    guesses: np.ndarray
+
+    def mcc(self) -> np.ndarray:
+        """float64 ``[fit]``: MCC of each fit on all rows."""
+        return self.draws(0)[0]
+
+    def draws(self, count: int, seed: int = 0) -> np.ndarray:
+        """float64 ``[draw, fit]``: MCC on resampled rows, every fit on the same ones."""
+        codes = as_codes(np.concatenate([self.truth[None], self.guesses]))
+        return row_bootstrap_mcc(codes[0], codes[1:], draws=count, seed=seed)
+
+
+def as_codes(labels: np.ndarray) -> np.ndarray:
+    """Labels of any sortable kind as 0 ... K - 1, shape kept."""
+    codes: np.ndarray = np.unique(labels, return_inverse=True)[1].reshape(labels.shape)
+    return codes
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ModelPredictions:
+    """The kept predictions of one model of a run, in one probe setting.
+
+    Attributes:
+        folder: The run's output folder.
+        scores: (regime, task id) -> the model's rows of scores.csv, one a seed.
+    """
+
+    folder: Path
+    scores: Mapping[tuple[str, str], tuple[ScoreRow, ...]]
+
+    def task(self, regime: str, task_id: str) -> TaskRows | None:
+        """The predictions behind one score, or None where they were not kept or do not give it."""
+        rows = self.scores.get((regime, task_id), ())
+        if not rows or any(row.failed for row in rows):
+            return None
+        unit = Records(self.folder).kept_unit(rows)
+        if unit is None:
+            return None
+        answers = find_answer_key(self.folder, task_id, unit.key.task_fingerprint)
+        labels = unit.predictions.labels[unit.key.C.index(rows[0].C)]
+        if answers is None or len(answers.labels) != labels.shape[1]:
+            return None
+        fits = [0] if len(labels) == 1 else [unit.key.seeds.index(row.seed) for row in rows]
+        found = TaskRows(
+            unit.key.task_fingerprint, answers.labels, answers.in_training, labels[fits]
+        )
+        recorded = np.array([row.mcc for row in rows], dtype=np.float64)
+        return found if np.abs(found.mcc() - recorded).max() <= _SAME else None
+
+
+def model_predictions(
+    folder: Path, scores: Iterable[ScoreRow], setting: ProbeSetting | None
+) -> dict[str, ModelPredictions]:
+    """Model id -> where its predictions in a setting are; nothing is read yet."""
+    found: dict[str, dict[tuple[str, str], list[ScoreRow]]] = {}
+    for row in scores:
+        if setting_of(row) == setting:
+            units = found.setdefault(row.model_id, {})
+            units.setdefault((row.regime, row.task_id), []).append(row)
+    return {
+        model_id: ModelPredictions(folder, {unit: tuple(rows) for unit, rows in units.items()})
+        for model_id, units in found.items()
+    }

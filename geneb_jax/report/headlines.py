@@ -1,0 +1,116 @@
+"""The first thing a reader wants to know, in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from geneb_jax.analysis import Leaderboard, LeaderboardRow
+from geneb_jax.report.svg import short_name
+
+__all__ = ["headlines"]
+
+#: Up to so many parameters a model counts as small.
+SMALL = 1e8
+
+
+def headlines(board: Leaderboard, statistics: Mapping[str, Any], *, most: int = 6) -> list[str]:
+    """One sentence on each of the run's models; on the field where there is no run.
+
+    Args:
+        board: The leaderboard that ranks the run's models, if any does.
+        statistics: The statistics document.
+        most: Sentences to give.
+    """
+    ranked = [row for row in board.rows if row.rank is not None]
+    own = [row for row in ranked if row.model.source == "user"]
+    if own:
+        return [_own(board, ranked, row, statistics) for row in own[:most]]
+    return _field(board, ranked, statistics) if len(ranked) > 1 else []
+
+
+def _own(
+    board: Leaderboard,
+    ranked: Sequence[LeaderboardRow],
+    row: LeaderboardRow,
+    statistics: Mapping[str, Any],
+) -> str:
+    name = row.model.model_id
+    parts = [
+        f"{_name(row)}: macro MCC {_score(row.macro[board.regime])}{_interval(row)} on "
+        f"{board.tasks} tasks, rank {row.rank} of {len(ranked)}{_firmness(board, name, statistics)}"
+    ]
+    tied = [other for other in ranked if other.tie_group == row.tie_group and other is not row]
+    if row.tie_group is not None:
+        parts.append(f"tie group {row.tie_group}" + (f" with {_names(tied)}" if tied else ""))
+    known = {label: value for label, value in row.category.items() if value is not None}
+    if len(known) > 1:
+        best, worst = (find(known, key=lambda label: known[label]) for find in (max, min))
+        parts.append(
+            f"strongest in {best} ({_score(known[best])}), weakest in {worst} "
+            f"({_score(known[worst])})"
+        )
+    gains = [b for b in statistics["baselines"] if b["model_id"] == name]
+    for kind in ("untrained", "composition"):
+        found = [b["gain"] for b in gains if b["kind"] == kind]
+        if found:
+            parts.append(f"{min(found):+.4f} against the best {kind} baseline of the run")
+    if chance := statistics["tasks_at_chance"].get(name):
+        parts.append(f"no better than guessing on {chance} tasks")
+    return "; ".join(parts) + "."
+
+
+def _field(
+    board: Leaderboard, ranked: Sequence[LeaderboardRow], statistics: Mapping[str, Any]
+) -> list[str]:
+    regime, first = board.regime, ranked[0]
+    tied = [row for row in ranked[1:] if row.tie_group == first.tie_group]
+    lines = [
+        f"Best overall: {_name(first)}, macro MCC {_score(first.macro[regime])}{_interval(first)}"
+        + (f"; in its tie group: {_names(tied)}." if tied else ".")
+    ]
+    small = [row for row in ranked if (row.model.params or SMALL + 1) <= SMALL]
+    if small and small[0] is not first:
+        lines.append(
+            f"Best up to 100M parameters: {_name(small[0])}, {_score(small[0].macro[regime])} "
+            f"(rank {small[0].rank})."
+        )
+    leaders = {name for names in statistics["category_leaders"][regime].values() for name in names}
+    if len(leaders) > 1:
+        lines.append(
+            f"No model is best everywhere: {len(leaders)} different models lead the "
+            f"{len(board.categories)} categories; the table under Choosing a model says which."
+        )
+    means = statistics["mean_macro"]
+    if len(means) > 1:
+        shown = ", ".join(f"{name} {_score(value)}" for name, value in means.items())
+        lines.append(f"Mean over all models by amount of training data: {shown}.")
+    return lines
+
+
+def _firmness(board: Leaderboard, model_id: str, statistics: Mapping[str, Any]) -> str:
+    if statistics["tasks"] != board.tasks:  # ranges of ranks over other tasks
+        return ""
+    spans = {line["model_id"]: line["rank_range"] for line in statistics["leaderboard"]}
+    span = spans.get(model_id)
+    return f" ({span[0]} to {span[1]} in 95% of resamplings)" if span else ""
+
+
+def _interval(row: LeaderboardRow) -> str:
+    if row.interval is None:
+        return ""
+    return f" (95% interval over tasks {row.interval[0]:.3f} to {row.interval[1]:.3f})"
+
+
+def _names(rows: Sequence[LeaderboardRow], most: int = 3) -> str:
+    shown = [_name(row) for row in rows[:most]]
+    more = f" and {len(rows) - most} more" if len(rows) > most else ""
+    return ", ".join(shown) + more
+
+
+def _name(row: LeaderboardRow) -> str:
+    return short_name(row.model.display, 60)
+
+
+def _score(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"

@@ -1,0 +1,246 @@
+"""What kept predictions give: leakage-free scores, intervals over rows, comparison row by row."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from sklearn.metrics import matthews_corrcoef
+
+from geneb_jax.analysis import (
+    OverviewOptions,
+    build_panel,
+    clean_macros,
+    compare_models,
+    compare_predictions,
+    overview,
+    read_run_folder,
+    score_interval,
+)
+from geneb_jax.analysis.row_predictions import TaskRows
+from geneb_jax.cli.main import command
+from geneb_jax.results import answer_keys, find_answer_key, read_scores, write_scores_csv
+from tests.kept_runs import fingerprint, write_kept_run
+
+SKILLS = {"good": 0.8, "fair": 0.6}
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory, make_suite):
+    """A folder of two models on three tasks of two categories, and what they guessed."""
+    out = tmp_path_factory.mktemp("kept")
+    suite = make_suite([2, 1])
+    return out, suite, write_kept_run(out, suite, SKILLS, classes=3)
+
+
+@pytest.fixture(scope="module")
+def panel(kept):
+    return build_panel([run_of(kept)])
+
+
+def run_of(kept):
+    from geneb_jax.analysis import RunScores
+    from geneb_jax.results import read_run_json
+
+    out, suite, _ = kept
+    return RunScores(suite, read_scores(out), read_run_json(out), out)
+
+
+def test_predictions_are_those_of_the_scores(kept, panel) -> None:
+    _, suite, guesses = kept
+    assert set(panel.predictions) == set(SKILLS)
+    for (model_id, regime, task_id), expected in guesses.items():
+        found = panel.predictions[model_id].task(regime, task_id)
+        assert np.array_equal(found.guesses, expected)
+        assert found.leaked.sum() == 10
+        place = panel.cube.model_index(model_id), panel.cube.regime_index(regime)
+        task = [task.task_id for task in suite.tasks].index(task_id)
+        assert found.mcc().mean() == pytest.approx(panel.cube.mcc[*place, task], abs=1e-12)
+    assert panel.predictions["good"].task("full", "no-such-task") is None
+
+
+def test_leakage_is_scikit_learns_score_of_the_other_rows(kept, panel) -> None:
+    out, suite, guesses = kept
+    statistics = overview(panel, OverviewOptions())
+    entries = {(e["model_id"], e["regime"], e["task_id"]): e for e in statistics["leakage"]}
+    assert entries.keys() == guesses.keys()
+    clean = {}
+    for unit, labels in guesses.items():
+        answers = find_answer_key(out, unit[2], fingerprint(unit[2]))
+        rest = ~answers.in_training
+        truth = answers.labels
+        clean[unit] = np.mean([matthews_corrcoef(truth[rest], fit[rest]) for fit in labels])
+        assert entries[unit]["clean_mcc"] == pytest.approx(clean[unit], abs=1e-12)
+        assert entries[unit]["mcc"] == pytest.approx(
+            np.mean([matthews_corrcoef(truth, fit) for fit in labels]), abs=1e-12
+        )
+        assert (entries[unit]["leaked"], entries[unit]["test_rows"]) == (10, 120)
+    for entry in statistics["leakage_free"]:
+        # Categories of two tasks and of one.
+        a, b, c = (clean[entry["model_id"], entry["regime"], task.task_id] for task in suite.tasks)
+        assert entry["clean_macro"] == pytest.approx(((a + b) / 2 + c) / 2, abs=1e-11)
+        assert entry["clean_macro"] < entry["macro"]  # a leaked row is always right
+        assert (entry["affected"], entry["leaked"]) == (3, 30)
+    assert len(statistics["leakage_free"]) == 6
+
+
+def test_macro_without_leaked_rows_needs_every_task(panel) -> None:
+    from geneb_jax.analysis import Leakage, ModelLeakage
+
+    first, second, third = (task.task_id for task in panel.cube.tasks)
+
+    def entry(task_id: str, clean: float | None) -> ModelLeakage:
+        return ModelLeakage("good", "full", Leakage(task_id, 9, 4, 0.5, clean))
+
+    assert clean_macros(panel.cube, [entry(first, 0.4), entry(second, 0.2)]) == ()
+    (found,) = clean_macros(panel.cube, [entry(first, 0.4), entry(second, None), entry(third, 0.1)])
+    assert (found.macro, found.clean_macro) == (0.5, None)
+
+
+def test_intervals_over_rows_in_the_document(kept, panel) -> None:
+    statistics = overview(panel, OverviewOptions(regime="10shot"))
+    found = {(e["model_id"], e["task_id"]): e for e in statistics["own_scores"]}
+    assert len(found) == 6 and {e["regime"] for e in found.values()} == {"10shot"}
+    errors = []
+    for (model_id, task_id), entry in found.items():
+        rows = panel.predictions[model_id].task("10shot", task_id)
+        expected = score_interval(model_id, "10shot", task_id, rows)
+        assert entry["interval"] == [expected.interval.low, expected.interval.high]
+        assert expected.interval.low < entry["mcc"] < expected.interval.high
+        assert (entry["test_rows"], entry["leaked"]) == (120, 10)
+        errors += [expected.error] if model_id == "good" else []
+    spread = statistics["row_spread"][0]
+    assert spread["typical"] == pytest.approx(np.mean(errors))
+    assert spread["macro_error"] == pytest.approx(
+        np.sqrt(errors[0] ** 2 / 16 + errors[1] ** 2 / 16 + errors[2] ** 2 / 4)
+    )
+    assert (spread["tasks"], spread["test_rows"]) == (3, 360)
+
+
+def coverage_of_one_score(repeats: int, seed: int, rows: int = 300) -> float:
+    """How often the interval of a mean over two fits holds the population's."""
+    rng = np.random.default_rng(seed)
+    kinds = np.array([(y, a, b) for y in (0, 1) for a in (0, 1) for b in (0, 1)])
+    share = np.array([0.36, 0.06, 0.05, 0.08, 0.04, 0.05, 0.10, 0.26])
+
+    def mcc(guess: int) -> float:
+        cells = np.zeros((2, 2))
+        np.add.at(cells, (kinds[:, 0], kinds[:, guess]), share)
+        return np.linalg.det(cells) / np.sqrt(
+            np.prod(cells.sum(axis=0)) * np.prod(cells.sum(axis=1))
+        )
+
+    truth = (mcc(1) + mcc(2)) / 2
+    held = 0
+    for _ in range(repeats):
+        y, a, b = kinds[rng.choice(len(kinds), rows, p=share)].T
+        both = TaskRows("", y, np.zeros(rows, bool), np.stack([a, b]))
+        found = score_interval("m", "1shot", "t", both).interval
+        held += found.low <= truth <= found.high
+    return held / repeats
+
+
+def test_coverage_of_a_scores_interval_over_rows() -> None:
+    # 500 repeats: the simulation's own standard error is one percentage point.
+    assert 0.93 - 0.02 <= coverage_of_one_score(500, 3) <= 0.97 + 0.02
+
+
+@pytest.mark.sweep
+def test_coverage_of_a_scores_interval_over_rows_at_length() -> None:
+    assert 0.93 <= coverage_of_one_score(10_000, 5) <= 0.97
+
+
+def test_two_models_of_a_run_are_compared_row_by_row(kept, panel) -> None:
+    out, suite, guesses = kept
+    found = compare_models(panel.cube, "good", "fair", "full", predictions=panel.predictions)
+    assert [one.task_id for one in found.rows.tasks] == [task.task_id for task in suite.tasks]
+    assert found.rows.test_rows == 360
+    assert found.rows.interval.estimate == pytest.approx(found.difference, abs=1e-11)
+    for place, one in enumerate(found.rows.tasks):
+        truth = find_answer_key(out, one.task_id, fingerprint(one.task_id)).labels
+        a, b = (guesses[name, "full", one.task_id][0] for name in ("good", "fair"))
+        assert one.interval == compare_predictions(truth, a, b, seed=place)
+    clear = [one.interval.low > 0 for one in found.rows.tasks]
+    assert found.rows.clearly_ahead == sum(clear) >= 1 and found.rows.clearly_behind == 0
+    turned = compare_models(panel.cube, "fair", "good", "full", predictions=panel.predictions).rows
+    assert (turned.clearly_behind, turned.clearly_ahead) == (sum(clear), 0)
+    few = compare_models(panel.cube, "good", "fair", "1shot", predictions=panel.predictions).rows
+    assert few.interval.low < few.interval.estimate < few.interval.high
+    assert compare_models(panel.cube, "good", "fair", "full").rows is None
+
+
+def test_rows_of_two_runs_pair_only_where_the_files_are_the_same(
+    tmp_path, kept, make_suite, monkeypatch
+) -> None:
+    suite = kept[1]
+    write_kept_run(tmp_path / "other", suite, {"rival": 0.7}, classes=3, seed=1)
+    # One task's files differ: the same id, other content.
+    first = suite.tasks[0].task_id
+    monkeypatch.setattr(
+        "tests.kept_runs.fingerprint", lambda t: "e" * 64 if t == first else fingerprint(t)
+    )
+    write_kept_run(tmp_path / "changed", suite, {"rival": 0.7}, classes=3, seed=1)
+    for folder, tasks in (("other", 3), ("changed", 2)):
+        both = build_panel([run_of(kept), run_of((tmp_path / folder, suite, None))])
+        found = compare_models(both.cube, "good", "rival", "full", predictions=both.predictions)
+        assert (found.tasks, len(found.rows.tasks)) == (3, tasks)
+
+
+def test_predictions_that_do_not_give_the_score_are_not_believed(tmp_path, kept) -> None:
+    out, suite, _ = kept
+    copy = tmp_path / "copy"
+    shutil.copytree(out, copy)
+    task = suite.tasks[0].task_id
+    path = answer_keys.answer_key_path(copy, task, fingerprint(task))
+    path.write_bytes(
+        answer_keys.answer_key_path(
+            out, suite.tasks[1].task_id, fingerprint(suite.tasks[1].task_id)
+        ).read_bytes()
+    )
+    found = build_panel([run_of((copy, suite, None))]).predictions["good"]
+    assert found.task("full", task) is None  # another task's answers: another MCC
+    assert found.task("full", suite.tasks[1].task_id) is not None
+    path.unlink()
+    assert found.task("full", task) is None
+    rows = read_scores(copy)
+    write_scores_csv(copy, [row for row in rows if row.model_id == "fair"])
+    assert set(build_panel([run_of((copy, suite, None))]).predictions) == {"fair"}
+
+
+def test_a_sweep_keeps_the_predictions_of_every_strength(tmp_path, make_suite) -> None:
+    from geneb_jax.analysis import ProbeSetting, RunScores
+
+    suite = make_suite([1])
+    write_kept_run(tmp_path, suite, {"m": 0.7}, C=(0.1, 1.0, 10.0))
+    run = RunScores(suite, read_scores(tmp_path), {}, tmp_path)
+    seen = set()
+    for strength in (0.1, 1.0, 10.0):
+        setting = ProbeSetting("logistic", strength, "reference")
+        found = build_panel([run], setting=setting).predictions["m"].task("1shot", "task-0-0")
+        mean = np.mean([r.mcc for r in run.scores if (r.C, r.regime) == (strength, "1shot")])
+        assert found.mcc().mean() == pytest.approx(mean, abs=1e-12)
+        seen.add(found.guesses.tobytes())
+    assert len(seen) == 3
+
+
+def test_compare_says_tasks_and_rows(tmp_path: Path) -> None:
+    from geneb_jax.benchmark import load_suite
+
+    demo = load_suite("demo")
+    write_kept_run(tmp_path, demo, SKILLS)
+    arguments = ["compare", "good", "fair", "--run", str(tmp_path)]
+    result = CliRunner().invoke(command, arguments, standalone_mode=False)
+    assert result.exception is None
+    assert f"compared row by row on 13 of 13 tasks, {13 * 120:,} test rows" in result.stderr
+    assert "by test rows: ahead / not told apart / behind" in result.stdout
+    assert "the table has the 12 largest differences" in result.stderr
+    (document,) = json.loads(
+        CliRunner().invoke(command, [*arguments, "--json"], standalone_mode=False).stdout
+    )
+    assert len(document["rows"]["tasks"]) == 13
+    assert document["rows"]["interval"]["estimate"] == pytest.approx(document["difference"])
+    assert read_run_folder(tmp_path).folder == tmp_path
