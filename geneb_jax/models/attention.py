@@ -29,17 +29,20 @@ _FEWEST_QUERIES = 16
 
 
 class _Budget(NamedTuple):
-    """Logits of a batch up to ``whole_bytes`` are made at once, larger ones in blocks.
+    """Logits up to ``whole_bytes`` and ``whole_keys`` are made at once, others in blocks.
 
     A block is several heads, or a part of one head's queries where all of them are too many.
     """
 
     whole_bytes: int
+    whole_keys: int
     block_bytes: int
 
 
-_CPU = _Budget(1 << 26, 1 << 22)
-_ACCELERATOR = _Budget(1 << 30, 1 << 28)
+#: From 257 keys on, XLA's batched products on CPU allocate scratch anew in every call, and the page
+#: faults take two thirds of the time; blocks are small enough to be kept.
+_CPU = _Budget(whole_bytes=1 << 26, whole_keys=256, block_bytes=1 << 22)
+_ACCELERATOR = _Budget(whole_bytes=1 << 30, whole_keys=1 << 30, block_bytes=1 << 28)
 
 
 def attend(
@@ -160,7 +163,7 @@ def _block_shape(
 ) -> tuple[int, int]:
     """Units and queries of each to work on at once: all of both, some units, or a part of one."""
     unit_bytes = 4 * shared * tokens * keys
-    if count * unit_bytes <= budget.whole_bytes:
+    if keys <= budget.whole_keys and count * unit_bytes <= budget.whole_bytes:
         return count, tokens
     most = budget.block_bytes // unit_bytes
     if most:
