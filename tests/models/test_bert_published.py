@@ -13,7 +13,6 @@ import jax
 import numpy as np
 import pytest
 import torch
-from flax import nnx
 from safetensors.numpy import load_file, save_file
 
 from geneb_jax.errors import CheckpointError, DownloadError
@@ -226,20 +225,3 @@ def test_untrained_models_need_no_download(model_id: str) -> None:
 def test_grovers_tokenizer_is_asked_for() -> None:
     with pytest.raises(DownloadError, match="PoetschLab/GROVER"):
         load_encoder("GROVER", weights="random", offline=True)
-
-
-@pytest.mark.parametrize("model_id", MODELS)
-def test_programs_do_not_grow_with_depth(model_id: str) -> None:
-    spec = registry()[model_id]
-    family = find_family(spec.family)
-    batch = jax.ShapeDtypeStruct((2, 8), np.int32), jax.ShapeDtypeStruct((2, 8), np.bool_)
-
-    def program(depth: int) -> int:
-        config = dataclasses.replace(small_config(model_id), layer_count=depth)
-        module = family.module(config)
-        definition, state = nnx.split(module)
-        shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), state)
-        run = jax.jit(lambda state, ids, mask: nnx.merge(definition, state)(ids, mask).values)
-        return len(run.lower(shapes, *batch).as_text())
-
-    assert program(32) <= 1.02 * program(4)
