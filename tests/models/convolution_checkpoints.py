@@ -129,7 +129,7 @@ def _sizes(true: Any, small: Any) -> dict[int, int]:
 
 def small_tensors(model_id: str) -> dict[str, np.ndarray]:
     """Values for :func:`small_shapes`; integers where the published tensor holds integers."""
-    ties = published_tensors(model_id)["tied"]
+    ties = published_tensors(model_id).get("tied", {})
     return {
         name: drawn_tensor(ties.get(name, name), shape)
         if dtype != "I64"
@@ -152,7 +152,7 @@ def unused_names(model_id: str) -> set[str]:
 
 def copies_of(model_id: str, name: str) -> list[str]:
     """Names under which a published file repeats a tensor."""
-    ties = published_tensors(model_id)["tied"]
+    ties = published_tensors(model_id).get("tied", {})
     return [copy for copy, first in ties.items() if first == name]
 
 
