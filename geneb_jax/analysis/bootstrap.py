@@ -167,13 +167,13 @@ def row_bootstrap_mcc(
         multinomial over distinct rows instead of an index per row.
     """
     table = np.concatenate([y_true[None], predictions]).T
-    kinds, counts = np.unique(table, axis=0, return_counts=True)
+    classes = int(table.max()) + 1
+    kinds, counts = _distinct_rows(table, classes)
     rows = len(y_true)
     if draws:
         drawn = np.random.default_rng(seed).multinomial(rows, counts / rows, size=draws)
     else:
         drawn = counts[None]
-    classes = int(table.max()) + 1
     truth = np.eye(classes)[kinds[:, 0]]
     true_count = drawn @ truth
     mcc = np.empty((len(drawn), len(predictions)))
@@ -185,3 +185,15 @@ def row_bootstrap_mcc(
         below = (rows**2 - (guess_count**2).sum(axis=1)) * (rows**2 - (true_count**2).sum(axis=1))
         mcc[:, model] = np.where(below > 0, above / np.sqrt(np.where(below > 0, below, 1.0)), 0.0)
     return mcc
+
+
+def _distinct_rows(table: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Distinct rows of labels 0 ... classes - 1 in lexicographic order, and how often each is."""
+    columns = table.shape[1]
+    if classes**columns >= 2**62:
+        kinds, counts = np.unique(table, axis=0, return_counts=True)
+        return kinds, counts
+    # A row is a number in base ``classes``: sorting numbers is far quicker than sorting rows.
+    places = classes ** np.arange(columns - 1, -1, -1, dtype=np.int64)
+    numbers, counts = np.unique(table @ places, return_counts=True)
+    return numbers[:, None] // places % classes, counts

@@ -18,6 +18,7 @@ from geneb_jax.results import Records, ScoreRow, find_answer_key
 
 __all__ = ["ModelPredictions", "TaskRows", "model_predictions"]
 
+_SMALL_RANGE = 2**16
 _SAME = 1e-9  # both are exact up to the rounding of one division and one square root
 
 
@@ -49,7 +50,15 @@ class TaskRows:
 
 def as_codes(labels: np.ndarray) -> np.ndarray:
     """Labels of any sortable kind as 0 ... K - 1, shape kept."""
-    codes: np.ndarray = np.unique(labels, return_inverse=True)[1].reshape(labels.shape)
+    codes: np.ndarray
+    if labels.size and labels.dtype.kind in "iu":
+        low, high = int(labels.min()), int(labels.max())
+        if high - low < _SMALL_RANGE:  # the usual case, without a sort
+            places = (labels - low).astype(np.int64)
+            seen = np.bincount(places.ravel(), minlength=high - low + 1) > 0
+            codes = (np.cumsum(seen) - 1)[places]
+            return codes
+    codes = np.unique(labels, return_inverse=True)[1].reshape(labels.shape)
     return codes
 
 
