@@ -160,7 +160,7 @@ def _show(statistics: Mapping[str, Any], tables: Sequence[Table]) -> None:
     ]
     print_table(("statistic", "value"), lines, title="Overview", right=("value",))
     for table in tables:
-        if table.name in {"scores", "categories", "tasks"} or not table.rows:
+        if table.name in {"scores", "categories", "tasks", "own-scores"} or not table.rows:
             continue
         right = [name for k, name in enumerate(table.columns) if table.numeric(k)]
         shown = [

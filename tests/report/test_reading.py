@@ -1,0 +1,118 @@
+"""What a reader is told first: headlines, choices by category, what a score must beat."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from geneb_jax.analysis import (
+    OverviewOptions,
+    RunScores,
+    build_panel,
+    overview,
+    published_cube,
+    recommend,
+)
+from geneb_jax.benchmark import load_suite
+from geneb_jax.report import boards_of, choice_table, run_tables
+from geneb_jax.report.headlines import headlines
+from geneb_jax.results import read_run_json, read_scores
+from tests.kept_runs import write_kept_run
+
+
+def told(panel) -> list[str]:
+    board = boards_of(panel)[0]
+    return headlines(board, overview(panel, OverviewOptions(regime=board.regime)))
+
+
+def test_the_published_report_answers_first() -> None:
+    first, small, _, few = told(build_panel([]))
+    assert first.startswith("Best overall: GENERator-Eukaryote-3B, macro MCC 0.6049 (95% interval")
+    assert first.endswith("in its tie group: LucaOne.")
+    assert small == "Best up to 100M parameters: MutBERT, 0.5294 (rank 15)."
+    assert few.endswith("full 0.4881, 10shot 0.2526, 1shot 0.1062.")
+
+
+def test_each_model_of_a_run_has_its_sentence(geneb, make_rows) -> None:
+    facts = {
+        "mine": {"weights": "pretrained", "architecture": "T-enc"},
+        "mine-random": {"weights": "random", "architecture": "T-enc"},
+        "kmer": {"weights": "none"},
+    }
+    rows = [
+        *make_rows(geneb, "mine", level=0.6),
+        *make_rows(geneb, "mine-random", level=0.05),
+        *make_rows(geneb, "kmer", level=0.4),
+    ]
+    panel = build_panel([RunScores(geneb, rows, {"models": facts})])
+    mine, kmer, control = told(panel)
+    assert mine.startswith("mine: macro MCC 0.5835 (95% interval") and "rank 3 of 43 (" in mine
+    assert "against the best untrained baseline of the run" in mine
+    assert "against the best composition baseline of the run" in mine
+    assert kmer.startswith("kmer: macro MCC 0.43") and "baseline" not in kmer
+    assert control.startswith("mine-random") and "no better than guessing on" in control
+
+
+def test_choices_name_the_second_its_interval_and_your_place(geneb, make_rows) -> None:
+    rows = [*make_rows(geneb, "mine", level=0.55), *make_rows(geneb, "control", level=0.9)]
+    run = {"models": {"control": {"weights": "random"}}}
+    cube = build_panel([RunScores(geneb, rows, run)]).cube
+    table = choice_table(cube, "full")
+    lines = {row[0]: dict(zip(table.columns, row, strict=True)) for row in table.rows}
+    for name, line in lines.items():
+        answer = recommend(cube, () if name == "all categories" else (name,))
+        best, second = answer.candidates[:2]
+        assert (line["best"], line["second"]) == (best.model.display, second.model.display)
+        assert line["margin"] == best.mcc - second.mcc
+        if answer.tasks >= 5:
+            assert (line["margin_low"], line["margin_high"]) == (
+                second.behind.low,
+                second.behind.high,
+            )
+            assert line["not_told_apart"] == sum(c.equal for c in answer.candidates[1:])
+        else:
+            assert line["margin_low"] is line["not_told_apart"] is None
+        # An untrained control, first by far here, is never offered as the user's model.
+        names = [candidate.model.model_id for candidate in answer.candidates]
+        assert (line["yours"], line["yours_rank"]) == ("mine", names.index("mine") + 1)
+    published = choice_table(published_cube(), "full")
+    assert "yours" not in published.columns and "margin_low" in published.columns
+
+
+def test_a_score_stands_beside_what_it_must_beat(tmp_path) -> None:
+    demo = load_suite("demo")
+    demo = replace(demo, tasks=demo.tasks[:4])
+    write_kept_run(tmp_path, demo, {"net": 0.8, "net-0": 0.1, "other-0": 0.3, "k4": 0.4, "k6": 0.5})
+    run = read_run_json(tmp_path) | {
+        "models": {
+            "net": {"weights": "pretrained", "architecture": "T-enc"},
+            "net-0": {"weights": "random", "architecture": "T-enc"},
+            "other-0": {"weights": "random", "architecture": "Mamba"},
+            "k4": {"weights": "none"},
+            "k6": {"weights": "none"},
+        }
+    }
+    panel = build_panel([RunScores(demo, read_scores(tmp_path), run, tmp_path)])
+    statistics = overview(panel, OverviewOptions())
+    cube = panel.cube
+    rows = {name: cube.in_regime("full")[cube.model_index(name)] for name in cube.model_ids}
+    found = {(one["model_id"], one["task_id"]): one for one in statistics["own_scores"]}
+    assert len(found) == 5 * 4
+    for k, task in enumerate(demo.tasks):
+        one = found["net", task.task_id]
+        assert one["mcc"] == rows["net"][k]
+        assert one["untrained"] == rows["net-0"][k]  # of its own architecture
+        assert one["composition"] == max(rows["k4"][k], rows["k6"][k])
+        assert one["chance"] == pytest.approx(2 / np.sqrt(119))
+        assert found["k6", task.task_id]["untrained"] == max(rows["net-0"][k], rows["other-0"][k])
+        assert found["k6", task.task_id]["composition"] == rows["k4"][k]
+        assert found["net-0", task.task_id]["untrained"] is None
+        assert one["clean_mcc"] < one["mcc"] and one["interval"][0] < one["mcc"]
+    tables = {table.name: table for table in run_tables(statistics)}
+    assert len(tables["own-scores"].rows) == 20
+    assert {"low", "high", "chance", "untrained", "composition", "leaked", "mcc_without"} <= set(
+        tables["own-scores"].columns
+    )
+    assert len(tables["leakage"].rows) == 5 * 3
