@@ -6,6 +6,7 @@ and a mean over tasks of which one is NaN is NaN: nothing is ever averaged over 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -15,6 +16,8 @@ from geneb_jax.benchmark import Task, near_matches
 from geneb_jax.errors import SelectionError
 
 __all__ = ["ModelFacts", "ScoreCube", "join_cubes"]
+
+_SUFFIX = re.compile(r" \(run(?: \d+)?\)$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,9 +240,11 @@ def _renamed(models: Sequence[ModelFacts], *, taken: set[str]) -> tuple[ModelFac
     renamed = []
     for model in models:
         name, display, count = model.model_id, model.display, 1
+        # Runs that were joined before may carry a suffix already.
+        bare, bare_display = (_SUFFIX.sub("", text) for text in (name, display))
         while name in taken:
             suffix = " (run)" if count == 1 else f" (run {count})"
-            name, display, count = model.model_id + suffix, model.display + suffix, count + 1
+            name, display, count = bare + suffix, bare_display + suffix, count + 1
         taken.add(name)
         renamed.append(replace(model, model_id=name, display=display))
     return tuple(renamed)

@@ -201,6 +201,8 @@ def _show(comparison: PairedComparison) -> None:
     )
     if c.rows is not None:
         _show_rows(c, c.rows)
+    else:
+        note("no comparison by test rows: they need predictions of both, kept by runs on one data")
     if c.tasks < c.suite_tasks:
         note(f"on {c.tasks} of the suite's {c.suite_tasks} tasks, those both have")
 

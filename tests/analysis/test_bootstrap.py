@@ -10,6 +10,7 @@ from sklearn.metrics import matthews_corrcoef
 from statsmodels.stats.weightstats import DescrStatsW
 
 from geneb_jax.analysis import (
+    bootstrap,
     compare_predictions,
     published_cube,
     row_bootstrap_mcc,
@@ -175,6 +176,15 @@ def test_row_draws_are_scikit_learns_mcc_of_resampled_rows(rows, classes, models
     assert exact.shape == (1, models)
     for model in range(models):
         assert exact[0, model] == pytest.approx(matthews_corrcoef(y, guesses[model]), abs=1e-12)
+
+
+@pytest.mark.parametrize(("classes", "columns"), [(2, 6), (20, 3), (20, 16), (3, 40)])
+def test_rows_as_numbers_are_the_rows(classes, columns) -> None:
+    table = np.random.default_rng(0).integers(0, classes, (200, columns))
+    table = np.concatenate([table, table[:70], table[:20]])
+    kinds, counts = np.unique(table, axis=0, return_counts=True)
+    found = bootstrap._distinct_rows(table, classes)
+    assert np.array_equal(found[0], kinds) and np.array_equal(found[1], counts)
 
 
 def test_row_draws_spread_like_an_index_bootstrap() -> None:

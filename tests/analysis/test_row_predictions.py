@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from geneb_jax.analysis import (
     read_run_folder,
     score_interval,
 )
-from geneb_jax.analysis.row_predictions import TaskRows
+from geneb_jax.analysis.row_predictions import TaskRows, as_codes
 from geneb_jax.cli.main import command
 from geneb_jax.results import answer_keys, find_answer_key, read_scores, write_scores_csv
 from tests.kept_runs import fingerprint, write_kept_run
@@ -166,6 +167,11 @@ def test_two_models_of_a_run_are_compared_row_by_row(kept, panel) -> None:
         assert one.interval == compare_predictions(truth, a, b, seed=place)
     clear = [one.interval.low > 0 for one in found.rows.tasks]
     assert found.rows.clearly_ahead == sum(clear) >= 1 and found.rows.clearly_behind == 0
+    # Rows are resampled task by task, so the macro's variance is the weighted sum of theirs.
+    half = [(one.interval.high - one.interval.low) / 2 for one in found.rows.tasks]
+    expected = np.sqrt(half[0] ** 2 / 16 + half[1] ** 2 / 16 + half[2] ** 2 / 4)
+    whole = found.rows.interval
+    assert (whole.high - whole.low) / 2 == pytest.approx(expected, rel=0.08)
     turned = compare_models(panel.cube, "fair", "good", "full", predictions=panel.predictions).rows
     assert (turned.clearly_behind, turned.clearly_ahead) == (sum(clear), 0)
     few = compare_models(panel.cube, "good", "fair", "1shot", predictions=panel.predictions).rows
@@ -209,6 +215,34 @@ def test_predictions_that_do_not_give_the_score_are_not_believed(tmp_path, kept)
     rows = read_scores(copy)
     write_scores_csv(copy, [row for row in rows if row.model_id == "fair"])
     assert set(build_panel([run_of((copy, suite, None))]).predictions) == {"fair"}
+
+
+def test_predictions_follow_a_model_through_its_names(tmp_path) -> None:
+    from geneb_jax.analysis import RunScores
+    from geneb_jax.benchmark import load_suite
+
+    geneb = load_suite("geneb")
+    some = replace(geneb, tasks=geneb.tasks[:2])
+    runs = []
+    for number, skill in enumerate((0.9, 0.5)):
+        out = tmp_path / str(number)
+        write_kept_run(out, some, {"MutBERT": skill}, seed=number)
+        runs.append(RunScores(some, read_scores(out), {}, out))
+    panel = build_panel(runs)
+    assert list(panel.predictions) == ["MutBERT (run)", "MutBERT (run 2)"]
+    for name, found in panel.predictions.items():
+        score = panel.cube.mcc[panel.cube.model_index(name), 0, 0]
+        assert found.task("full", some.tasks[0].task_id).mcc()[0] == pytest.approx(score)
+    own = overview(panel, OverviewOptions())["own_scores"]
+    assert len(own) == 4 and all(one["interval"] for one in own)
+
+
+@pytest.mark.parametrize(
+    "labels", [[3, -1, 3], [2**62, -(2**62), 0], ["b", "a", "b"], [0.5, 2.0, 0.5], []]
+)
+def test_codes_are_the_places_among_the_sorted_labels(labels) -> None:
+    expected = np.unique(np.array(labels), return_inverse=True)[1]
+    assert np.array_equal(as_codes(np.array(labels)), expected)
 
 
 def test_a_sweep_keeps_the_predictions_of_every_strength(tmp_path, make_suite) -> None:
