@@ -55,6 +55,13 @@ def _own(
         found = [b["gain"] for b in gains if b["kind"] == kind]
         if found:
             parts.append(f"{min(found):+.4f} against the best {kind} baseline of the run")
+    for entry in statistics["leakage_free"]:
+        mine = (entry["model_id"], entry["regime"]) == (name, board.regime)
+        if mine and entry["affected"] and entry["clean_macro"] is not None:
+            parts.append(
+                f"{_score(entry['clean_macro'])} without the {entry['leaked']:,} test rows that "
+                "are training rows too"
+            )
     if chance := statistics["tasks_at_chance"].get(name):
         parts.append(f"no better than guessing on {chance} tasks")
     return "; ".join(parts) + "."

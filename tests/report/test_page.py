@@ -263,6 +263,7 @@ def test_leaked_rows_are_shown_with_the_score_without_them(tmp_path) -> None:
     assert "mine full 13 390 0." in words  # all tasks, thirty rows each
     assert "Your scores, full: interval, chance, baselines, leakage" in words
     assert "Spread over test rows, full" in words
+    assert "without the 390 test rows that are training rows too" in words
 
 
 def test_published_report_takes_seconds_and_no_jax(tmp_path) -> None:
