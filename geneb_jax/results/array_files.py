@@ -12,12 +12,21 @@ __all__ = ["LARGEST_BYTES", "array_bytes", "arrays_of"]
 
 #: Largest archive that is believed, unpacked, in bytes.
 LARGEST_BYTES = 2**30
+_KINDS = "biu"  # booleans, signed and unsigned integers
 
 
 def array_bytes(arrays: Mapping[str, np.ndarray]) -> bytes:
-    """Pack arrays of numbers; members are deflated and carry a fixed date."""
+    """Pack arrays of integers; members are deflated and carry a fixed date.
+
+    Raises:
+        ValueError: if an array is of anything else: NumPy would pickle objects.
+    """
+    for name, array in arrays.items():
+        if array.dtype.kind not in _KINDS:
+            raise ValueError(f"{name} is {array.dtype}, not integers or booleans")
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    # allow_pickle=False is not said: older NumPy takes it for an array of that name.
+    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
     return buffer.getvalue()
 
 
@@ -42,6 +51,6 @@ def arrays_of(content: bytes, shapes: Mapping[str, int]) -> dict[str, np.ndarray
     except (zipfile.BadZipFile, EOFError, OSError, KeyError, MemoryError) as error:
         raise ValueError(f"not an archive of arrays ({error})") from error
     for name, array in arrays.items():
-        if array.ndim != shapes[name] or array.dtype.kind not in "biu":
+        if array.ndim != shapes[name] or array.dtype.kind not in _KINDS:
             raise ValueError(f"{name} is {array.dtype} of shape {array.shape}")
     return arrays

@@ -26,6 +26,7 @@ from geneb_jax.results import (
     find_answer_key,
     keep_answer_key,
 )
+from geneb_jax.results.array_files import array_bytes
 from geneb_jax.results.predictions import pack_predictions, unpack_predictions
 
 ROWS = 180  # test rows of the rows in conftest.py
@@ -243,3 +244,8 @@ def test_the_answers_of_a_task_come_back_and_are_written_once(tmp_path: Path) ->
 def test_answers_are_one_a_row() -> None:
     with pytest.raises(ValueError, match="one value a test row"):
         AnswerKey(np.zeros(3, int), np.zeros(2, bool))
+
+
+def test_objects_are_never_written() -> None:
+    with pytest.raises(ValueError, match="not integers"):
+        array_bytes({"x": np.array([{}], dtype=object)})
