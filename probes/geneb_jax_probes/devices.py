@@ -10,11 +10,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import jax
 import numpy as np
+
+from geneb_jax_probes.blas_threads import one_blas_thread
 
 __all__ = ["Lane", "lanes", "run_on_lanes"]
 
@@ -96,8 +99,9 @@ def run_on_lanes(
         finally:
             free.append(lane)
 
-    if len(places) == 1 or len(items) == 1:
-        return [one(i) for i in range(len(items))]
-    with ThreadPoolExecutor(min(len(places), len(items)), "probe-lane") as pool:
-        futures = {i: pool.submit(one, i) for i in order}
-        return [futures[i].result() for i in range(len(items))]
+    with one_blas_thread() if places[0].platform == "cpu" else nullcontext():
+        if len(places) == 1 or len(items) == 1:
+            return [one(i) for i in range(len(items))]
+        with ThreadPoolExecutor(min(len(places), len(items)), "probe-lane") as pool:
+            futures = {i: pool.submit(one, i) for i in order}
+            return [futures[i].result() for i in range(len(items))]

@@ -71,7 +71,8 @@ class Resident:
     ) -> Ended:
         """Run the machines of ``penalty [C, fit]`` from ``start [C * fit, logit, d + 1]``."""
         lane, layout = self.lane, self.layout
-        block_rows = block_rows_for(layout.width, lane.platform)
+        columns = start.shape[0] * start.shape[1]
+        block_rows = block_rows_for(max(layout.width, columns), lane.platform)
         shares = layout.shares(0, layout.rows, self.X.shape[0], len(penalty))
         ended: Ended = lane.call(
             solve_features,

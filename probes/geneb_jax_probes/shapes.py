@@ -33,6 +33,8 @@ def _step_up(count: int, floor: int) -> int:
 def block_rows_for(width: int, platform: str) -> int:
     """Rows of one block of a pass over X, a power of two.
 
+    ``width`` is the number of features, or of logits of all problems where these are more.
+
     On CPU a block of float64 fits half the second-level cache; elsewhere larger products are
     better and the block only bounds the memory of intermediates.
     """

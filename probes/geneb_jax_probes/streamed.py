@@ -128,7 +128,8 @@ class Streamed:
     ) -> Ended:
         """Run the machines of ``penalty [C, fit]`` from ``start [C * fit, logit, d + 1]``."""
         lane, logits = self.lane, start.shape[1]
-        block_rows = block_rows_for(self.layout.width, lane.platform)
+        columns = start.shape[0] * start.shape[1]
+        block_rows = block_rows_for(max(self.layout.width, columns), lane.platform)
         at_once = blocks_at_once(lane.platform)
         machines, theta = _set_out(
             lane.state(start), logits=logits, with_dual=preconditioner is not None
