@@ -41,9 +41,11 @@ def softmax_attention(
     return np.einsum("rhtk,rkhw->rthw", weights, value)
 
 
-@pytest.mark.parametrize("token_count", [7, 512, 700])
-@pytest.mark.parametrize("form", ["plain", "causal", "masked", "causal-masked", "biased-masked"])
-def test_against_softmax(form: str, token_count: int, tolerance: Tolerance) -> None:
+FORMS = ["plain", "causal", "masked", "causal-masked", "biased-masked"]
+
+
+def relative_error(form: str, token_count: int) -> float:
+    """Of ``attend`` against the softmax, over the rows that are tokens."""
     generator = np.random.default_rng(token_count)
     heads, kv_heads = (4, 4) if "biased" in form else (4, 2)
     query = generator.normal(size=(2, token_count, heads, 8)).astype(np.float32)
@@ -57,8 +59,25 @@ def test_against_softmax(form: str, token_count: int, tolerance: Tolerance) -> N
     ours = jax.jit(partial(attend, causal=causal))(query, key, value, mask=mask, bias=bias)
     theirs = softmax_attention(query, key, value, mask=mask, bias=bias, causal=causal)
     used = np.ones((2, token_count), bool) if mask is None else mask
-    error = np.abs(np.asarray(ours)[used] - theirs[used]).max() / np.abs(theirs[used]).max()
-    assert error <= tolerance("hidden_state", "float32")
+    return float(np.abs(np.asarray(ours)[used] - theirs[used]).max() / np.abs(theirs[used]).max())
+
+
+@pytest.mark.parametrize("token_count", [7, 512, 700])
+@pytest.mark.parametrize("form", FORMS)
+def test_against_softmax(form: str, token_count: int, tolerance: Tolerance) -> None:
+    assert relative_error(form, token_count) <= tolerance("hidden_state", "float32")
+
+
+@pytest.mark.parametrize("whole_bytes", [1 << 30, 1])
+@pytest.mark.parametrize("form", FORMS)
+def test_what_accelerators_run_against_softmax(
+    form: str, whole_bytes: int, tolerance: Tolerance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The library's form, and blocks where its logits would not fit; run on this platform."""
+    monkeypatch.setattr(jax, "default_backend", lambda: "tpu")
+    budget = attention._Budget(whole_bytes=whole_bytes, whole_keys=1 << 30, block_bytes=1 << 14)
+    monkeypatch.setattr(attention, "_ACCELERATOR", budget)
+    assert relative_error(form, 90) <= tolerance("hidden_state", "float32")
 
 
 @pytest.mark.parametrize("token_count", [20, 600])
