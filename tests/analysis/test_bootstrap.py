@@ -16,6 +16,7 @@ from geneb_jax.analysis import (
     row_bootstrap_mcc,
     task_bootstrap,
 )
+from tests.analysis.row_populations import RowPopulation
 
 GENEB_SIZES = (30, 22, 8, 8, 7, 6, 5, 5, 3, 2, 2, 1, 1)
 #: Spread within categories of real paired differences (published scores, root mean square over all
@@ -223,20 +224,11 @@ def test_comparing_predictions_by_any_labels() -> None:
 def row_coverage(repeats: int, seed: int, rows: int = 400) -> float:
     """How often the interval over test rows holds the population's difference of MCC."""
     rng = np.random.default_rng(seed)
-    kinds = np.array([(y, a, b) for y in (0, 1) for a in (0, 1) for b in (0, 1)])
-    share = np.array([0.40, 0.06, 0.05, 0.04, 0.04, 0.05, 0.10, 0.26])
-
-    def population(guess: int) -> float:
-        cells = np.zeros((2, 2))
-        np.add.at(cells, (kinds[:, 0], kinds[:, guess]), share)
-        over = cells[0, 0] * cells[1, 1] - cells[0, 1] * cells[1, 0]
-        return over / np.sqrt(np.prod(cells.sum(axis=0)) * np.prod(cells.sum(axis=1)))
-
-    truth = population(1) - population(2)
+    population = RowPopulation([0.40, 0.06, 0.05, 0.04, 0.04, 0.05, 0.10, 0.26])
+    truth = population.mcc(1) - population.mcc(2)
     held = 0
     for repeat in range(repeats):
-        y, a, b = kinds[rng.choice(len(kinds), rows, p=share)].T
-        found = compare_predictions(y, a, b, seed=repeat)
+        found = compare_predictions(*population.draw(rows, rng), seed=repeat)
         held += found.low <= truth <= found.high
     return held / repeats
 

@@ -25,6 +25,7 @@ from geneb_jax.analysis import (
 from geneb_jax.analysis.row_predictions import TaskRows, as_codes
 from geneb_jax.cli.main import command
 from geneb_jax.results import answer_keys, find_answer_key, read_scores, write_scores_csv
+from tests.analysis.row_populations import RowPopulation
 from tests.kept_runs import fingerprint, write_kept_run
 
 SKILLS = {"good": 0.8, "fair": 0.6}
@@ -125,21 +126,12 @@ def test_intervals_over_rows_in_the_document(kept, panel) -> None:
 def coverage_of_one_score(repeats: int, seed: int, rows: int = 300) -> float:
     """How often the interval of a mean over two fits holds the population's."""
     rng = np.random.default_rng(seed)
-    kinds = np.array([(y, a, b) for y in (0, 1) for a in (0, 1) for b in (0, 1)])
-    share = np.array([0.36, 0.06, 0.05, 0.08, 0.04, 0.05, 0.10, 0.26])
-
-    def mcc(guess: int) -> float:
-        cells = np.zeros((2, 2))
-        np.add.at(cells, (kinds[:, 0], kinds[:, guess]), share)
-        return np.linalg.det(cells) / np.sqrt(
-            np.prod(cells.sum(axis=0)) * np.prod(cells.sum(axis=1))
-        )
-
-    truth = (mcc(1) + mcc(2)) / 2
+    population = RowPopulation([0.36, 0.06, 0.05, 0.08, 0.04, 0.05, 0.10, 0.26])
+    truth = (population.mcc(1) + population.mcc(2)) / 2
     held = 0
     for _ in range(repeats):
-        y, a, b = kinds[rng.choice(len(kinds), rows, p=share)].T
-        both = TaskRows("", y, np.zeros(rows, bool), np.stack([a, b]))
+        y, *guesses = population.draw(rows, rng)
+        both = TaskRows("", y, np.zeros(rows, bool), np.stack(guesses))
         found = score_interval("m", "1shot", "t", both).interval
         held += found.low <= truth <= found.high
     return held / repeats
