@@ -258,6 +258,7 @@ def test_compare_says_tasks_and_rows(tmp_path: Path) -> None:
 
     demo = load_suite("demo")
     write_kept_run(tmp_path, demo, SKILLS)
+    write_kept_run(tmp_path / "again", demo, {"good": 0.5}, seed=1)
     arguments = ["compare", "good", "fair", "--run", str(tmp_path)]
     result = CliRunner().invoke(command, arguments, standalone_mode=False)
     assert result.exception is None
@@ -270,3 +271,11 @@ def test_compare_says_tasks_and_rows(tmp_path: Path) -> None:
     assert len(document["rows"]["tasks"]) == 13
     assert document["rows"]["interval"]["estimate"] == pytest.approx(document["difference"])
     assert read_run_folder(tmp_path).folder == tmp_path
+    # A folder with a folder: the same model twice, its second self under another name.
+    folders = ["compare", str(tmp_path), str(tmp_path / "again"), "--json"]
+    (both,) = json.loads(
+        CliRunner().invoke(command, folders, standalone_mode=False, catch_exceptions=False).stdout
+    )
+    assert (both["model_a"], both["model_b"]) == ("good", "good (run)")
+    assert both["rows"]["interval"]["estimate"] == pytest.approx(both["difference"])
+    assert both["rows"]["interval"]["low"] > 0
