@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import jax.numpy as jnp
 import numpy as np
 
 from geneb_jax_probes.devices import Lane
 from geneb_jax_probes.feature_solver import Ended, Preconditioner, precondition
-from geneb_jax_probes.machines import CODES
+from geneb_jax_probes.machines import CODES, Rules
 from geneb_jax_probes.packing import FeatureGroup, lay_out
-from geneb_jax_probes.problem import Problem
+from geneb_jax_probes.problem import Dtype, Problem
 from geneb_jax_probes.resident import Resident, put_resident
 from geneb_jax_probes.settings import POLISH, POLISH_ABOVE, Settings
 from geneb_jax_probes.solutions import Solutions
@@ -18,6 +19,12 @@ __all__ = ["solve_feature_group"]
 
 #: Penalties (values of C) that share one program of the exact solver: each needs a factor [d, d].
 _PENALTIES_PER_CALL = 5
+#: Steps after which a fit that goes on gets a preconditioner of its own, made where it has come to:
+#: confident rows curve far less than at the start, where C is large and the classes come apart.
+_STAGE_STEPS = 16
+#: Most fits of one call that get one, each a factor [d, d].
+_MOST_FACTORS = 10
+_LEAST_CURVATURE = 1e-12
 
 
 def solve_feature_group(
@@ -39,7 +46,7 @@ def solve_feature_group(
     start = np.zeros((len(group.fits), group.fits[0].logits, layout.width + 1))
     gram, curvature = None, 1.0
     if settings.exact:
-        gram = held.gram()
+        gram = held.gram(layout.columns.mean(axis=1))
         chances = [np.bincount(fit.codes, weights=fit.shares) for fit in group.fits]
         curvature = float(np.mean([np.mean(one * (1 - one)) for one in chances]))
         start[..., -1] = np.stack([fit.base_intercept for fit in group.fits])
@@ -54,7 +61,9 @@ def solve_feature_group(
             factors = precondition(gram, lane.state(penalty.mean(axis=1)), lane.state(curvature))
             ended = _solve_exactly(held, penalty, begin, factors, settings, lane)
         else:
-            ended = held.solve(penalty, begin, None, settings.dtype, settings.rules)
+            ended = held.solve(
+                penalty, begin, None, settings.dtype, settings.rules, settings.max_iter
+            )
         scaled = ended._replace(norm=ended.norm / layout.scale)
         for i in range(len(strengths)):
             for s, fit in enumerate(group.fits):
@@ -71,12 +80,62 @@ def _solve_exactly(
     settings: Settings,
     lane: Lane,
 ) -> Ended:
-    """Preconditioned; continued in float64 where float32 stops short of the minimum."""
-    ended = held.solve(penalty, start, factors, settings.dtype, settings.rules)
+    """Preconditioned, anew where that takes many steps; in float64 where float32 stops short."""
+    # Of several logits a row's curvature is a matrix, whose mean helps no further (measured).
+    own_factors = start.shape[1] == 1 and len(start) <= _MOST_FACTORS
+    stage = min(_STAGE_STEPS, settings.max_iter) if own_factors else settings.max_iter
+    ended = held.solve(penalty, start, factors, settings.dtype, settings.rules, stage)
+    while own_factors:
+        behind = (ended.ending == CODES.index("max_iter")) & (ended.steps < settings.max_iter)
+        if not behind.any():
+            break
+        factors = _anew(held, penalty, ended, behind, factors, lane)
+        stage = min(_STAGE_STEPS, settings.max_iter - int(ended.steps[behind].min()))
+        ended = _continued(held, penalty, ended, factors, settings.dtype, settings.rules, stage)
     if settings.dtype == "float32" and lane.state_dtype == "float64":
         stuck = (ended.ending != CODES.index("converged")) & (ended.gap > POLISH_ABOVE)
         if stuck.any():
-            reached = np.concatenate([ended.weights, ended.intercept[..., None]], axis=2)
-            finer = held.solve(penalty, reached, factors, "float64", POLISH)
-            ended = finer._replace(steps=ended.steps + finer.steps)
+            most = settings.max_iter
+            ended = _continued(held, penalty, ended, factors, "float64", POLISH, most)
     return ended
+
+
+def _anew(
+    held: Resident | Streamed,
+    penalty: np.ndarray,
+    ended: Ended,
+    behind: np.ndarray,
+    factors: Preconditioner,
+    lane: Lane,
+) -> Preconditioner:
+    """Factors of the Hessian where the fits that are behind have come to; others keep theirs."""
+    layout = held.layout
+    curvatures = layout.curvatures(ended.weights, ended.intercept)
+    shares = np.tile(layout.columns.T, (len(penalty), 1))
+    kept = len(ended.steps) // len(factors.curvature)
+    made: list[Preconditioner] = []
+    for at, strength in enumerate(penalty.reshape(-1)):
+        if behind[at]:
+            weights = curvatures[at] * shares[at]
+            total = max(float(weights.sum()), _LEAST_CURVATURE)
+            gram = held.gram(weights / total)
+            made.append(precondition(gram, lane.state(strength[None]), lane.state(total)))
+        else:
+            own = slice(at // kept, at // kept + 1)
+            made.append(Preconditioner(factors.factors[own], factors.curvature[own]))
+    return Preconditioner(*(jnp.concatenate(part) for part in zip(*made, strict=True)))
+
+
+def _continued(
+    held: Resident | Streamed,
+    penalty: np.ndarray,
+    ended: Ended,
+    factors: Preconditioner,
+    compute: Dtype,
+    rules: Rules,
+    most: int,
+) -> Ended:
+    """The machines set out again from where they ended; steps are counted on."""
+    reached = np.concatenate([ended.weights, ended.intercept[..., None]], axis=2)
+    further = held.solve(penalty, reached, factors, compute, rules, most)
+    return further._replace(steps=ended.steps + further.steps)

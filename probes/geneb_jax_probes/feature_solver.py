@@ -57,7 +57,7 @@ class Preconditioner(NamedTuple):
     """
 
     factors: Any  # [penalty, dim, dim], lower triangular L^-1
-    curvature: Any  # scalar
+    curvature: Any  # [penalty]
 
 
 @program()
@@ -73,7 +73,7 @@ def precondition(gram: Any, penalties: Any, curvature: Any) -> Preconditioner:
     eye = jnp.eye(gram.shape[0], dtype=gram.dtype)
     # One after the other: side by side their temporaries would be many times the factors.
     factors = jax.lax.map(lambda shift: inverse_cholesky(scaled + shift * eye), shifts)
-    return Preconditioner(factors, curvature)
+    return Preconditioner(factors, jnp.broadcast_to(curvature, penalties.shape))
 
 
 def applied(preconditioner: Preconditioner, slope: Any) -> Any:
@@ -126,7 +126,8 @@ def assemble(
     norm = jnp.max(jnp.abs(gradient), axis=1)
     if preconditioner is None:
         return Found(value, gradient, None, norm)
-    vector = joined(applied(preconditioner, slope), balance / preconditioner.curvature)
+    curvature = jnp.repeat(preconditioner.curvature, len(points) // len(preconditioner.curvature))
+    vector = joined(applied(preconditioner, slope), balance / curvature[:, None])
     return Found(value, vector, gradient, norm)
 
 

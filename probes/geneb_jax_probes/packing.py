@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import expit
 
 from geneb_jax_probes.plan import Fit
 from geneb_jax_probes.problem import Problem
@@ -70,6 +71,21 @@ class Layout:
         if self.scale != 1.0:
             inside *= np.asarray(self.scale, self.dtype)
         return made
+
+    def curvatures(self, weights: np.ndarray, intercept: np.ndarray) -> np.ndarray:
+        """Second derivative of each row's loss at some fits of two classes.
+
+        Args:
+            weights: ``[fit, 1, d]`` of the centred and scaled features.
+            intercept: ``[fit, 1]``.
+
+        Returns:
+            ``[fit, row]``.
+        """
+        raw = self.scale * weights[:, 0]
+        z = self.source @ raw.T.astype(self.source.dtype) + (intercept[:, 0] - raw @ self.mean)
+        chance = expit(z.T)
+        return chance * (1 - chance)
 
     def labels(self, start: int, stop: int, capacity: int) -> np.ndarray:
         """Class of each of these rows, padded ``[capacity]``."""

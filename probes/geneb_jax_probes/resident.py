@@ -24,18 +24,18 @@ _GRAM_ROWS_A_FEATURE = 16
 _TINY = 1e-300
 
 
-def gram_weights(layout: Layout) -> tuple[np.ndarray, int]:
-    """Row weights float32 ``[row]`` of the Gram matrix of the mean, and which blocks they use.
+def gram_weights(weights: np.ndarray, width: int) -> tuple[np.ndarray, int]:
+    """Row weights of a Gram product that samples where rows abound.
 
     Returns:
-        The weights, and a stride: every so many blocks of ``GRAM_ROWS`` rows are used, and the
-        weights of those sum to 1.
+        The weights float32 ``[row]``, and a stride: every so many blocks of ``GRAM_ROWS`` rows are
+        used, and the weights of those have the sum that all had.
     """
-    rows, width = layout.source.shape
+    rows = len(weights)
     stride = max(1, rows // (_GRAM_ROWS_A_FEATURE * width))
-    shares = layout.columns.mean(axis=1)
     sampled = np.arange(rows) // GRAM_ROWS % stride == 0
-    return (shares / max(float(shares[sampled].sum()), _TINY)).astype(np.float32), stride
+    share = float(weights[sampled].sum()) / max(float(weights.sum()), _TINY)
+    return (weights / max(share, _TINY)).astype(np.float32), stride
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +48,9 @@ class Resident:
     X: Any
     codes: Any
 
-    def gram(self) -> Any:
-        """The Gram matrix of the mean ``[d, d]``."""
-        weights, stride = gram_weights(self.layout)
+    def gram(self, row_weights: np.ndarray) -> Any:
+        """The Gram matrix of the rows with these weights ``[d, d]``."""
+        weights, stride = gram_weights(row_weights, self.layout.width)
         padded = np.zeros(self.X.shape[0], np.float32)
         padded[: len(weights)] = weights
         return weighted_gram(
@@ -68,6 +68,7 @@ class Resident:
         preconditioner: Preconditioner | None,
         compute: Dtype,
         rules: Rules,
+        max_iter: int,
     ) -> Ended:
         """Run the machines of ``penalty [C, fit]`` from ``start [C * fit, logit, d + 1]``."""
         lane, layout = self.lane, self.layout
@@ -84,7 +85,7 @@ class Resident:
             preconditioner,
             lane.put(np.int32(-(-layout.rows // block_rows))),
             lane.state(self.settings.norm_tol),
-            lane.state(self.settings.max_iter),
+            lane.state(max_iter),
             compute=compute,
             block_rows=block_rows,
             at_once=blocks_at_once(lane.platform),

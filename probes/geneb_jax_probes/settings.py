@@ -15,14 +15,14 @@ __all__ = ["ACCEPTED_GAP", "EXACT", "POLISH", "POLISH_ABOVE", "Settings"]
 #: The exact solver's machines. Step 1 is the Newton step where the search begins. A fit ends when
 #: the next step promises less than ``gap`` of the objective.
 EXACT: dict[Dtype, Rules] = {
-    "float32": Rules(short_first_step=False, decrease=0.0, gap=1e-8, slack=3e-7, evaluations=12),
+    "float32": Rules(short_first_step=False, decrease=0.0, gap=1e-9, slack=3e-7, evaluations=12),
     "float64": Rules(False, decrease=-4e-15, gap=1e-17, slack=2e-15, evaluations=20),
 }
 #: What is promised of the exact solver: the objective is this near its minimum, relative to it.
 ACCEPTED_GAP: dict[Dtype, float] = {"float32": 1e-6, "float64": 1e-9}
 #: Continue a float32 fit in float64 where rounding stopped it further than this from the minimum.
-POLISH_ABOVE = 1e-7
-POLISH = Rules(short_first_step=False, decrease=0.0, gap=1e-8, slack=1e-15, evaluations=20)
+POLISH_ABOVE = 1e-9
+POLISH = Rules(short_first_step=False, decrease=0.0, gap=1e-9, slack=1e-15, evaluations=20)
 _REFERENCE_TOL = 1e-4
 
 

@@ -86,9 +86,9 @@ class Streamed:
     def _starts(self) -> range:
         return range(0, self.layout.rows, self.capacity)
 
-    def gram(self) -> Any:
-        """The Gram matrix of the mean ``[d, d]``, from evenly spread blocks where rows abound."""
-        weights, stride = gram_weights(self.layout)
+    def gram(self, row_weights: np.ndarray) -> Any:
+        """The Gram matrix of the rows with these weights ``[d, d]``."""
+        weights, stride = gram_weights(row_weights, self.layout.width)
         total = None
         for start in self._starts():
             stop = min(start + self.capacity, self.layout.rows)
@@ -125,6 +125,7 @@ class Streamed:
         preconditioner: Preconditioner | None,
         compute: Dtype,
         rules: Rules,
+        max_iter: int,
     ) -> Ended:
         """Run the machines of ``penalty [C, fit]`` from ``start [C * fit, logit, d + 1]``."""
         lane, logits = self.lane, start.shape[1]
@@ -139,7 +140,7 @@ class Streamed:
             lane.state(np.zeros(shape))
             for shape in (start.shape[:1], (*start.shape[:2], start.shape[2] - 1), start.shape[:2])
         )
-        limits = lane.state(self.settings.norm_tol), lane.state(self.settings.max_iter)
+        limits = lane.state(self.settings.norm_tol), lane.state(max_iter)
         live = True
         while live:
             sums = zeros
