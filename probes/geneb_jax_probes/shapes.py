@@ -46,10 +46,10 @@ def blocks_at_once(platform: str) -> int:
     """Blocks that one product of a pass over X takes while enough are left.
 
     On CPU starting the dozen operations of a block costs about as much as a block in the
-    second-level cache saves, and large products use a core that has nothing else to do: 32 blocks,
-    8 MiB of float64, are up to twice as fast as one, at 256 to 1024 features.
+    second-level cache saves, and large products use a core that has nothing else to do: 16 blocks,
+    4 MiB of float64, are up to twice as fast as one at 256 to 1024 features; 32 are slower again.
     """
-    return 32 if platform == "cpu" else 1
+    return 16 if platform == "cpu" else 1
 
 
 def row_capacity(rows: int, block_rows: int, platform: str) -> int:
