@@ -58,7 +58,7 @@ def _row_groups(fits: list[Fit], problems: Sequence[Problem], platform: str) -> 
 
 def solve_problems(problems: Sequence[Problem], settings: Settings) -> list[LogisticFits]:
     """Fit every (problem, subset, C)."""
-    plan = make_plan(list(problems))
+    plan = make_plan(list(problems), settings.solver)
     solutions = [Solutions(problem, settings) for problem in problems]
     for fit in plan.one_class:
         solutions[fit.problem].put_one_class(fit)

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from geneb_jax_probes.problem import Problem
+from geneb_jax_probes.problem import Problem, Solver
 
 __all__ = ["Fit", "Plan", "make_plan"]
 
-#: Most rows that are solved in their own coordinates.
-_MOST_ROWS = 2048
+#: Most rows that are solved in their own coordinates; the exact solver needs their eigenbasis.
+_MOST_ROWS = {"reference": 2048, "exact": 512}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ def _one_fit(problem: Problem, index: int, subset: int) -> Fit:
     return Fit(index, subset, rows, codes.astype(np.int32), present, shares, total)
 
 
-def make_plan(problems: list[Problem]) -> Plan:
+def make_plan(problems: list[Problem], solver: Solver) -> Plan:
     """One :class:`Fit` a subset, sorted by how it is to be solved."""
     plan = Plan([], [], [])
     for index, problem in enumerate(problems):
@@ -86,7 +86,7 @@ def make_plan(problems: list[Problem]) -> Plan:
             count = len(fit.codes)
             if len(fit.present) == 1:
                 plan.one_class.append(fit)
-            elif 2 * count <= width and count <= _MOST_ROWS:
+            elif 2 * count <= width and count <= _MOST_ROWS[solver]:
                 plan.by_rows.append(fit)
             else:
                 plan.by_features.append(fit)

@@ -14,7 +14,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from geneb_jax_kernels.gram import inverse_cholesky
 from geneb_jax_kernels.logistic_loss import pointwise_terms
 from geneb_jax_probes.feature_solver import Ended, run_machines
 from geneb_jax_probes.machines import Found, Rules, progress, promised
@@ -22,8 +21,10 @@ from geneb_jax_probes.programs import program
 
 __all__ = ["solve_rows"]
 
-#: Up to this many rows one eigenbasis serves all penalties; beyond it Cholesky is cheaper.
-_SPECTRAL_ROWS = 96
+#: Eigenvalues of the Gram matrix below this share of the largest are directions that the rows do
+#: not have (rows are centred, may repeat, and are padded). Nothing may move along them: their
+#: lengths are rounding, of either sign, and an objective that counts them has no minimum.
+_NO_DIRECTION = 1e-13
 
 
 def _preconditioner(gram: Any, share: Any, penalty: Any, curvature: Any) -> Any:
@@ -36,29 +37,16 @@ def _preconditioner(gram: Any, share: Any, penalty: Any, curvature: Any) -> Any:
         curvature: Second derivative of the loss where the search begins ``[matrix]``.
     """
     scaled = (curvature * share)[:, None, None] * gram
-    if gram.shape[1] <= _SPECTRAL_ROWS:
-        values, basis = jnp.linalg.eigh(scaled)
-        shifted = jnp.maximum(values, 0)[:, None, None, :] + penalty[:, :, None, None]
+    values, basis = jnp.linalg.eigh(scaled)
+    real = (values > _NO_DIRECTION * values[:, -1:]).astype(values.dtype)
+    shifted = jnp.maximum(values, 0)[:, None, None, :] + penalty[:, :, None, None]
+    factor = real[:, None, None, :] / shifted
 
-        def in_basis(slope: Any) -> Any:
-            along = jnp.einsum("tnm,tcln->tclm", basis, slope)
-            return jnp.einsum("tnm,tclm->tcln", basis, along / shifted)
+    def in_basis(slope: Any) -> Any:
+        along = jnp.einsum("tnm,tcln->tclm", basis, slope)
+        return jnp.einsum("tnm,tclm->tcln", basis, along * factor)
 
-        return in_basis
-    rounding = 4 * jnp.finfo(gram.dtype).eps * jnp.trace(scaled, axis1=1, axis2=2)
-    shifts = jnp.maximum(penalty, rounding[:, None])
-    eye = jnp.eye(gram.shape[1], dtype=gram.dtype)
-    count = penalty.shape[1]
-    factors = jax.lax.map(
-        lambda at: inverse_cholesky(scaled[at // count] + shifts[at // count, at % count] * eye),
-        jnp.arange(shifts.size),
-    ).reshape(*penalty.shape, *eye.shape)
-
-    def by_factors(slope: Any) -> Any:
-        half = jnp.einsum("tcij,tclj->tcli", factors, slope)
-        return jnp.einsum("tcij,tcli->tclj", factors, half)
-
-    return by_factors
+    return in_basis
 
 
 @program("rules", "exact")

@@ -70,6 +70,23 @@ def _objective(case: Case, fit: tuple[np.ndarray, np.ndarray]) -> float:
     return float(np.average(loss, weights=weights) + np.square(fit[0]).sum() / (2 * case.C * total))
 
 
+#: Few rows, many features, classes apart: centred rows have a direction of length zero.
+FEW_ROWS = [
+    Case(24, 160, classes, 0, size, 0.0, 0.0, 0.1, C, weighted)
+    for classes, size, C, weighted in (
+        (2, 1.0, 10.0, False),
+        (2, 0.3, 1e3, False),
+        (2, 0.3, 10.0, True),
+        (3, 1.0, 1e3, False),
+    )
+]
+
+
+@pytest.mark.parametrize("case", FEW_ROWS, ids=str)
+def test_fewer_rows_than_features(case: Case, tolerance: Tolerance) -> None:
+    _check(case, tolerance)
+
+
 def _check(case: Case, tolerance: Tolerance) -> None:
     X, y, weights, X_test = case.arrays()
     with warnings.catch_warnings():
