@@ -62,6 +62,8 @@ class Rules:
         gap: Stop where the step to come promises less than this, relative to the objective.
         slack: Relative rounding noise of the objective that a line search forgives.
         evaluations: Evaluations after which a line search is given up.
+        patience: Stop after so many steps, in all, that did not lower the objective beyond its
+            rounding; 0: never for that reason. Such steps still refine the weights, up to a point.
     """
 
     short_first_step: bool
@@ -69,6 +71,7 @@ class Rules:
     gap: float
     slack: float
     evaluations: int
+    patience: int = 0
 
 
 #: scikit-learn's LogisticRegression(solver="lbfgs") on scipy's L-BFGS-B.
@@ -103,6 +106,7 @@ class Progress(NamedTuple):
     accepted: Any  # whether the last tick accepted its trial point
     given_up: Any  # whether it gave its line search up
     slot: Any  # where its pair goes; -1 for no pair
+    level: Any  # steps so far that did not lower the objective beyond its rounding
 
 
 class Found(NamedTuple):
@@ -131,7 +135,7 @@ def begin(points: Any, *, with_dual: bool) -> Machine:
     matrices = jax.tree.map(
         lambda leaf: jnp.broadcast_to(leaf, (count, *leaf.shape)), empty_matrices(points.dtype)
     )
-    own = [zero, zero, zero - 1, zero, zero + 1, zero, zero, zero, zero - 1]
+    own = [zero, zero, zero - 1, zero, zero + 1, zero, zero, zero, zero - 1, zero]
     return Machine(
         base=points,
         direction=jnp.zeros_like(points),
@@ -199,9 +203,12 @@ def _judge(
     steps = old.steps + accepted.astype(value.dtype)
     size = jnp.maximum(jnp.abs(old.value), jnp.abs(value))
     stalled = old.value - value <= rules.decrease * jnp.maximum(size, 1.0)
+    level = old.level + (ended & (old.value - value <= 2 * _EPS * size)).astype(value.dtype)
     wild = ~(jnp.isfinite(value) & jnp.isfinite(norm))
     ending = ends(given_up & (old.pair_count == 0), _LINE_SEARCH, old.ending)
     ending = ends(ended & stalled, _NO_PROGRESS, ending)
+    if rules.patience:
+        ending = ends(ended & (level >= rules.patience), _NO_PROGRESS, ending)
     ending = ends(accepted & (steps >= max_iter), _MAX_ITER, ending)
     ending = ends(accepted & wild, _NOT_FINITE, ending)
     ending = ends(accepted & (norm <= tol), _CONVERGED, ending)
@@ -215,6 +222,7 @@ def _judge(
         accepted=accepted,
         given_up=given_up,
         slot=pick(new_pair, jnp.mod(old.pair_count, PAIRS), jnp.full_like(value, -1.0)),
+        level=level,
     )
     judged = jnp.concatenate([pack(list(new), value), search], axis=1)
     idle = scalars * jnp.asarray(_NO_VERDICT[0], value.dtype) - jnp.asarray(

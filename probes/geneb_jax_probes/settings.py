@@ -16,7 +16,7 @@ __all__ = ["ACCEPTED_GAP", "EXACT", "POLISH", "POLISH_ABOVE", "Settings"]
 #: the next step promises less than ``gap`` of the objective.
 EXACT: dict[Dtype, Rules] = {
     "float32": Rules(short_first_step=False, decrease=0.0, gap=1e-9, slack=3e-7, evaluations=12),
-    "float64": Rules(False, decrease=-4e-15, gap=1e-17, slack=2e-15, evaluations=20),
+    "float64": Rules(False, decrease=-4e-15, gap=1e-17, slack=2e-15, evaluations=20, patience=16),
 }
 #: What is promised of the exact solver: the objective is this near its minimum, relative to it.
 ACCEPTED_GAP: dict[Dtype, float] = {"float32": 1e-6, "float64": 1e-9}
