@@ -27,6 +27,18 @@ __all__ = ["solve_rows"]
 _NO_DIRECTION = 1e-13
 
 
+def _eigenbases(matrices: Any) -> Any:
+    """Eigenvalues and eigenvectors of symmetric ``[matrix, row, row]``.
+
+    On CPU one after the other: a batched LAPACK call hands its matrices to the threads that run
+    programs and waits for them, so that two such programs on two lanes can wait for each other
+    for ever (seen with jaxlib 0.10.2, for ``eigh``, ``cholesky`` and ``triangular_solve``).
+    """
+    if jax.default_backend() == "cpu":
+        return jax.lax.map(jnp.linalg.eigh, matrices)
+    return jnp.linalg.eigh(matrices)
+
+
 def _preconditioner(gram: Any, share: Any, penalty: Any, curvature: Any) -> Any:
     """``(curvature * K * share + penalty)^-1`` applied to ``[matrix, problem, logit, row]``.
 
@@ -37,7 +49,7 @@ def _preconditioner(gram: Any, share: Any, penalty: Any, curvature: Any) -> Any:
         curvature: Second derivative of the loss where the search begins ``[matrix]``.
     """
     scaled = (curvature * share)[:, None, None] * gram
-    values, basis = jnp.linalg.eigh(scaled)
+    values, basis = _eigenbases(scaled)
     real = (values > _NO_DIRECTION * values[:, -1:]).astype(values.dtype)
     shifted = jnp.maximum(values, 0)[:, None, None, :] + penalty[:, :, None, None]
     factor = real[:, None, None, :] / shifted
