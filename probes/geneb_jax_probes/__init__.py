@@ -14,7 +14,7 @@ from geneb_jax_probes.mlp_tasks import fit_mlp_tasks
 from geneb_jax_probes.tasks import ProbeTask, TaskScores, fit_tasks
 
 #: Raised whenever a score could change for the same input; part of the key of every record.
-CODE_VERSION = "probes-2"
+CODE_VERSION = "probes-3"
 
 __all__ = [
     "CODE_VERSION",

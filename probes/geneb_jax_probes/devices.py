@@ -8,10 +8,11 @@ on them round and round, and no problem ever needs another device.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor, wait
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import jax
@@ -30,11 +31,19 @@ _Result = TypeVar("_Result")
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """One place to run programs."""
+    """One place to run programs.
+
+    Attributes:
+        device: The JAX device.
+        platform: Its kind: ``cpu``, ``gpu``, ``tpu``.
+        sharers: Lanes that share the memory of this one.
+        idle: Runs what lanes that have nothing else to do can take over; None where there are none.
+    """
 
     device: Any
     platform: str
     sharers: int = 1
+    idle: Executor | None = None
 
     @property
     def state_dtype(self) -> str:
@@ -61,6 +70,45 @@ class Lane:
         """Run a program to its end and bring the results to the host."""
         return jax.device_get(program(*arguments, **options))
 
+    @contextmanager
+    def precisely(self) -> Iterator[None]:
+        """float64 for this thread alone, and products at full precision."""
+        with (
+            jax.enable_x64(self.state_dtype == "float64"),
+            jax.default_matmul_precision("highest"),
+        ):
+            yield
+
+    def together(self, work: Callable[[_Item], _Result], items: Sequence[_Item]) -> list[_Result]:
+        """Do the parts of one item, in order, with the help of cores that have nothing else to do.
+
+        How an item is divided must not depend on the help there is: the results would.
+        """
+        waiting = deque(range(len(items)))
+        results: dict[int, _Result] = {}
+
+        def take_on() -> None:
+            with self.precisely():
+                while waiting:
+                    try:
+                        i = waiting.popleft()
+                    except IndexError:
+                        return
+                    results[i] = work(items[i])
+
+        most = 0 if self.idle is None else min(self.sharers, len(items)) - 1
+        helpers = [self.idle.submit(take_on) for _ in range(most)] if self.idle else []
+        try:
+            take_on()
+        finally:
+            # Helpers that have not begun are not waited for: no lane may be free for long.
+            waiting.clear()
+            begun = [helper for helper in helpers if not helper.cancel()]
+            wait(begun)
+        for helper in begun:
+            helper.result()
+        return [results[i] for i in range(len(items))]
+
 
 def lanes() -> list[Lane]:
     """The lanes of this process."""
@@ -79,7 +127,8 @@ def run_on_lanes(
 ) -> list[_Result]:
     """Do all items, the costliest first, each on the first lane that is free.
 
-    float64 is switched on for the threads of this call alone, and products run at full precision.
+    Parts of an item (:meth:`Lane.together`) run on lanes that no other item needs. float64 is
+    switched on for the threads of this call alone, and products run at full precision.
 
     Returns:
         Results in the order of ``items``; they do not depend on the number of lanes.
@@ -87,21 +136,24 @@ def run_on_lanes(
     if not items:
         return []
     places = lanes()
-    free = list(reversed(places))
     order = sorted(range(len(items)), key=lambda i: -cost(items[i]))
-    wide = places[0].state_dtype == "float64"
+    on_cpu, alone = places[0].platform == "cpu", len(places) == 1 or len(items) == 1
+    with (
+        one_blas_thread() if on_cpu else nullcontext(),
+        ThreadPoolExecutor(max(1, len(places) - alone), "probe-lane") as pool,
+    ):
+        shared = pool if on_cpu and len(places) > 1 else None
+        free = [replace(lane, idle=shared) for lane in reversed(places)]
 
-    def one(i: int) -> _Result:
-        lane = free.pop()
-        try:
-            with jax.enable_x64(wide), jax.default_matmul_precision("highest"):
-                return work(items[i], lane)
-        finally:
-            free.append(lane)
+        def one(i: int) -> _Result:
+            lane = free.pop()
+            try:
+                with lane.precisely():
+                    return work(items[i], lane)
+            finally:
+                free.append(lane)
 
-    with one_blas_thread() if places[0].platform == "cpu" else nullcontext():
-        if len(places) == 1 or len(items) == 1:
+        if alone:
             return [one(i) for i in range(len(items))]
-        with ThreadPoolExecutor(min(len(places), len(items)), "probe-lane") as pool:
-            futures = {i: pool.submit(one, i) for i in order}
-            return [futures[i].result() for i in range(len(items))]
+        futures = {i: pool.submit(one, i) for i in order}
+        return [futures[i].result() for i in range(len(items))]

@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import jax.numpy as jnp
 import numpy as np
 
 from geneb_jax_probes.devices import Lane
-from geneb_jax_probes.feature_solver import Ended, Preconditioner, precondition
-from geneb_jax_probes.machines import CODES, Rules
-from geneb_jax_probes.packing import FeatureGroup, lay_out
-from geneb_jax_probes.problem import Dtype, Problem
+from geneb_jax_probes.exact_fits import solve_exactly
+from geneb_jax_probes.feature_solver import Ended
+from geneb_jax_probes.packing import Columns, FeatureGroup, Layout, lay_out
+from geneb_jax_probes.problem import Problem
 from geneb_jax_probes.resident import Resident, put_resident
-from geneb_jax_probes.settings import POLISH, POLISH_ABOVE, Settings
+from geneb_jax_probes.settings import Settings
 from geneb_jax_probes.solutions import Solutions
 from geneb_jax_probes.streamed import Streamed
 
 __all__ = ["solve_feature_group"]
 
-#: Penalties (values of C) that share one program of the exact solver: each needs a factor [d, d].
-_PENALTIES_PER_CALL = 5
-#: Steps after which a fit that goes on gets a preconditioner of its own, made where it has come to:
-#: confident rows curve far less than at the start, where C is large and the classes come apart.
-_STAGE_STEPS = 16
-#: Most fits of one call that get one, each a factor [d, d].
-_MOST_FACTORS = 10
-_LEAST_CURVATURE = 1e-12
+#: Values of C that share one run of the machines, where fits are narrow and where they are wide.
+#: Narrow ones share each pass over X. Wide ones are better apart: none waits for the slowest, and
+#: they run side by side on cores that have nothing else to do.
+_TOGETHER, _TOGETHER_IF_WIDE = 5, 3
+_WIDE = 1024
+#: Logits of one value of C that are enough for the products of a pass over X.
+_ENOUGH_LOGITS = 3
 
 
 def solve_feature_group(
@@ -51,91 +49,33 @@ def solve_feature_group(
         curvature = float(np.mean([np.mean(one * (1 - one)) for one in chances]))
         start[..., -1] = np.stack([fit.base_intercept for fit in group.fits])
     sums = np.array([fit.weight_sum for fit in group.fits])
-    per_call = _PENALTIES_PER_CALL if settings.exact else len(settings.strengths)
-    for first in range(0, len(settings.strengths), per_call):
-        strengths = settings.strengths[first : first + per_call]
+    penalty = layout.scale**2 / (settings.strengths[:, None] * sums[None, :])
+
+    def solve(part: slice) -> Ended:
+        some = penalty[part]
         # Columns run over C, then over subsets: the fits of one C share a factor.
-        penalty = layout.scale**2 / (strengths[:, None] * sums[None, :])
-        begin = np.tile(start, (len(strengths), 1, 1))
+        columns = Columns(slice(None), some, np.tile(start, (len(some), 1, 1)))
         if settings.exact:
-            factors = precondition(gram, lane.state(penalty.mean(axis=1)), lane.state(curvature))
-            ended = _solve_exactly(held, penalty, begin, factors, settings, lane)
-        else:
-            ended = held.solve(
-                penalty, begin, None, settings.dtype, settings.rules, settings.max_iter
-            )
+            return solve_exactly(held, columns, gram, curvature, settings, lane)
+        return held.solve(columns, None, settings.dtype, settings.rules, settings.max_iter)
+
+    parts = _parts(group, layout, settings)
+    for part, ended in zip(parts, lane.together(solve, parts), strict=True):
         scaled = ended._replace(norm=ended.norm / layout.scale)
-        for i in range(len(strengths)):
+        for i, c in enumerate(range(part.start, part.stop)):
             for s, fit in enumerate(group.fits):
                 at = i * len(group.fits) + s
                 weights = ended.weights[at] * layout.scale
-                solutions.put(fit, first + i, scaled, (at,), weights, layout.mean)
+                solutions.put(fit, c, scaled, (at,), weights, layout.mean)
 
 
-def _solve_exactly(
-    held: Resident | Streamed,
-    penalty: np.ndarray,
-    start: np.ndarray,
-    factors: Preconditioner,
-    settings: Settings,
-    lane: Lane,
-) -> Ended:
-    """Preconditioned, anew where that takes many steps; in float64 where float32 stops short."""
-    # Of several logits a row's curvature is a matrix, whose mean helps no further (measured).
-    own_factors = start.shape[1] == 1 and len(start) <= _MOST_FACTORS
-    stage = min(_STAGE_STEPS, settings.max_iter) if own_factors else settings.max_iter
-    ended = held.solve(penalty, start, factors, settings.dtype, settings.rules, stage)
-    while own_factors:
-        behind = (ended.ending == CODES.index("max_iter")) & (ended.steps < settings.max_iter)
-        if not behind.any():
-            break
-        factors = _anew(held, penalty, ended, behind, factors, lane)
-        stage = min(_STAGE_STEPS, settings.max_iter - int(ended.steps[behind].min()))
-        ended = _continued(held, penalty, ended, factors, settings.dtype, settings.rules, stage)
-    if settings.dtype == "float32" and lane.state_dtype == "float64":
-        stuck = (ended.ending != CODES.index("converged")) & (ended.gap > POLISH_ABOVE)
-        if stuck.any():
-            most = settings.max_iter
-            ended = _continued(held, penalty, ended, factors, "float64", POLISH, most)
-    return ended
-
-
-def _anew(
-    held: Resident | Streamed,
-    penalty: np.ndarray,
-    ended: Ended,
-    behind: np.ndarray,
-    factors: Preconditioner,
-    lane: Lane,
-) -> Preconditioner:
-    """Factors of the Hessian where the fits that are behind have come to; others keep theirs."""
-    layout = held.layout
-    curvatures = layout.curvatures(ended.weights, ended.intercept)
-    shares = np.tile(layout.columns.T, (len(penalty), 1))
-    kept = len(ended.steps) // len(factors.curvature)
-    made: list[Preconditioner] = []
-    for at, strength in enumerate(penalty.reshape(-1)):
-        if behind[at]:
-            weights = curvatures[at] * shares[at]
-            total = max(float(weights.sum()), _LEAST_CURVATURE)
-            gram = held.gram(weights / total)
-            made.append(precondition(gram, lane.state(strength[None]), lane.state(total)))
-        else:
-            own = slice(at // kept, at // kept + 1)
-            made.append(Preconditioner(factors.factors[own], factors.curvature[own]))
-    return Preconditioner(*(jnp.concatenate(part) for part in zip(*made, strict=True)))
-
-
-def _continued(
-    held: Resident | Streamed,
-    penalty: np.ndarray,
-    ended: Ended,
-    factors: Preconditioner,
-    compute: Dtype,
-    rules: Rules,
-    most: int,
-) -> Ended:
-    """The machines set out again from where they ended; steps are counted on."""
-    reached = np.concatenate([ended.weights, ended.intercept[..., None]], axis=2)
-    further = held.solve(penalty, reached, factors, compute, rules, most)
-    return further._replace(steps=ended.steps + further.steps)
+def _parts(group: FeatureGroup, layout: Layout, settings: Settings) -> list[slice]:
+    """Values of C that run together; how many never depends on the lanes there are."""
+    count = len(settings.strengths)
+    if len(group.fits) * group.fits[0].logits >= _ENOUGH_LOGITS:
+        size = 1
+    elif settings.exact:
+        size = _TOGETHER_IF_WIDE if layout.width >= _WIDE else _TOGETHER
+    else:
+        size = count
+    return [slice(at, min(at + size, count)) for at in range(0, count, size)]

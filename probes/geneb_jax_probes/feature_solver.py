@@ -50,14 +50,17 @@ class Ended(NamedTuple):
 
 
 class Preconditioner(NamedTuple):
-    """``(curvature * G + penalty)^-1`` as inverse Cholesky factors, one a penalty.
+    """``(curvature * G + penalty)^-1`` as inverse Cholesky factors.
 
-    The objective is a mean of losses with second derivative at most ``curvature`` where the search
-    begins, so in these coordinates its Hessian there is the identity.
+    The objective is a mean of losses with second derivative about ``curvature`` where the search
+    begins, so in these coordinates its Hessian there is the identity, or near it.
+
+    One factor serves all logits and all problems of one penalty; or, without ``curvature``, one
+    factor of the Hessian itself serves one problem, all its logits and intercepts together.
     """
 
-    factors: Any  # [penalty, dim, dim], lower triangular L^-1
-    curvature: Any  # [penalty]
+    factors: Any  # [penalty, dim, dim] or [problem, p, p], lower triangular L^-1
+    curvature: Any  # [penalty], or None
 
 
 @program()
@@ -76,9 +79,8 @@ def precondition(gram: Any, penalties: Any, curvature: Any) -> Preconditioner:
     return Preconditioner(factors, jnp.broadcast_to(curvature, penalties.shape))
 
 
-def applied(preconditioner: Preconditioner, slope: Any) -> Any:
-    """P times the gradients ``[problem, logit, dim]``, problems in groups of one penalty each."""
-    factors = preconditioner.factors
+def applied(factors: Any, slope: Any) -> Any:
+    """``L^-T L^-1`` times vectors ``[problem, ..., dim]``, each with the factor of its group."""
     groups = slope.reshape(factors.shape[0], -1, slope.shape[-1]).astype(factors.dtype)
     half = jnp.einsum("fij,fkj->fki", factors, groups)
     return jnp.einsum("fij,fki->fkj", factors, half).reshape(slope.shape).astype(slope.dtype)
@@ -126,8 +128,11 @@ def assemble(
     norm = jnp.max(jnp.abs(gradient), axis=1)
     if preconditioner is None:
         return Found(value, gradient, None, norm)
-    curvature = jnp.repeat(preconditioner.curvature, len(points) // len(preconditioner.curvature))
-    vector = joined(applied(preconditioner, slope), balance / curvature[:, None])
+    factors, curvature = preconditioner
+    if curvature is None:
+        return Found(value, applied(factors, gradient), gradient, norm)
+    curvature = jnp.repeat(curvature, len(points) // len(curvature))
+    vector = joined(applied(factors, slope), balance / curvature[:, None])
     return Found(value, vector, gradient, norm)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import expit
+from scipy.special import expit, softmax
 
 from geneb_jax_probes.plan import Fit
 from geneb_jax_probes.problem import Problem
@@ -13,7 +13,7 @@ from geneb_jax_probes.scaling import centre_and_scale
 from geneb_jax_probes.settings import Settings
 from geneb_jax_probes.shapes import aligned_zeros
 
-__all__ = ["FeatureGroup", "Layout", "lay_out"]
+__all__ = ["Columns", "FeatureGroup", "Layout", "lay_out"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,21 @@ class FeatureGroup:
 
     fits: tuple[Fit, ...]
     rows: np.ndarray | None
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """What one run of the machines is to solve: some fits of a group, each at several penalties.
+
+    Attributes:
+        fits: Which fits.
+        penalty: ``1 / (C n)``, scaled, ``[C, fit]``.
+        start: Where to begin ``[C * fit, logit, d + 1]``, the intercept last.
+    """
+
+    fits: slice
+    penalty: np.ndarray
+    start: np.ndarray
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,20 +87,26 @@ class Layout:
             inside *= np.asarray(self.scale, self.dtype)
         return made
 
-    def curvatures(self, weights: np.ndarray, intercept: np.ndarray) -> np.ndarray:
-        """Second derivative of each row's loss at some fits of two classes.
+    def chances(self, weights: np.ndarray, intercept: np.ndarray) -> np.ndarray:
+        """Probability of each class at one fit, by row.
 
         Args:
-            weights: ``[fit, 1, d]`` of the centred and scaled features.
-            intercept: ``[fit, 1]``.
+            weights: ``[logit, d]`` of the centred and scaled features.
+            intercept: ``[logit]``.
 
         Returns:
-            ``[fit, row]``.
+            ``[class, row]``.
         """
-        raw = self.scale * weights[:, 0]
-        z = self.source @ raw.T.astype(self.source.dtype) + (intercept[:, 0] - raw @ self.mean)
-        chance = expit(z.T)
-        return chance * (1 - chance)
+        raw = self.scale * weights
+        z = (self.source @ raw.T.astype(self.source.dtype)).astype(np.float64)
+        z += intercept - raw @ self.mean
+        chance = np.stack([expit(-z), expit(z)]) if len(raw) == 1 else softmax(z, axis=1).T
+        return chance.reshape(-1, self.rows)
+
+    def weighted_sum(self, weights: np.ndarray) -> np.ndarray:
+        """Sum of the centred and scaled rows with these weights ``[row]``, ``[d]`` float64."""
+        raw = (weights.astype(self.source.dtype) @ self.source).astype(np.float64)
+        return (raw - weights.sum() * self.mean) * self.scale
 
     def labels(self, start: int, stop: int, capacity: int) -> np.ndarray:
         """Class of each of these rows, padded ``[capacity]``."""
@@ -93,13 +114,14 @@ class Layout:
         made[: stop - start] = self.codes[start:stop]
         return made
 
-    def shares(self, start: int, stop: int, capacity: int, copies: int) -> np.ndarray:
-        """Row shares of these rows, padded, ``[capacity, fit * copies]`` float64.
+    def shares(self, start: int, stop: int, capacity: int, fits: slice, copies: int) -> np.ndarray:
+        """Row shares of some fits in these rows, padded, ``[capacity, fit * copies]`` float64.
 
         Where there is one fit, one column serves all copies.
         """
-        made = np.zeros((capacity, self.columns.shape[1]))
-        made[: stop - start] = self.columns[start:stop]
+        chosen = self.columns[start:stop, fits]
+        made = np.zeros((capacity, chosen.shape[1]))
+        made[: stop - start] = chosen
         return np.tile(made, (1, copies)) if made.shape[1] > 1 else made
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 __all__ = ["centre_and_scale"]
 
-_SAMPLED_ROWS = 2048
+_SAMPLED_ROWS = 256
 #: Sizes within this many powers of two of 1 are left alone.
 _HARMLESS = 24
 

@@ -15,7 +15,7 @@ __all__ = ["ACCEPTED_GAP", "EXACT", "POLISH", "POLISH_ABOVE", "Settings"]
 #: The exact solver's machines. Step 1 is the Newton step where the search begins. A fit ends when
 #: the next step promises less than ``gap`` of the objective.
 EXACT: dict[Dtype, Rules] = {
-    "float32": Rules(short_first_step=False, decrease=0.0, gap=1e-9, slack=3e-7, evaluations=12),
+    "float32": Rules(False, decrease=-3e-7, gap=1e-9, slack=3e-7, evaluations=12, patience=4),
     "float64": Rules(False, decrease=-4e-15, gap=1e-17, slack=2e-15, evaluations=20, patience=16),
 }
 #: What is promised of the exact solver: the objective is this near its minimum, relative to it.

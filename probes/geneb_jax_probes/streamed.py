@@ -19,10 +19,10 @@ from geneb_jax_kernels.logistic_loss import loss_and_gradient
 from geneb_jax_probes.devices import Lane
 from geneb_jax_probes.feature_solver import Ended, Preconditioner, assemble, ended_of
 from geneb_jax_probes.machines import Machine, Rules, begin, progress, tick, trial_points
-from geneb_jax_probes.packing import Layout
+from geneb_jax_probes.packing import Columns, Layout
 from geneb_jax_probes.problem import Dtype
 from geneb_jax_probes.programs import program
-from geneb_jax_probes.resident import GRAM_ROWS, gram_weights
+from geneb_jax_probes.row_grams import GRAM_ROWS, gram_sample
 from geneb_jax_probes.settings import Settings
 from geneb_jax_probes.shapes import block_rows_for, blocks_at_once
 
@@ -88,30 +88,35 @@ class Streamed:
 
     def gram(self, row_weights: np.ndarray) -> Any:
         """The Gram matrix of the rows with these weights ``[d, d]``."""
-        weights, stride = gram_weights(row_weights, self.layout.width)
-        total = None
+        lane, total = self.lane, None
+        sample = gram_sample(row_weights, self.layout.width)
         for start in self._starts():
             stop = min(start + self.capacity, self.layout.rows)
-            own = np.zeros(self.capacity, np.float32)
-            own[: stop - start] = weights[start:stop]
-            # Blocks that are left out have a weight of zero; a part of none is not brought at all.
-            own[(start + np.arange(self.capacity)) // GRAM_ROWS % stride != 0] = 0.0
-            if not own.any():
+            used = sample.used(start, stop)
+            if not used.any():
                 continue
-            part = weighted_gram(
-                self.lane.put(self.layout.features(start, stop, self.capacity), owned=True),
-                self.lane.put(own),
-                self.lane.put(np.int32(self.capacity // GRAM_ROWS)),
-                self.lane.put(np.int32(1)),
-                block_rows=GRAM_ROWS,
-            )
+            X = self.layout.features(start, stop, self.capacity)
+            if lane.platform == "cpu":
+                part = sample.on_host(X, start, stop, lane)
+            else:
+                own = np.zeros(self.capacity, np.float32)
+                own[: stop - start] = np.where(used, sample.weights[start:stop], 0.0)
+                part = weighted_gram(
+                    lane.put(X, owned=True),
+                    lane.put(own),
+                    lane.put(np.int32(self.capacity // GRAM_ROWS)),
+                    lane.put(np.int32(1)),
+                    block_rows=GRAM_ROWS,
+                )
             total = part if total is None else total + part
-        return total
+        return lane.put(total, owned=True)
 
-    def _parts(self, copies: int, compute: Dtype) -> Iterator[tuple[Any, Any, Any]]:
+    def _parts(self, columns: Columns, compute: Dtype) -> Iterator[tuple[Any, Any, Any]]:
         for start in self._starts():
             stop = min(start + self.capacity, self.layout.rows)
-            shares = self.layout.shares(start, stop, self.capacity, copies)
+            shares = self.layout.shares(
+                start, stop, self.capacity, columns.fits, len(columns.penalty)
+            )
             yield (
                 self.lane.put(self.layout.features(start, stop, self.capacity), owned=True),
                 self.lane.put(self.layout.labels(start, stop, self.capacity)),
@@ -120,22 +125,21 @@ class Streamed:
 
     def solve(
         self,
-        penalty: np.ndarray,
-        start: np.ndarray,
+        columns: Columns,
         preconditioner: Preconditioner | None,
         compute: Dtype,
         rules: Rules,
         max_iter: int,
     ) -> Ended:
-        """Run the machines of ``penalty [C, fit]`` from ``start [C * fit, logit, d + 1]``."""
-        lane, logits = self.lane, start.shape[1]
-        columns = start.shape[0] * start.shape[1]
-        block_rows = block_rows_for(max(self.layout.width, columns), lane.platform)
+        """Run the machines of some fits and penalties."""
+        lane, start = self.lane, columns.start
+        logits = start.shape[1]
+        block_rows = block_rows_for(max(self.layout.width, len(start) * logits), lane.platform)
         at_once = blocks_at_once(lane.platform)
         machines, theta = _set_out(
             lane.state(start), logits=logits, with_dual=preconditioner is not None
         )
-        strengths = lane.state(penalty.reshape(-1))
+        strengths = lane.state(columns.penalty.reshape(-1))
         zeros = tuple(
             lane.state(np.zeros(shape))
             for shape in (start.shape[:1], (*start.shape[:2], start.shape[2] - 1), start.shape[:2])
@@ -144,7 +148,7 @@ class Streamed:
         live = True
         while live:
             sums = zeros
-            for part in self._parts(len(penalty), compute):
+            for part in self._parts(columns, compute):
                 sums = _add_rows(
                     sums, *part, theta, block_rows=block_rows, at_once=at_once, compute=compute
                 )

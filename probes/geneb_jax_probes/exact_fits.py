@@ -1,0 +1,164 @@
+"""The minimum of every fit of one feature matrix: together at first, the laggards one by one."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from geneb_jax_probes.devices import Lane
+from geneb_jax_probes.feature_solver import Ended, Preconditioner, precondition
+from geneb_jax_probes.machines import CODES, Rules
+from geneb_jax_probes.packing import Columns
+from geneb_jax_probes.problem import Dtype
+from geneb_jax_probes.resident import Resident
+from geneb_jax_probes.settings import POLISH, POLISH_ABOVE, Settings
+from geneb_jax_probes.streamed import Streamed
+
+__all__ = ["solve_exactly"]
+
+#: Steps after which a fit that goes on gets a preconditioner of its own, made where it has come to:
+#: confident rows curve far less than at the start, where C is large and the classes come apart.
+_STAGE_STEPS = 16
+#: The factor of p weights costs p^3 products, a step p n: for each so many weights the stages of a
+#: fit are as long again. Fits of more weights than the most go on with the factor they began with.
+_STAGE_VALUES = 1024
+_MOST_VALUES = 4096
+
+
+def solve_exactly(
+    held: Resident | Streamed,
+    columns: Columns,
+    gram: Any,
+    curvature: float,
+    settings: Settings,
+    lane: Lane,
+) -> Ended:
+    """Solve some fits at some penalties, all with the Gram matrix ``[d, d]`` of all rows."""
+    factors = precondition(gram, lane.state(columns.penalty.mean(axis=1)), lane.state(curvature))
+    values = columns.start.shape[1] * held.layout.width
+    stage = settings.max_iter
+    if values <= _MOST_VALUES:
+        stage = min(_STAGE_STEPS * max(1, values // _STAGE_VALUES), stage)
+    ended = held.solve(columns, factors, settings.dtype, settings.rules, stage)
+    fits = columns.penalty.shape[1]
+
+    def finish(at: int) -> Ended:
+        c, fit = divmod(at, fits)
+        own = slice(at, at + 1)
+        return _finish(
+            held,
+            Columns(
+                slice(fit, fit + 1), columns.penalty[c : c + 1, fit : fit + 1], _reached(ended, own)
+            ),
+            Preconditioner(factors.factors[c : c + 1], factors.curvature[c : c + 1]),
+            Ended(*(part[own] for part in ended)),
+            stage,
+            settings,
+            lane,
+        )
+
+    late = np.flatnonzero(_behind(ended, settings) | _stuck(ended, settings, lane)).tolist()
+    if not late:
+        return ended
+    merged = Ended(*(np.array(part) for part in ended))
+    for at, own in zip(late, lane.together(finish, late), strict=True):
+        for part, value in zip(merged, own, strict=True):
+            part[at] = value[0]
+    return merged
+
+
+def _behind(ended: Ended, settings: Settings) -> np.ndarray:
+    """Which fits have steps left to take."""
+    behind: np.ndarray = (ended.ending == CODES.index("max_iter")) & (
+        ended.steps < settings.max_iter
+    )
+    return behind
+
+
+def _stuck(ended: Ended, settings: Settings, lane: Lane) -> np.ndarray:
+    """Which fits rounding in float32 stopped short of their promise, where float64 is to be had."""
+    stuck: np.ndarray = (ended.ending != CODES.index("converged")) & (ended.gap > POLISH_ABOVE)
+    return stuck & (settings.dtype == "float32") & (lane.state_dtype == "float64")
+
+
+def _reached(ended: Ended, at: slice) -> np.ndarray:
+    """Where fits have come to, as a start."""
+    return np.concatenate([ended.weights[at], ended.intercept[at, :, None]], axis=2)
+
+
+def _finish(
+    held: Resident | Streamed,
+    columns: Columns,
+    factors: Preconditioner,
+    ended: Ended,
+    stage: int,
+    settings: Settings,
+    lane: Lane,
+) -> Ended:
+    """One fit to its end: preconditioned anew from stage to stage; in float64 if it gets stuck."""
+
+    def go_on(factors: Preconditioner, compute: Dtype, rules: Rules, most: int) -> Ended:
+        further = held.solve(
+            Columns(columns.fits, columns.penalty, _reached(ended, slice(None))),
+            factors,
+            compute,
+            rules,
+            most,
+        )
+        return further._replace(steps=ended.steps + further.steps)
+
+    while _behind(ended, settings).any():
+        factors = _own_factors(held, columns, ended, lane)
+        most = min(stage, settings.max_iter - int(ended.steps[0]))
+        ended = go_on(factors, settings.dtype, settings.rules, most)
+    if _stuck(ended, settings, lane).any():
+        ended = go_on(factors, "float64", POLISH, settings.max_iter)
+    return ended
+
+
+def _own_factors(
+    held: Resident | Streamed, columns: Columns, ended: Ended, lane: Lane
+) -> Preconditioner:
+    """The factor of the Hessian of one fit where it has come to."""
+    hessian = _hessian(
+        held,
+        held.layout.chances(ended.weights[0], ended.intercept[0]),
+        held.layout.columns[:, columns.fits.start],
+        lane,
+    )
+    shared = precondition(
+        lane.put(hessian, owned=True), lane.state(columns.penalty[0]), lane.state(1.0)
+    )
+    return Preconditioner(shared.factors, None)
+
+
+def _hessian(
+    held: Resident | Streamed, chances: np.ndarray, shares: np.ndarray, lane: Lane
+) -> np.ndarray:
+    """The Hessian of the mean loss by (logit, feature and intercept), float32 ``[p, p]``.
+
+    With M of two classes the Gram matrix of the rows, a one appended to each, weighted by
+    ``p_a p_b``, its block of logits a and b is -M, and of a logit with itself the sum of its M.
+    """
+    width = held.layout.width + 1
+
+    def one_pair(pair: tuple[int, int]) -> np.ndarray:
+        weights = chances[pair[0]] * chances[pair[1]] * shares
+        made = np.empty((width, width), np.float32)
+        made[:-1, :-1] = held.gram(weights)
+        made[-1, :-1] = made[:-1, -1] = held.layout.weighted_sum(weights)
+        made[-1, -1] = weights.sum()
+        return made
+
+    pairs = list(combinations(range(len(chances)), 2))
+    between = lane.together(one_pair, pairs)
+    if len(chances) == 2:
+        return between[0]
+    blocks = np.zeros((len(chances), width, len(chances), width), np.float32)
+    for (a, b), M in zip(pairs, between, strict=True):
+        blocks[a, :, a] += M
+        blocks[b, :, b] += M
+        blocks[a, :, b] = blocks[b, :, a] = -M
+    return blocks.reshape(len(chances) * width, -1)

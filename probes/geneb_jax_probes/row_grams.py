@@ -1,0 +1,81 @@
+"""The Gram matrix that a preconditioner is made of: from a sample where rows abound."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from geneb_jax_kernels.gram import host_gram
+from geneb_jax_probes.devices import Lane
+
+__all__ = ["GRAM_ROWS", "GramSample", "gram_sample"]
+
+#: Rows of a block that is sampled or not, and rows a feature that are enough.
+GRAM_ROWS = 1024
+_GRAM_ROWS_A_FEATURE = 16
+#: Multiplications worth a thread, and most parts (each a matrix [d, d]) of one Gram matrix.
+_PART = 1e9
+_MOST_PARTS = 4
+_TINY = 1e-300
+
+
+@dataclass(frozen=True, slots=True)
+class GramSample:
+    """Which rows are used, with which weights.
+
+    Attributes:
+        weights: float32 ``[row]``; those of the rows used have the sum that all had.
+        stride: Every so many blocks of ``GRAM_ROWS`` rows are used.
+    """
+
+    weights: np.ndarray
+    stride: int
+
+    def used(self, start: int, stop: int) -> np.ndarray:
+        """Whether each of these rows is."""
+        return np.arange(start, stop) // GRAM_ROWS % self.stride == 0
+
+    def _pieces(self, start: int, stop: int, width: int) -> list[slice]:
+        """Ranges of used rows, as offsets from ``start``."""
+        if self.stride > 1:
+            edges = np.arange(start // GRAM_ROWS, -(-stop // GRAM_ROWS)) * GRAM_ROWS
+            first = edges[edges // GRAM_ROWS % self.stride == 0]
+            return [slice(max(a, start) - start, min(a + GRAM_ROWS, stop) - start) for a in first]
+        parts = int(np.clip((stop - start) * width**2 // _PART, 1, _MOST_PARTS))
+        edges = (stop - start) * np.arange(parts + 1) // parts
+        return [slice(a, b) for a, b in pairwise(edges)]
+
+    def on_host(self, X: np.ndarray, start: int, stop: int, lane: Lane) -> np.ndarray:
+        """What rows ``start`` to ``stop``, which X begins with, add to the Gram matrix."""
+        weights = self.weights[start:stop]
+        alike = len(weights) > 0 and weights.min() == weights.max()
+        pieces = self._pieces(start, stop, X.shape[1])
+
+        def some(part: int) -> np.ndarray:
+            grams = (
+                host_gram(X[rows], float(weights[0]) if alike else weights[rows])
+                for rows in pieces[part::_MOST_PARTS]
+            )
+            return _total(grams, X.shape[1])
+
+        return _total(lane.together(some, range(min(len(pieces), _MOST_PARTS))), X.shape[1])
+
+
+def _total(grams: Iterable[np.ndarray], width: int) -> np.ndarray:
+    """Their sum, in the memory of the first; zeros of none."""
+    total = None
+    for one in grams:
+        total = one if total is None else np.add(total, one, out=total)
+    return np.zeros((width, width), np.float32) if total is None else total
+
+
+def gram_sample(weights: np.ndarray, width: int) -> GramSample:
+    """Choose the rows of a Gram matrix with these row weights ``[row]``."""
+    rows = len(weights)
+    stride = max(1, rows // (_GRAM_ROWS_A_FEATURE * width))
+    sampled = np.arange(rows) // GRAM_ROWS % stride == 0
+    share = float(weights[sampled].sum()) / max(float(weights.sum()), _TINY)
+    return GramSample((weights / max(share, _TINY)).astype(np.float32), stride)
