@@ -25,7 +25,7 @@ __all__ = ["host_gram", "inverse_cholesky", "weighted_gram"]
 
 _FEWEST_COLUMNS = 64
 #: Rows that the host form scales at a time, where rows have weights.
-_SCALED_ROWS = 1024
+_SCALED_ROWS = 2048
 
 
 def host_gram(
@@ -45,12 +45,15 @@ def host_gram(
         gram: np.ndarray = X.T @ X
         gram *= np.float32(weights)
         return gram
-    roots = np.sqrt(np.broadcast_to(weights, len(X))).astype(np.float32)
-    gram = np.zeros((X.shape[1], X.shape[1]), np.float32)
+    width = X.shape[1]
+    roots = np.sqrt(np.broadcast_to(weights, len(X))).astype(np.float32)[:, None]
+    scaled = np.empty((min(len(X), _SCALED_ROWS), width), np.float32)
+    gram, more = np.zeros((width, width), np.float32), np.empty((width, width), np.float32)
     for start in range(0, len(X), _SCALED_ROWS):
         rows = slice(start, start + _SCALED_ROWS)
-        scaled = X[rows].astype(np.float32, copy=False) * roots[rows, None]
-        gram += scaled.T @ scaled
+        part = scaled[: len(X[rows])]
+        np.multiply(X[rows], roots[rows], out=part, casting="same_kind")
+        gram += np.matmul(part.T, part, out=more)
     return gram
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from itertools import combinations
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from geneb_jax_probes.devices import Lane
-from geneb_jax_probes.feature_solver import Ended, Preconditioner, precondition
+from geneb_jax_probes.feature_solver import Ended, Preconditioner, contrasts, precondition
 from geneb_jax_probes.machines import CODES, Rules
 from geneb_jax_probes.packing import Columns
 from geneb_jax_probes.problem import Dtype
@@ -25,6 +26,8 @@ _STAGE_STEPS = 16
 #: fit are as long again. Fits of more weights than the most go on with the factor they began with.
 _STAGE_VALUES = 1024
 _MOST_VALUES = 4096
+#: Relative distance from the minimum that the next stage covers without a new factor.
+_NEARLY_THERE = 1e-6
 
 
 def solve_exactly(
@@ -36,7 +39,12 @@ def solve_exactly(
     lane: Lane,
 ) -> Ended:
     """Solve some fits at some penalties, all with the Gram matrix ``[d, d]`` of all rows."""
-    factors = precondition(gram, lane.state(columns.penalty.mean(axis=1)), lane.state(curvature))
+    factors = _joined(
+        lane.together(
+            lambda penalty: precondition(gram, lane.state(penalty), lane.state(curvature)),
+            columns.penalty.mean(axis=1, keepdims=True),
+        )
+    )
     values = columns.start.shape[1] * held.layout.width
     stage = settings.max_iter
     if values <= _MOST_VALUES:
@@ -67,6 +75,11 @@ def solve_exactly(
         for part, value in zip(merged, own, strict=True):
             part[at] = value[0]
     return merged
+
+
+def _joined(made: list[Preconditioner]) -> Preconditioner:
+    """Factors of several penalties."""
+    return Preconditioner(*(jnp.concatenate(part) for part in zip(*made, strict=True)))
 
 
 def _behind(ended: Ended, settings: Settings) -> np.ndarray:
@@ -110,7 +123,8 @@ def _finish(
         return further._replace(steps=ended.steps + further.steps)
 
     while _behind(ended, settings).any():
-        factors = _own_factors(held, columns, ended, lane)
+        if float(ended.gap[0]) > _NEARLY_THERE:
+            factors = _own_factors(held, columns, ended, lane)
         most = min(stage, settings.max_iter - int(ended.steps[0]))
         ended = go_on(factors, settings.dtype, settings.rules, most)
     if _stuck(ended, settings, lane).any():
@@ -137,10 +151,10 @@ def _own_factors(
 def _hessian(
     held: Resident | Streamed, chances: np.ndarray, shares: np.ndarray, lane: Lane
 ) -> np.ndarray:
-    """The Hessian of the mean loss by (logit, feature and intercept), float32 ``[p, p]``.
+    """The Hessian of the mean loss by (contrast, feature and intercept), float32 ``[q, q]``.
 
-    With M of two classes the Gram matrix of the rows, a one appended to each, weighted by
-    ``p_a p_b``, its block of logits a and b is -M, and of a logit with itself the sum of its M.
+    A pair of classes a and b adds ``(e_a - e_b)(e_a - e_b)^T`` times the Gram matrix of the rows, a
+    one appended to each, weighted by ``p_a p_b``.
     """
     width = held.layout.width + 1
 
@@ -156,9 +170,11 @@ def _hessian(
     between = lane.together(one_pair, pairs)
     if len(chances) == 2:
         return between[0]
-    blocks = np.zeros((len(chances), width, len(chances), width), np.float32)
-    for (a, b), M in zip(pairs, between, strict=True):
-        blocks[a, :, a] += M
-        blocks[b, :, b] += M
-        blocks[a, :, b] = blocks[b, :, a] = -M
-    return blocks.reshape(len(chances) * width, -1)
+    basis = contrasts(len(chances)).astype(np.float32)
+    hessian = np.zeros((len(basis), width, len(basis), width), np.float32)
+    for (a, b), gram in zip(pairs, between, strict=True):
+        apart = basis[:, a] - basis[:, b]
+        for i, j in np.ndindex(len(basis), len(basis)):
+            if apart[i] * apart[j]:
+                hessian[i, :, j] += apart[i] * apart[j] * gram
+    return hessian.reshape(len(basis) * width, -1)

@@ -16,11 +16,11 @@ from geneb_jax_probes.streamed import Streamed
 
 __all__ = ["solve_feature_group"]
 
-#: Values of C that share one run of the machines, where fits are narrow and where they are wide.
-#: Narrow ones share each pass over X. Wide ones are better apart: none waits for the slowest, and
-#: they run side by side on cores that have nothing else to do.
-_TOGETHER, _TOGETHER_IF_WIDE = 5, 3
-_WIDE = 1024
+#: Values of C that share one run of the machines, where X is small and where it is large. Over a
+#: small one they share each pass. Over a large one they are better apart: none waits for the
+#: slowest, and they run side by side on cores that have nothing else to do.
+_TOGETHER, _TOGETHER_IF_LARGE = 5, 3
+_LARGE = 1 << 22
 #: Logits of one value of C that are enough for the products of a pass over X.
 _ENOUGH_LOGITS = 3
 
@@ -75,7 +75,7 @@ def _parts(group: FeatureGroup, layout: Layout, settings: Settings) -> list[slic
     if len(group.fits) * group.fits[0].logits >= _ENOUGH_LOGITS:
         size = 1
     elif settings.exact:
-        size = _TOGETHER_IF_WIDE if layout.width >= _WIDE else _TOGETHER
+        size = _TOGETHER_IF_LARGE if layout.rows * layout.width >= _LARGE else _TOGETHER
     else:
         size = count
     return [slice(at, min(at + size, count)) for at in range(0, count, size)]

@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from scipy.linalg import helmert
 
 from geneb_jax_kernels.gram import inverse_cholesky
 from geneb_jax_kernels.logistic_loss import loss_and_gradient
@@ -30,6 +32,7 @@ __all__ = [
     "Ended",
     "Preconditioner",
     "assemble",
+    "contrasts",
     "ended_of",
     "precondition",
     "run_machines",
@@ -56,11 +59,17 @@ class Preconditioner(NamedTuple):
     begins, so in these coordinates its Hessian there is the identity, or near it.
 
     One factor serves all logits and all problems of one penalty; or, without ``curvature``, one
-    factor of the Hessian itself serves one problem, all its logits and intercepts together.
+    factor of the Hessian itself serves one problem, all its logits and intercepts together: in the
+    coordinates of :func:`contrasts`, since neither loss nor a minimum knows a sum over the logits.
     """
 
-    factors: Any  # [penalty, dim, dim] or [problem, p, p], lower triangular L^-1
+    factors: Any  # [penalty, dim, dim] or [problem, q, q], lower triangular L^-1
     curvature: Any  # [penalty], or None
+
+
+def contrasts(logits: int) -> np.ndarray:
+    """Rows that are orthonormal and sum to zero ``[logits - 1, logits]``; one logit is itself."""
+    return np.ones((1, 1)) if logits == 1 else np.asarray(helmert(logits))
 
 
 @program()
@@ -130,7 +139,11 @@ def assemble(
         return Found(value, gradient, None, norm)
     factors, curvature = preconditioner
     if curvature is None:
-        return Found(value, applied(factors, gradient), gradient, norm)
+        basis = contrasts(logits).astype(points.dtype)
+        inside = basis @ gradient.reshape(len(points), logits, -1)
+        vector = applied(factors, inside.reshape(len(points), -1))
+        vector = basis.T @ vector.reshape(inside.shape)
+        return Found(value, vector.reshape(points.shape), gradient, norm)
     curvature = jnp.repeat(curvature, len(points) // len(curvature))
     vector = joined(applied(factors, slope), balance / curvature[:, None])
     return Found(value, vector, gradient, norm)

@@ -17,7 +17,7 @@ __all__ = ["GRAM_ROWS", "GramSample", "gram_sample"]
 GRAM_ROWS = 1024
 _GRAM_ROWS_A_FEATURE = 16
 #: Multiplications worth a thread, and most parts (each a matrix [d, d]) of one Gram matrix.
-_PART = 1e9
+_PART = 3e8
 _MOST_PARTS = 4
 _TINY = 1e-300
 

@@ -12,6 +12,7 @@ import pytest
 
 from geneb_jax_probes.devices import Lane, lanes
 from geneb_jax_probes.exact_fits import _hessian
+from geneb_jax_probes.feature_solver import contrasts
 from geneb_jax_probes.packing import FeatureGroup, Layout, lay_out
 from geneb_jax_probes.plan import make_plan
 from geneb_jax_probes.problem import make_problem
@@ -54,7 +55,9 @@ def test_hessian(classes: int, platform: str, tolerance: Tolerance) -> None:
         return jnp.sum(jnp.asarray(shares) * (jax.nn.logsumexp(z, axis=1) - chosen))
 
     with jax.enable_x64(True):
-        expected = np.asarray(jax.hessian(loss)(jnp.asarray(theta.reshape(-1))))
+        whole = np.asarray(jax.hessian(loss)(jnp.asarray(theta.reshape(-1))))
+    basis = np.kron(contrasts(logits), np.eye(WIDTH + 1))
+    expected = basis @ whole @ basis.T
     chances = layout.chances(theta[:, :-1], theta[:, -1])
     np.testing.assert_allclose(chances.sum(axis=0), 1.0, rtol=0, atol=tolerance("gram", "float32"))
     for form in forms:
