@@ -23,9 +23,11 @@ __all__ = ["solve_exactly"]
 #: confident rows curve far less than at the start, where C is large and the classes come apart.
 _STAGE_STEPS = 16
 #: The factor of p weights costs p^3 products, a step p n: for each so many weights the stages of a
-#: fit are as long again. Fits of more weights than the most go on with the factor they began with.
+#: fit are as long again. Fits of more weights than the most go on with the factor they began with,
+#: as do those of more logits: their Hessian needs a Gram matrix for every pair of classes.
 _STAGE_VALUES = 1024
 _MOST_VALUES = 4096
+_MOST_LOGITS = 8
 #: Relative distance from the minimum that the next stage covers without a new factor.
 _NEARLY_THERE = 1e-6
 
@@ -47,7 +49,7 @@ def solve_exactly(
     )
     values = columns.start.shape[1] * held.layout.width
     stage = settings.max_iter
-    if values <= _MOST_VALUES:
+    if values <= _MOST_VALUES and columns.start.shape[1] <= _MOST_LOGITS:
         stage = min(_STAGE_STEPS * max(1, values // _STAGE_VALUES), stage)
     ended = held.solve(columns, factors, settings.dtype, settings.rules, stage)
     fits = columns.penalty.shape[1]
@@ -171,10 +173,8 @@ def _hessian(
     if len(chances) == 2:
         return between[0]
     basis = contrasts(len(chances)).astype(np.float32)
-    hessian = np.zeros((len(basis), width, len(basis), width), np.float32)
-    for (a, b), gram in zip(pairs, between, strict=True):
-        apart = basis[:, a] - basis[:, b]
-        for i, j in np.ndindex(len(basis), len(basis)):
-            if apart[i] * apart[j]:
-                hessian[i, :, j] += apart[i] * apart[j] * gram
-    return hessian.reshape(len(basis) * width, -1)
+    apart = np.stack([basis[:, a] - basis[:, b] for a, b in pairs])
+    weights_of = np.einsum("pi,pj->ijp", apart, apart).reshape(-1, len(pairs))
+    blocks = weights_of @ np.stack(between).reshape(len(pairs), -1)
+    whole = blocks.reshape(len(basis), len(basis), width, width).swapaxes(1, 2)
+    return np.ascontiguousarray(whole).reshape(len(basis) * width, -1)
