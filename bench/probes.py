@@ -36,6 +36,7 @@ COLUMNS = {
     "ours": "{:.3f}",
     "ours_cold": "{:.1f}",
     "ratio_to_reference_procedure": "{:.1f}",
+    "ratio_of_float32": "{:.1f}",
     "ratio_to_careful": "{:.1f}",
     "ratio_to_sklearn": "{:.1f}",
     "ratio_to_intelex": "{:.1f}",
