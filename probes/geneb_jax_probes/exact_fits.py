@@ -99,8 +99,12 @@ def _stuck(ended: Ended, settings: Settings, lane: Lane) -> np.ndarray:
 
 
 def _reached(ended: Ended, at: slice) -> np.ndarray:
-    """Where fits have come to, as a start."""
-    return np.concatenate([ended.weights[at], ended.intercept[at, :, None]], axis=2)
+    """Where fits have come to, as a start: without what several logits have in common.
+
+    The loss knows nothing of it, the penalty wants it gone, a factor in contrasts cannot see it.
+    """
+    theta = np.concatenate([ended.weights[at], ended.intercept[at, :, None]], axis=2)
+    return theta if theta.shape[1] == 1 else theta - theta.mean(axis=1, keepdims=True)
 
 
 def _finish(

@@ -82,8 +82,13 @@ FEW_ROWS = [
 ]
 
 
-@pytest.mark.parametrize("case", FEW_ROWS, ids=str)
-def test_fewer_rows_than_features(case: Case, tolerance: Tolerance) -> None:
+#: Three classes that come apart completely: the Hessian where they do is nothing like the first.
+APART = [Case(24, 24, 3, seed, size, 0.0, 0.0, 0.1, 1e3, False) for seed, size in
+         ((0, 0.3), (0, 5.0), (3, 5.0))]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", FEW_ROWS + APART, ids=str)
+def test_classes_that_come_apart(case: Case, tolerance: Tolerance) -> None:
     _check(case, tolerance)
 
 
