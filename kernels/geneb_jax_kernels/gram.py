@@ -7,7 +7,7 @@ diagonal blocks go through LAPACK.
 
 A Gram matrix has two forms. On CPU it is BLAS's symmetric product by way of NumPy, a thread a part
 of the rows: at (10000, 1024) and (20000, 2560) two parts on two cores take 0.6 and 0.7 times what
-the XLA form takes on both. Elsewhere it is the XLA form. ``bench/kernels.py`` measures both.
+the XLA form takes on both. Elsewhere it is the XLA form. ``bench/probe_kernels.py`` measures both.
 """
 
 from __future__ import annotations
