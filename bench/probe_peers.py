@@ -16,8 +16,9 @@ import torch
 from scipy.special import log_softmax
 from sklearn.linear_model import LogisticRegression
 
-__all__ = ["PEERS", "Fitted", "Peer", "Setting", "best_setting", "objective", "timed"]
+__all__ = ["PEERS", "Fitted", "Peer", "Setting", "best_setting", "objective", "timed", "timed_best"]
 
+_MOST_RUNS, _ENOUGH_SECONDS = 5, 0.5
 _TRIAL_STEPS = 20
 
 
@@ -139,6 +140,16 @@ def timed(work: Callable[[], Any]) -> tuple[float, Any]:
     start = time.perf_counter()
     result = work()
     return time.perf_counter() - start, result
+
+
+def timed_best(work: Callable[[], Any]) -> tuple[float, Any]:
+    """The best of up to five runs, fewer where they are long: others may use the machine too."""
+    best, result = timed(work)
+    spent, runs = best, 1
+    while runs < _MOST_RUNS and spent < _ENOUGH_SECONDS:
+        seconds = timed(work)[0]
+        best, spent, runs = min(best, seconds), spent + seconds, runs + 1
+    return best, result
 
 
 def objective(X: np.ndarray, y: np.ndarray, C: float, coef: np.ndarray, b: np.ndarray) -> float:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from probe_peers import PEERS, Fitted, Setting, best_setting, timed
+from probe_peers import PEERS, Fitted, Setting, best_setting, timed, timed_best
 from probe_problems import SEEDS, FeatureSet
 from sklearn.metrics import matthews_corrcoef
 
@@ -43,7 +43,7 @@ def _peer_run(task: ProbeTask, setting: Setting) -> PeerRun:
 
     with setting.applied():
         for rows in task.subsets or [None]:
-            spent, (fit, guess, mcc) = timed(lambda rows=rows: one(rows))
+            spent, (fit, guess, mcc) = timed_best(lambda rows=rows: one(rows))
             seconds.append(spent)
             fits.append(fit)
             guesses.append(guess)
@@ -115,7 +115,7 @@ def measure_protocol(features: FeatureSet) -> dict[str, Any]:
     rows = []
     wide, narrow = [], []
     for task in tasks:
-        alone = [timed(lambda task=task: fit_tasks([task]))[0] for _ in range(4)]
+        alone = [timed(lambda task=task: fit_tasks([task]))[0] for _ in range(6)]
         X = task.X_train if None in (task.subsets or []) else task.X_train[task.subsets[0]]
         y = task.y_train if None in (task.subsets or []) else task.y_train[task.subsets[0]]
         best = best_setting(PEERS["sklearn"], X, y)

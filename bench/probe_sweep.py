@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 from probe_optimum import optimum
-from probe_peers import PEERS, Fitted, best_setting, objective, timed
+from probe_peers import PEERS, Fitted, best_setting, objective, timed, timed_best
 from probe_problems import SEEDS, FeatureSet
 
 from geneb_jax_probes import LogisticFits, ProbeTask, fit_logistic, fit_tasks
@@ -68,7 +68,7 @@ def _one(task: ProbeTask, peers: list[str], *, check: bool) -> dict[str, Any]:
         features = X.astype(setting.dtype)
         with setting.applied():
             spent = [
-                timed(lambda C=C, x=features, name=name: PEERS[name](x, y, C, 1000))
+                timed_best(lambda C=C, x=features, name=name: PEERS[name](x, y, C, 1000))
                 for C in STRENGTHS
             ]
         seconds = sum(one for one, _ in spent)

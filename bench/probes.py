@@ -4,8 +4,9 @@
 ``--only kmer,encoder`` and ``--modes protocol,sweep`` run parts, whose records join those already
 in ``--out``. Peers: scikit-learn one fit at a time (the reference procedure repeats the full regime
 once a seed, a careful loop fits it once), scikit-learn-intelex where installed, torch's L-BFGS;
-each with the faster of one and two threads, in the faster precision. Compilation is shown apart:
-``ours_cold`` is the first call of the process, ``ours`` the best of the later ones.
+each with the faster of one and two threads, in the faster precision, the best of up to five runs as
+ours. Compilation is shown apart: ``ours_cold`` is the first call of the process, ``ours`` the best
+of the five after it.
 """
 
 from __future__ import annotations
