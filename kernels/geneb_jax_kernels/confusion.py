@@ -15,7 +15,7 @@ from jaxtyping import Array, Bool, Int, Int32
 
 __all__ = ["confusion_counts"]
 
-_MOST_CLASSES_BY_PRODUCT = 32
+_MOST_CLASSES_BY_PRODUCT = 8
 
 
 @partial(jax.jit, static_argnames="class_count")
