@@ -14,6 +14,7 @@ from geneb_jax_probes.machines import CODES, Rules
 from geneb_jax_probes.packing import Columns
 from geneb_jax_probes.problem import Dtype
 from geneb_jax_probes.resident import Resident
+from geneb_jax_probes.row_grams import gram_sample
 from geneb_jax_probes.settings import POLISH, POLISH_ABOVE, Settings
 from geneb_jax_probes.streamed import Streamed
 
@@ -130,7 +131,9 @@ def _finish(
 
     while _behind(ended, settings).any():
         if float(ended.gap[0]) > _NEARLY_THERE:
-            factors = _own_factors(held, columns, ended, lane)
+            own = _own_factors(held, columns, ended, lane)
+            # A Hessian that rounding leaves indefinite has no factor.
+            factors = own if bool(jnp.isfinite(own.factors).all()) else factors
         most = min(stage, settings.max_iter - int(ended.steps[0]))
         ended = go_on(factors, settings.dtype, settings.rules, most)
     if _stuck(ended, settings, lane).any():
@@ -165,7 +168,8 @@ def _hessian(
     width = held.layout.width + 1
 
     def one_pair(pair: tuple[int, int]) -> np.ndarray:
-        weights = chances[pair[0]] * chances[pair[1]] * shares
+        # One sample of the rows for the whole matrix: parts of several would not be definite.
+        weights = gram_sample(chances[pair[0]] * chances[pair[1]] * shares, width - 1).weights
         made = np.empty((width, width), np.float32)
         made[:-1, :-1] = held.gram(weights)
         made[-1, :-1] = made[:-1, -1] = held.layout.weighted_sum(weights)

@@ -27,16 +27,12 @@ class GramSample:
     """Which rows are used, with which weights.
 
     Attributes:
-        weights: float32 ``[row]``; those of the rows used have the sum that all had.
+        weights: float32 ``[row]``, zero of rows not used; the others have the sum that all had.
         stride: Every so many blocks of ``GRAM_ROWS`` rows are used.
     """
 
     weights: np.ndarray
     stride: int
-
-    def used(self, start: int, stop: int) -> np.ndarray:
-        """Whether each of these rows is."""
-        return np.arange(start, stop) // GRAM_ROWS % self.stride == 0
 
     def _pieces(self, start: int, stop: int, width: int) -> list[slice]:
         """Ranges of used rows, as offsets from ``start``."""
@@ -51,12 +47,13 @@ class GramSample:
     def on_host(self, X: np.ndarray, start: int, stop: int, lane: Lane) -> np.ndarray:
         """What rows ``start`` to ``stop``, which X begins with, add to the Gram matrix."""
         weights = self.weights[start:stop]
-        alike = len(weights) > 0 and weights.min() == weights.max()
         pieces = self._pieces(start, stop, X.shape[1])
+        used = np.concatenate([weights[rows] for rows in pieces]) if pieces else weights[:0]
+        alike = len(used) > 0 and used.min() == used.max()
 
         def some(part: int) -> np.ndarray:
             grams = (
-                host_gram(X[rows], float(weights[0]) if alike else weights[rows])
+                host_gram(X[rows], float(used[0]) if alike else weights[rows])
                 for rows in pieces[part::_MOST_PARTS]
             )
             return _total(grams, X.shape[1])
@@ -73,9 +70,15 @@ def _total(grams: Iterable[np.ndarray], width: int) -> np.ndarray:
 
 
 def gram_sample(weights: np.ndarray, width: int) -> GramSample:
-    """Choose the rows of a Gram matrix with these row weights ``[row]``."""
+    """Choose the rows of a Gram matrix with these row weights ``[row]``: all, or blocks of them.
+
+    All where the blocks hold less than half of what they should, as of weights that differ widely.
+    """
     rows = len(weights)
     stride = max(1, rows // (_GRAM_ROWS_A_FEATURE * width))
     sampled = np.arange(rows) // GRAM_ROWS % stride == 0
     share = float(weights[sampled].sum()) / max(float(weights.sum()), _TINY)
-    return GramSample((weights / max(share, _TINY)).astype(np.float32), stride)
+    if share < 0.5 * sampled.mean():
+        stride, sampled, share = 1, np.ones(rows, bool), 1.0
+    scaled = np.where(sampled, weights, 0.0) / max(share, _TINY)
+    return GramSample(scaled.astype(np.float32), stride)

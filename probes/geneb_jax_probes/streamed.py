@@ -92,15 +92,14 @@ class Streamed:
         sample = gram_sample(row_weights, self.layout.width)
         for start in self._starts():
             stop = min(start + self.capacity, self.layout.rows)
-            used = sample.used(start, stop)
-            if not used.any():
+            if not sample.weights[start:stop].any():
                 continue
             X = self.layout.features(start, stop, self.capacity)
             if lane.platform == "cpu":
                 part = sample.on_host(X, start, stop, lane)
             else:
                 own = np.zeros(self.capacity, np.float32)
-                own[: stop - start] = np.where(used, sample.weights[start:stop], 0.0)
+                own[: stop - start] = sample.weights[start:stop]
                 part = weighted_gram(
                     lane.put(X, owned=True),
                     lane.put(own),

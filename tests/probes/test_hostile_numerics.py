@@ -110,6 +110,24 @@ def test_the_optimum_is_reached_there_too(name: str, tolerance: Tolerance) -> No
     assert found.converged.all()
 
 
+@pytest.mark.parametrize("classes", [2, 3])
+def test_rows_that_a_sample_misses(classes: int, tolerance: Tolerance) -> None:
+    """Five features and 6000 rows: one block is sampled, whose rows are soon beyond doubt."""
+    rng = np.random.default_rng(classes)
+    X = rng.standard_normal((6000, 5))
+    logits = X @ rng.standard_normal((5, classes)) * 20 + rng.gumbel(size=(6000, classes))
+    y = np.argmax(logits, axis=1)
+    X[:1024] *= 50
+    y[:1024] = np.argmax(logits[:1024] * 1e3, axis=1)
+    peer = LogisticRegression(C=1e4, solver="newton-cholesky", tol=1e-10).fit(X, y)
+    chance = peer.predict_proba(X)[np.arange(6000), y]
+    lowest = -np.log(chance).mean() + np.square(peer.coef_).sum() / (2e4 * 6000)
+    for dtype in ("float32", "float64"):
+        found = fit_logistic(X, y, C=1e4, dtype=dtype)
+        assert found.converged.all()
+        assert found.objective[0, 0] <= lowest * (1 + tolerance("probe_objective", dtype))
+
+
 @pytest.mark.parametrize("size", [1e-30, 1e30])
 def test_scale_moves_into_C(size: float, tolerance: Tolerance) -> None:
     """Features times s with C / s^2 are the same problem; scikit-learn solves it at s = 1."""
