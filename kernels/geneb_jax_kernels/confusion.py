@@ -15,6 +15,7 @@ from jaxtyping import Array, Bool, Int, Int32
 
 __all__ = ["confusion_counts"]
 
+#: On CPU the product takes a third of a count by NumPy at 2 classes, and twice as long at 20.
 _MOST_CLASSES_BY_PRODUCT = 8
 
 

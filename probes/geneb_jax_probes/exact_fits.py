@@ -57,18 +57,9 @@ def solve_exactly(
 
     def finish(at: int) -> Ended:
         c, fit = divmod(at, fits)
-        own = slice(at, at + 1)
-        return _finish(
-            held,
-            Columns(
-                slice(fit, fit + 1), columns.penalty[c : c + 1, fit : fit + 1], _reached(ended, own)
-            ),
-            Preconditioner(factors.factors[c : c + 1], factors.curvature[c : c + 1]),
-            Ended(*(part[own] for part in ended)),
-            stage,
-            settings,
-            lane,
-        )
+        first = Preconditioner(factors.factors[c : c + 1], factors.curvature[c : c + 1])
+        own = Ended(*(part[at : at + 1] for part in ended))
+        return _finish(held, fit, columns.penalty[c, fit], first, own, stage, settings, lane)
 
     late = np.flatnonzero(_behind(ended, settings) | _stuck(ended, settings, lane)).tolist()
     if not late:
@@ -99,18 +90,19 @@ def _stuck(ended: Ended, settings: Settings, lane: Lane) -> np.ndarray:
     return stuck & (settings.dtype == "float32") & (lane.state_dtype == "float64")
 
 
-def _reached(ended: Ended, at: slice) -> np.ndarray:
+def _reached(ended: Ended) -> np.ndarray:
     """Where fits have come to, as a start: without what several logits have in common.
 
     The loss knows nothing of it, the penalty wants it gone, a factor in contrasts cannot see it.
     """
-    theta = np.concatenate([ended.weights[at], ended.intercept[at, :, None]], axis=2)
+    theta = np.concatenate([ended.weights, ended.intercept[..., None]], axis=2)
     return theta if theta.shape[1] == 1 else theta - theta.mean(axis=1, keepdims=True)
 
 
 def _finish(
     held: Resident | Streamed,
-    columns: Columns,
+    fit: int,
+    penalty: float,
     factors: Preconditioner,
     ended: Ended,
     stage: int,
@@ -120,18 +112,13 @@ def _finish(
     """One fit to its end: preconditioned anew from stage to stage; in float64 if it gets stuck."""
 
     def go_on(factors: Preconditioner, compute: Dtype, rules: Rules, most: int) -> Ended:
-        further = held.solve(
-            Columns(columns.fits, columns.penalty, _reached(ended, slice(None))),
-            factors,
-            compute,
-            rules,
-            most,
-        )
+        columns = Columns(slice(fit, fit + 1), np.array([[penalty]]), _reached(ended))
+        further = held.solve(columns, factors, compute, rules, most)
         return further._replace(steps=ended.steps + further.steps)
 
     while _behind(ended, settings).any():
         if float(ended.gap[0]) > _NEARLY_THERE:
-            own = _own_factors(held, columns, ended, lane)
+            own = _own_factors(held, fit, penalty, ended, lane)
             # A Hessian that rounding leaves indefinite has no factor.
             factors = own if bool(jnp.isfinite(own.factors).all()) else factors
         most = min(stage, settings.max_iter - int(ended.steps[0]))
@@ -142,19 +129,13 @@ def _finish(
 
 
 def _own_factors(
-    held: Resident | Streamed, columns: Columns, ended: Ended, lane: Lane
+    held: Resident | Streamed, fit: int, penalty: float, ended: Ended, lane: Lane
 ) -> Preconditioner:
     """The factor of the Hessian of one fit where it has come to."""
-    hessian = _hessian(
-        held,
-        held.layout.chances(ended.weights[0], ended.intercept[0]),
-        held.layout.columns[:, columns.fits.start],
-        lane,
-    )
-    shared = precondition(
-        lane.put(hessian, owned=True), lane.state(columns.penalty[0]), lane.state(1.0)
-    )
-    return Preconditioner(shared.factors, None)
+    chances = held.layout.chances(ended.weights[0], ended.intercept[0])
+    hessian = _hessian(held, chances, held.layout.columns[:, fit], lane)
+    made = precondition(lane.put(hessian, owned=True), lane.state([penalty]), lane.state(1.0))
+    return Preconditioner(made.factors, None)
 
 
 def _hessian(
@@ -182,7 +163,7 @@ def _hessian(
         return between[0]
     basis = contrasts(len(chances)).astype(np.float32)
     apart = np.stack([basis[:, a] - basis[:, b] for a, b in pairs])
-    weights_of = np.einsum("pi,pj->ijp", apart, apart).reshape(-1, len(pairs))
-    blocks = weights_of @ np.stack(between).reshape(len(pairs), -1)
+    parts = np.einsum("pi,pj->ijp", apart, apart).reshape(-1, len(pairs))
+    blocks = parts @ np.stack(between).reshape(len(pairs), -1)
     whole = blocks.reshape(len(basis), len(basis), width, width).swapaxes(1, 2)
     return np.ascontiguousarray(whole).reshape(len(basis) * width, -1)

@@ -73,7 +73,10 @@ def small_rows(rows: int) -> int:
 
 
 def matrices_per_call(rows: int, width: int, platform: str) -> int:
-    """How many matrices of ``[rows, width]`` go into one program, a power of two."""
+    """How many matrices of ``[rows, width]`` go into one program, a power of two.
+
+    All wait for the slowest: on CPU 16 take 0.8 times what 64 take, and 8 are no faster.
+    """
     budget = (1 << 24) if platform == "cpu" else (1 << 30)
     most = max(1, budget // (8 * rows * width))
     return int(min(1 << most.bit_length() - 1, 16 if platform == "cpu" else 1024))
