@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from geneb_jax.models.encoder import (
     Encoder,
-    EncoderIdentity,
     SequenceEncoder,
     TokenEncoder,
     TokenizedBatch,
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Encoder",
-    "EncoderIdentity",
     "ModelSpec",
     "SequenceEncoder",
     "TokenEncoder",

@@ -10,45 +10,21 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
+from geneb_jax.identity import EncoderIdentity
 from geneb_jax.models.spec import ModelSpec
 from geneb_jax.tokenizers import TokenizedBatch, TokenizedSequence, join_tokens
 
 __all__ = [
     "Encoder",
-    "EncoderIdentity",
     "SequenceEncoder",
     "TokenEncoder",
     "TokenizedBatch",
     "TokenizedSequence",
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class EncoderIdentity:
-    """Everything that decides the value of an embedding besides the sequence: the store's key.
-
-    Batch size, device, bucket lengths and shard size are deliberately absent: they must not change
-    a value beyond the tolerance table, and must not fragment the store.
-    """
-
-    model_id: str
-    revision: str  # hub revision, "local", "built-in" or "random:SEED"
-    weights: str  # SHA-256 over the weight files, or "random:SEED"
-    tokenizer: str  # SHA-256 over the tokenizer's definition
-    pooling: str
-    layer: int  # index into hidden states; -1 is the last
-    dtype: str
-    code: str  # family name and its version, raised when its numbers change
-    config: str = ""  # SHA-256 over the architecture's settings; weights alone do not fix them
-
-    def as_dict(self) -> dict[str, str | int]:
-        """The fields as plain data, in declaration order."""
-        return asdict(self)
 
 
 class Encoder(ABC):

@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from geneb_jax.errors import CheckpointError, ModelError, SelectionError
+from geneb_jax.identity import EncoderIdentity
 from geneb_jax.models.adapters import load_adapted
 from geneb_jax.models.assembly import fit_checkpoint
 from geneb_jax.models.checkpoint import open_checkpoint
 from geneb_jax.models.config_json import read_config_json
-from geneb_jax.models.encoder import Encoder, EncoderIdentity
+from geneb_jax.models.encoder import Encoder
 from geneb_jax.models.family import Family, config_as_dict, family_for_folder, find_family
 from geneb_jax.models.file_digests import check_pinned, combined_sha256, file_sha256
 from geneb_jax.models.hub import download_checkpoint, download_files

@@ -11,12 +11,8 @@ import jax.numpy as jnp
 from flax import nnx
 
 from geneb_jax.errors import SelectionError
-from geneb_jax.models.encoder import (
-    EncoderIdentity,
-    TokenEncoder,
-    TokenizedBatch,
-    TokenizedSequence,
-)
+from geneb_jax.identity import EncoderIdentity
+from geneb_jax.models.encoder import TokenEncoder, TokenizedBatch, TokenizedSequence
 from geneb_jax.models.family import Family, HiddenStates
 from geneb_jax.models.parameters import Parameters, parameter_shapes
 from geneb_jax.models.pooling import pool

@@ -23,7 +23,8 @@ from typing import Any
 import numpy as np
 
 from geneb_jax.errors import ModelError
-from geneb_jax.models.encoder import EncoderIdentity, SequenceEncoder
+from geneb_jax.identity import EncoderIdentity
+from geneb_jax.models.encoder import SequenceEncoder
 from geneb_jax.models.file_digests import file_sha256
 from geneb_jax.models.user_file import construct, own_files
 

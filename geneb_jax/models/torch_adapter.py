@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 
 from geneb_jax.errors import CheckpointError, ModelError, SelectionError
-from geneb_jax.models.encoder import EncoderIdentity, SequenceEncoder
+from geneb_jax.identity import EncoderIdentity
+from geneb_jax.models.encoder import SequenceEncoder
 from geneb_jax.models.file_digests import combined_sha256, file_sha256
 from geneb_jax.models.hub import download_repository
 from geneb_jax.models.native_encoder import require_layer

@@ -26,7 +26,7 @@ from dataclasses import replace
 import numpy as np
 
 from geneb_jax.errors import ModelError, StoreError
-from geneb_jax.models.encoder import EncoderIdentity
+from geneb_jax.identity import EncoderIdentity
 from geneb_jax.store.array import DamagedShardError, ShardedArray, shard_key
 from geneb_jax.store.digests import Digests, digest_rows, first_occurrences
 from geneb_jax.store.folders import ChangedMeanwhileError, Folder, open_folder

@@ -1,6 +1,6 @@
 """The key of a set of embeddings: a hash of everything that decides their values, and a safe name.
 
-The hash covers :class:`~geneb_jax.models.encoder.EncoderIdentity`, the width and the element type,
+The hash covers :class:`~geneb_jax.identity.EncoderIdentity`, the width and the element type,
 and nothing else: batch size, device and shard size must find the same embeddings again.
 """
 
@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 
-from geneb_jax.models.encoder import EncoderIdentity
+from geneb_jax.identity import EncoderIdentity
 
 __all__ = ["folder_name", "key_hash"]
 

@@ -11,12 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from geneb_jax.models.encoder import (
-    EncoderIdentity,
-    SequenceEncoder,
-    TokenEncoder,
-    TokenizedSequence,
-)
+from geneb_jax.identity import EncoderIdentity
+from geneb_jax.models.encoder import SequenceEncoder, TokenEncoder, TokenizedSequence
 
 DIM, LIMIT = 12, 4096
 

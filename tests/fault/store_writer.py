@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from geneb_jax.errors import GenebError
-from geneb_jax.models.encoder import EncoderIdentity
+from geneb_jax.identity import EncoderIdentity
 from geneb_jax.store import EmbeddingStore
 from geneb_jax.store.array import ShardedArray
 

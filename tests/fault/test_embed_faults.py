@@ -23,7 +23,8 @@ import pytest
 from geneb_jax.embed import Forward, embed_into, embed_sequences, read_or_embed
 from geneb_jax.embed.bucket_lengths import MOST_BUCKETS
 from geneb_jax.errors import InterruptedRunError, ModelError, NonFiniteError
-from geneb_jax.models.encoder import EncoderIdentity, TokenEncoder, TokenizedSequence
+from geneb_jax.identity import EncoderIdentity
+from geneb_jax.models.encoder import TokenEncoder, TokenizedSequence
 from geneb_jax.models.families.kmer import KmerEncoder, build_kmer_encoder
 from geneb_jax.store import EmbeddingStore
 

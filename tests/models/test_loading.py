@@ -14,7 +14,8 @@ import pytest
 
 import geneb_jax.models.loading as loading
 from geneb_jax.errors import CheckpointError, ModelError, SelectionError
-from geneb_jax.models import EncoderIdentity, load_encoder, registry
+from geneb_jax.identity import EncoderIdentity
+from geneb_jax.models import load_encoder, registry
 from geneb_jax.models.file_digests import file_sha256
 from geneb_jax.models.loading import _pooling
 from geneb_jax.tokenizers import built_in_vocabulary

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from geneb_jax.models.encoder import EncoderIdentity
+from geneb_jax.identity import EncoderIdentity
 
 
 @pytest.fixture

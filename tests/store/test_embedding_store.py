@@ -11,7 +11,7 @@ import pytest
 import tensorstore as ts
 
 from geneb_jax.errors import ModelError, StoreError
-from geneb_jax.models.encoder import EncoderIdentity
+from geneb_jax.identity import EncoderIdentity
 from geneb_jax.store import EmbeddingStore, folder_name, list_stores
 from geneb_jax.store.manifest_file import load_manifest
 

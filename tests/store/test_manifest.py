@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geneb_jax.models.encoder import EncoderIdentity
+from geneb_jax.identity import EncoderIdentity
 from geneb_jax.store.keys import folder_name, key_hash
 from geneb_jax.store.manifest import (
     DamagedManifestError,

@@ -15,12 +15,8 @@ from typing import Any
 import numpy as np
 
 from geneb_jax.errors import ModelError
-from geneb_jax.models.encoder import (
-    EncoderIdentity,
-    TokenEncoder,
-    TokenizedBatch,
-    TokenizedSequence,
-)
+from geneb_jax.identity import EncoderIdentity
+from geneb_jax.models.encoder import TokenEncoder, TokenizedBatch, TokenizedSequence
 
 __all__ = ["KmerEncoder", "build_kmer_encoder"]
 

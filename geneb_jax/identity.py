@@ -1,0 +1,53 @@
+"""Who made an embedding: one identity from the bytes that were read to the row in scores.csv.
+
+The store keys its arrays by it, a record its scores, and a table names its rows after it.
+It stands below the store, so that a worker that only writes rows needs no model.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+
+__all__ = ["EncoderIdentity"]
+
+_SHORT_DIGITS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderIdentity:
+    """Everything that decides the value of an embedding besides the sequence.
+
+    Batch size, device, bucket lengths and shard size are deliberately absent: they must not change
+    a value, and must not fragment the store.
+    """
+
+    model_id: str
+    revision: str  # hub revision, "local", "built-in" or "random:SEED"
+    weights: str  # SHA-256 over the weight files, or "random:SEED"
+    tokenizer: str  # SHA-256 over the tokenizer's definition
+    pooling: str
+    layer: int  # index into hidden states; -1 is the last
+    dtype: str
+    code: str  # family name and its version, raised when its numbers change
+    config: str = ""  # SHA-256 over the architecture's settings; weights alone do not fix them
+
+    def as_dict(self) -> dict[str, str | int]:
+        """The fields as plain data, in declaration order."""
+        return asdict(self)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the fields, 64 hexadecimal digits.
+
+        Empty fields are left out, so that a field added later with an empty default keeps it.
+        """
+        named = {name: value for name, value in self.as_dict().items() if value != ""}
+        text = json.dumps(named, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+        return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+    @property
+    def short(self) -> str:
+        """The first 8 digits of :attr:`digest`: the column ``identity`` of scores.csv."""
+        return self.digest[:_SHORT_DIGITS]
