@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 TEST_VENV ?= .venv-test
 WORKERS ?= 2
-OUT ?= geneb-out
+OUT ?= geneb-demo
 
 .PHONY: run test sweep lint format wheel clean
 

@@ -8,11 +8,36 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
-__all__ = ["EncoderIdentity"]
+__all__ = ["EncoderIdentity", "identity_digest", "short_identity", "weights_column"]
 
 _SHORT_DIGITS = 8
+
+
+def identity_digest(fields: Mapping[str, str | int]) -> str:
+    """SHA-256 over an identity's fields, 64 hexadecimal digits.
+
+    Empty fields are left out, so that a field added later with an empty default keeps it.
+    """
+    named = {name: value for name, value in fields.items() if value != ""}
+    text = json.dumps(named, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+def short_identity(fields: Mapping[str, str | int]) -> str:
+    """The first 8 digits of :func:`identity_digest`: the column ``identity`` of scores.csv."""
+    return identity_digest(fields)[:_SHORT_DIGITS]
+
+
+def weights_column(weights: str) -> str:
+    """The column ``weights``: ``pretrained``, ``random:SEED``, or ``none`` for a model without any.
+
+    Args:
+        weights: :attr:`EncoderIdentity.weights`.
+    """
+    return weights if weights == "none" or weights.startswith("random:") else "pretrained"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +64,10 @@ class EncoderIdentity:
 
     @property
     def digest(self) -> str:
-        """SHA-256 over the fields, 64 hexadecimal digits.
-
-        Empty fields are left out, so that a field added later with an empty default keeps it.
-        """
-        named = {name: value for name, value in self.as_dict().items() if value != ""}
-        text = json.dumps(named, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-        return hashlib.sha256(text.encode("ascii")).hexdigest()
+        """See :func:`identity_digest`."""
+        return identity_digest(self.as_dict())
 
     @property
     def short(self) -> str:
-        """The first 8 digits of :attr:`digest`: the column ``identity`` of scores.csv."""
-        return self.digest[:_SHORT_DIGITS]
+        """See :func:`short_identity`."""
+        return short_identity(self.as_dict())

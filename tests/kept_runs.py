@@ -75,7 +75,6 @@ def write_kept_run(
                     rng.integers(0, classes, shape) * 3 - 1,
                 )
                 key = UnitKey(
-                    model_id=model_id,
                     task_id=task.task_id,
                     regime=regime.name,
                     shots=regime.shots,

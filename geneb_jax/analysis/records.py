@@ -168,14 +168,14 @@ def _rows_of_suite(
 def _refuse_repeats(rows: Sequence[ScoreRow]) -> None:
     seen = set()
     for row in rows:
-        if row.identity in seen:
+        if row.fit in seen:
             raise DataError(
                 f"two rows for model {row.model_id!r}, task {row.task_id!r}, regime {row.regime}, "
                 f"seed {row.seed}",
                 cause="two runs were pasted together, or the table was edited",
                 hint="keep one of the rows, or run geneb-jax run again to rewrite the table",
             )
-        seen.add(row.identity)
+        seen.add(row.fit)
 
 
 def _count_failures(rows: Sequence[ScoreRow], notices: list[str]) -> None:

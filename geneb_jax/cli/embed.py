@@ -36,21 +36,20 @@ def command(context: click.Context, /, as_json: bool, **values: Any) -> int:
 
     from geneb_jax.cli.console import note, print_json, print_table
     from geneb_jax.cli.progress import ConsoleObserver
-    from geneb_jax.runs.embed_stage import embed_model, load_requested
-    from geneb_jax.runs.task_choice import choose_tasks
-    from geneb_jax.runs.task_data import TaskData
+    from geneb_jax.runs.embed_stage import embed_model
+    from geneb_jax.runs.executors import SerialExecutor
+    from geneb_jax.runs.work import plan_work
 
-    chosen = choose_tasks(request)
-    failed: dict[str, str] = {}
     reports: dict[str, dict[str, Any]] = {}
     with ConsoleObserver() as observer:
-        data = TaskData(chosen, observer)
-        for name in request.models:
-            encoder = load_requested(request, name)
-            embedded = embed_model(encoder, request, data, observer)
-            reports[embedded.report.model_id] = asdict(embedded.report)
+        work = plan_work(request, observer)
+        failed = dict(work.problems)
+        for model in work.models:
+            embedded = embed_model(work, model, observer, SerialExecutor())
+            model.reference.release()
+            reports[model.facts.label] = asdict(embedded.report)
             failed |= {task.task_id: why for task, why in embedded.unusable.items()}
-    failed |= {task.task_id: why for task, why in (chosen.failures | data.failures).items()}
+    failed |= {task.task_id: why for task, why in work.tables.failures.items()}
     if as_json:
         print_json({"models": reports, "problems": failed})
     else:
@@ -63,8 +62,8 @@ def command(context: click.Context, /, as_json: bool, **values: Any) -> int:
             ],
             right=columns,
         )
-    for task_id, why in failed.items():
-        note(f"failed: {task_id}: {why}")
+    for what, why in failed.items():
+        note(f"failed: {what}: {why}")
     return 1 if failed else 0
 
 

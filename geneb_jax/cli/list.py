@@ -110,10 +110,11 @@ def categories(suite: str, as_json: bool) -> None:
 def probes(as_json: bool) -> None:
     """The probes and solvers that run and probe know."""
     from geneb_jax.cli.console import print_json, print_table
-    from geneb_jax.runs.request import PROBES, SOLVERS
+    from geneb_jax.runs.probe_kinds import probe_kinds
 
-    rows = [("probe", name, what) for name, what in PROBES.items()]
-    rows += [("solver", name, what) for name, what in SOLVERS.items()]
+    kinds = probe_kinds().values()
+    rows = [("probe", kind.name, kind.says) for kind in kinds]
+    rows += [("solver", name, says) for kind in kinds for name, says in kind.solvers.items()]
     if as_json:
         names = ("kind", "name", "description")
         print_json([dict(zip(names, row, strict=True)) for row in rows])

@@ -42,7 +42,7 @@ def command(
     if not arrays:
         from geneb_jax.cli.progress import ConsoleObserver
         from geneb_jax.cli.run import show_outcome
-        from geneb_jax.runs.engine import execute
+        from geneb_jax.runs.execute import execute
 
         request = make_request(context, values)
         with ConsoleObserver() as observer:

@@ -45,7 +45,7 @@ def command(context: click.Context, /, as_json: bool, **values: Any) -> int:
     request = make_request(context, values)
 
     from geneb_jax.cli.progress import ConsoleObserver
-    from geneb_jax.runs.engine import execute
+    from geneb_jax.runs.execute import execute
 
     with ConsoleObserver() as observer:
         outcome = execute(request, observer)

@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
-from geneb_jax.runs.request import PROBES, SOLVERS, RunRequest
+from geneb_jax.runs.probe_kinds import probe_kinds
+from geneb_jax.runs.request import DEMO_OUT, OUT, RunRequest
 
 __all__ = [
     "embedding_options",
@@ -100,6 +101,10 @@ embedding_options = _stack(
     ),
     click.option("--pooling", help="mean, cls, last, or geneb; default: the model's own."),
     click.option("--layer", type=int, default=-1, show_default=True, help="Hidden state to pool."),
+    click.option(
+        "--name",
+        help="What tables call the model. Default: its name, and what sets this variant apart.",
+    ),
     click.option("--batch-tokens", type=int, help="Token budget of one batch; default: automatic."),
 )
 
@@ -118,18 +123,26 @@ probe_options = _stack(
         callback=number_list(int),
         help="Few-shot seeds, comma list. Default: the protocol's five.",
     ),
-    click.option("--probe", type=click.Choice(list(PROBES)), default="logistic", show_default=True),
+    click.option(
+        "--probe", type=click.Choice(list(probe_kinds())), default="logistic", show_default=True
+    ),
     click.option(
         "--solver",
-        type=click.Choice(list(SOLVERS)),
-        default="reference",
-        show_default=True,
-        help="reference: the published stopping rule; exact: the optimum.",
+        type=click.Choice([name for kind in probe_kinds().values() for name in kind.solvers]),
+        help="reference: the published stopping rule; exact: the optimum. Default: the probe's "
+        "first, see 'geneb-jax list probes'.",
     ),
 )
 
 place_options = _stack(
-    click.option("--out", default="geneb-out", show_default=True, help="Folder for the results."),
+    click.option(
+        "--out", help=f"Folder for the results, of one suite. Default: {OUT}; the demo's: {DEMO_OUT}."
+    ),
+    click.option(
+        "--update-suite",
+        is_flag=True,
+        help="Take --out over to the suite as it is now, where its definition changed.",
+    ),
     click.option("--store", help="Embedding store: folder or URL. Default: the user's cache."),
     click.option("--offline", is_flag=True, help="Open no network connection."),
     click.option("--fresh", is_flag=True, help="Ignore finished records and fit again."),

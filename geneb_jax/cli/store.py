@@ -164,15 +164,13 @@ def _spot_checks(
     request = make_request(context, values)
 
     from geneb_jax.embed import open_store, spot_check
-    from geneb_jax.runs.embed_stage import load_requested
-    from geneb_jax.runs.observer import RunObserver
-    from geneb_jax.runs.task_choice import choose_tasks
-    from geneb_jax.runs.task_data import TaskData
+    from geneb_jax.runs.task_choice import TaskTables, choose_tasks
+    from geneb_jax.runs.work import encoder_source
 
-    sequences = TaskData(choose_tasks(request), RunObserver()).read()
+    sequences = TaskTables(choose_tasks(request)).read().sequences
     outcomes: list[tuple[str, int | None, str]] = []
-    for name in request.models:
-        encoder = load_requested(request, name)
+    for name in request.model:
+        encoder = encoder_source(request, name).load()
         store = open_store(_root(request.store), encoder)
         found = spot_check(
             store, encoder, sequences, sample=sample, batch_tokens=request.batch_tokens

@@ -66,7 +66,7 @@ def write(
     from geneb_jax.cli.console import note, print_json
     from geneb_jax.errors import SelectionError, SubmissionError
     from geneb_jax.results import read_scores, submission_gaps, write_submission
-    from geneb_jax.runs.model_facts import submission_meta
+    from geneb_jax.runs.encoder_facts import submission_meta
 
     rows = read_scores(out)
     facts, suite = _run_of(out, suite_name)

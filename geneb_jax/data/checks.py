@@ -161,7 +161,7 @@ def _looks_like_task(task: Task, source: TaskSource) -> bool:
         files = source.files(task.task_id)
         if files.flat is None:
             return True
-        head = read_file_bytes(files.flat)[:4096].partition(b"\n")[0]
+        head = read_file_bytes(files.flat).content[:4096].partition(b"\n")[0]
     except (DataError, ConfigError):
         return True
     words = {word.lower() for word in _WORD.findall(head.decode("utf-8", "replace"))}

@@ -14,18 +14,20 @@ from __future__ import annotations
 
 import csv
 import gzip
+import hashlib
 import io
 import zlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from geneb_jax.errors import DataError
 
-__all__ = ["MAX_FILE_BYTES", "MAX_SEQUENCE_BP", "CsvColumns", "parse_columns", "read_file_bytes"]
+__all__ = ["MAX_FILE_BYTES", "MAX_SEQUENCE_BP", "CsvColumns", "FileBytes", "parse_columns", "read_file_bytes"]
 
 #: Longest sequence that is read, in letters.
 MAX_SEQUENCE_BP = 100_000_000
@@ -57,33 +59,27 @@ class CsvColumns:
         return row + 2 if self.lines is None else self.lines[row]
 
 
-def read_file_bytes(path: Path) -> bytes:
-    """The bytes of a file, decompressed if its name ends in ``.gz``.
+class FileBytes(NamedTuple):
+    """What was read of a file: its content, and the digest of the very bytes it came from."""
+
+    content: bytes  # decompressed if the name ends in .gz
+    sha256: bytes  # of the bytes as they are on disk
+
+
+def read_file_bytes(path: Path) -> FileBytes:
+    """Read a file once: what is parsed is what the digest is of.
 
     Raises:
         DataError: if it cannot be read, is empty, damaged, too large, or is not what its name says.
     """
-    compressed = path.name.endswith(".gz")
     try:
-        with path.open("rb") as raw:
-            if compressed:
-                with gzip.open(raw) as unpacked:
-                    content = unpacked.read(MAX_FILE_BYTES + 1)
-            else:
-                content = raw.read(MAX_FILE_BYTES + 1)
-    except gzip.BadGzipFile as error:
-        if not str(error).startswith("Not a gzipped file"):
-            raise _damaged(path, str(error)) from error
-        if _starts_as_gzip(path):
-            raise _damaged(path, "there are other bytes after its end") from error
-        raise DataError("the name says gzip, the bytes do not", where=path) from error
-    except EOFError as error:
-        raise _damaged(path, "it ends too early") from error
-    except zlib.error as error:
-        raise _damaged(path, str(error)) from error
+        with path.open("rb") as file:
+            raw = file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
         raise DataError(f"cannot read the file ({error.strerror})", where=path) from error
-    if len(content) > MAX_FILE_BYTES:
+    compressed = path.name.endswith(".gz")
+    content = _decompressed(raw, path) if compressed else raw
+    if max(len(raw), len(content)) > MAX_FILE_BYTES:
         raise DataError(f"the file has more than {MAX_FILE_BYTES} bytes", where=path)
     if not compressed and content[:2] == _GZIP_MARK:
         raise DataError(
@@ -91,12 +87,23 @@ def read_file_bytes(path: Path) -> bytes:
             where=path,
             hint=f"rename it to {path.name}.gz",
         )
-    return content
+    return FileBytes(content, hashlib.sha256(raw).digest())
 
 
-def _starts_as_gzip(path: Path) -> bool:
-    with path.open("rb") as raw:
-        return raw.read(2) == _GZIP_MARK
+def _decompressed(raw: bytes, path: Path) -> bytes:
+    try:
+        with gzip.open(io.BytesIO(raw)) as unpacked:
+            return unpacked.read(MAX_FILE_BYTES + 1)
+    except gzip.BadGzipFile as error:
+        if not str(error).startswith("Not a gzipped file"):
+            raise _damaged(path, str(error)) from error
+        if raw[:2] == _GZIP_MARK:
+            raise _damaged(path, "there are other bytes after its end") from error
+        raise DataError("the name says gzip, the bytes do not", where=path) from error
+    except EOFError as error:
+        raise _damaged(path, "it ends too early") from error
+    except zlib.error as error:
+        raise _damaged(path, str(error)) from error
 
 
 def _damaged(path: Path, reason: str) -> DataError:

@@ -40,11 +40,6 @@ class SequenceTable:
     def __len__(self) -> int:
         return len(self.sequences)
 
-    def digest_list(self) -> list[bytes]:
-        """The digests as Python bytes, in order."""
-        flat = self.digests.tobytes()
-        return [flat[at : at + DIGEST_BYTES] for at in range(0, len(flat), DIGEST_BYTES)]
-
 
 def distinct_sequences(tables: Sequence[TaskTable]) -> SequenceTable:
     """Collect the distinct sequences of tables: train before test, table after table."""

@@ -11,14 +11,21 @@ Both may lie in the folder itself or in its subfolder ``tasks``.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from geneb_jax.benchmark import Suite, Task, require_task_id
 from geneb_jax.errors import DataError
 
-__all__ = ["FoundTasks", "TaskFiles", "TaskSource", "find_task_files", "task_fingerprint"]
+__all__ = [
+    "FoundTasks",
+    "TaskFiles",
+    "TaskSource",
+    "find_task_files",
+    "fingerprint_of",
+    "task_fingerprint",
+]
 
 _ENDINGS = (".csv", ".csv.gz")
 _PLACES = ("", "tasks")
@@ -36,6 +43,10 @@ class TaskFiles:
     def paths(self) -> tuple[Path, ...]:
         """The files that exist, train before test."""
         return tuple(path for path in (self.flat, self.train, self.test) if path is not None)
+
+    def role(self, path: Path) -> str:
+        """What one of the files is: ``flat``, ``train`` or ``test``."""
+        return "flat" if path is self.flat else "train" if path is self.train else "test"
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +176,8 @@ def task_fingerprint(task: Task, source: TaskSource) -> str:
     """SHA-256 over the bytes of a task's files, without parsing them.
 
     Two equal fingerprints mean equal files; files that differ only in compression or line ends have
-    different fingerprints and the same :attr:`TaskTable.digest`.
+    different fingerprints and the same :attr:`TaskTable.digest`. A table that is read carries the
+    fingerprint of the bytes it was parsed from (:attr:`TaskTable.fingerprint`).
 
     Returns:
         64 hexadecimal digits.
@@ -174,13 +186,19 @@ def task_fingerprint(task: Task, source: TaskSource) -> str:
         DataError: if a file is missing or cannot be read.
     """
     files = source.files(task.task_id)
-    total = hashlib.sha256()
+    parts = {}
     for path in files.paths:
         try:
             with path.open("rb") as file:
-                part = hashlib.file_digest(file, "sha256")
+                parts[files.role(path)] = hashlib.file_digest(file, "sha256").digest()
         except OSError as error:
             raise DataError(f"cannot read the file ({error.strerror})", where=path) from error
-        role = b"flat" if path is files.flat else b"train" if path is files.train else b"test"
-        total.update(role + b"\n" + part.digest())
+    return fingerprint_of(parts)
+
+
+def fingerprint_of(parts: Mapping[str, bytes]) -> str:
+    """The fingerprint of a task from its files' SHA-256, by role: ``flat``, or train and test."""
+    total = hashlib.sha256()
+    for role, digest in parts.items():
+        total.update(role.encode("ascii") + b"\n" + digest)
     return total.hexdigest()

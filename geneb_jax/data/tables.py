@@ -20,7 +20,7 @@ import numpy as np
 from geneb_jax.benchmark import Task, near_matches
 from geneb_jax.data.csv_columns import CsvColumns, parse_columns, read_file_bytes
 from geneb_jax.data.notes import content_notes
-from geneb_jax.data.sources import TaskSource
+from geneb_jax.data.sources import TaskSource, fingerprint_of
 from geneb_jax.errors import DataError
 
 __all__ = ["SPLITS", "TaskTable", "read_task", "table_digest"]
@@ -43,6 +43,7 @@ class TaskTable:
         test_sequences: Test texts in the file's order.
         test_labels: int64 ``[len(test_sequences)]``, read-only.
         digest: SHA-256 (hexadecimal) of what was read: texts, labels and split, in order.
+        fingerprint: SHA-256 (hexadecimal) over the bytes of the files that this was parsed from.
         notes: Counted acceptances (:mod:`geneb_jax.data.notes` says what each means).
     """
 
@@ -52,6 +53,7 @@ class TaskTable:
     test_sequences: tuple[str, ...]
     test_labels: np.ndarray
     digest: str
+    fingerprint: str
     notes: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
 
 
@@ -76,18 +78,18 @@ def read_task(task: Task, source: TaskSource) -> TaskTable:
     """
     files = source.files(task.task_id)
     notes: Counter[str] = Counter()
+    digests: dict[str, bytes] = {}
     if files.flat is not None:
-        columns = parse_columns(
-            read_file_bytes(files.flat), files.flat, required=("text", "label", "split")
-        )
+        content, digests["flat"] = read_file_bytes(files.flat)
+        columns = parse_columns(content, files.flat, required=("text", "label", "split"))
         parts = _split_rows(columns, files.flat)
         train, test, dev_rows = parts["train"], parts["test"], len(parts["dev"].sequences)
         notes += columns.notes
         places = {"train": files.flat, "test": files.flat}
     else:
         assert files.train is not None and files.test is not None
-        train = _read_part(files.train, "train", notes)
-        test = _read_part(files.test, "test", notes)
+        train, digests["train"] = _read_part(files.train, "train", notes)
+        test, digests["test"] = _read_part(files.test, "test", notes)
         dev_rows = 0
         places = {"train": files.train, "test": files.test}
     _require_rows(train, test, places)
@@ -103,6 +105,7 @@ def read_task(task: Task, source: TaskSource) -> TaskTable:
         test_sequences=test.sequences,
         test_labels=test.labels,
         digest=table_digest(train.sequences, train.labels, test.sequences, test.labels),
+        fingerprint=fingerprint_of(digests),
         notes=MappingProxyType({note: count for note, count in sorted(notes.items()) if count}),
     )
 
@@ -127,11 +130,10 @@ def table_digest(
     return total.hexdigest()
 
 
-def _read_part(path: Path, split: str, notes: Counter[str]) -> _Part:
-    """One file of the hub layout; a split column, if there is one, must agree with its name."""
-    columns = parse_columns(
-        read_file_bytes(path), path, required=("text", "label"), optional=("split",)
-    )
+def _read_part(path: Path, split: str, notes: Counter[str]) -> tuple[_Part, bytes]:
+    """One file of the hub layout and its digest; a split column must agree with the file's name."""
+    content, digest = read_file_bytes(path)
+    columns = parse_columns(content, path, required=("text", "label"), optional=("split",))
     labels = _labels(columns, path)
     notes += columns.notes
     for row, value in enumerate(columns.columns.get("split", ())):
@@ -140,7 +142,7 @@ def _read_part(path: Path, split: str, notes: Counter[str]) -> _Part:
                 f"the split is {value[:40]!r} in the file of the {split} rows",
                 where=f"{path}:{columns.line(row)}",
             )
-    return _Part(tuple(columns.columns["text"]), _frozen(labels))
+    return _Part(tuple(columns.columns["text"]), _frozen(labels)), digest
 
 
 def _split_rows(columns: CsvColumns, path: Path) -> dict[str, _Part]:

@@ -1,6 +1,7 @@
 """A folder of finished units: one JSON file a (model, task, regime), whole or absent.
 
-A record is found only under the exact key that wrote it, and believed only if every part of it
+Every identity of a model has a folder of its own, ``NAME-IDENTITY``; what a table calls it is
+decided when the table is made (:mod:`geneb_jax.results.labels`). A record is found only under the exact key that wrote it, and believed only if every part of it
 holds: its schema version, its key, the checksum of its rows, and each row. Anything else counts as
 absent, is noted in :attr:`Records.damaged`, and is overwritten by the next :meth:`Records.add`.
 
@@ -15,7 +16,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -28,9 +29,9 @@ from geneb_jax.results.score_rows import SCORE_COLUMNS, ScoreRow
 from geneb_jax.results.strict_json import read_json
 from geneb_jax.results.unit_keys import UnitKey
 
-__all__ = ["DamagedRecord", "KeptUnit", "Records"]
+__all__ = ["DamagedRecord", "KeptUnit", "Records", "StoredUnit"]
 
-_SCHEMA_VERSION = 1
+_SCHEMA_VERSION = 2
 _LARGEST_BYTES = 64 * 2**20
 _DEEPEST = 8
 _LONGEST_ERROR = 2000  # characters
@@ -44,6 +45,14 @@ class DamagedRecord:
 
     path: Path
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredUnit:
+    """A unit as it stands in the folder: its key, and its rows under the model's own name."""
+
+    key: UnitKey
+    rows: tuple[ScoreRow, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,19 +77,38 @@ class Records:
 
     @property
     def damaged(self) -> tuple[DamagedRecord, ...]:
-        """Records that :meth:`find` refused, in the order met."""
+        """Records that :meth:`find` or :meth:`units` refused, in the order met."""
         return tuple(self._damaged.values())
 
     def path_of(self, key: UnitKey) -> Path:
         """Where the record of ``key`` is, or would be."""
-        return self._place_of(key) / f"{_stem(key)}-{key.digest[:16]}.json"
+        place = self.model_folder(key.model_id, key.identity) / safe_folder_name(key.task_id)
+        return place / f"{_stem(key)}-{key.digest[:16]}.json"
 
     def predictions_path_of(self, key: UnitKey) -> Path:
         """Where the predictions of ``key`` are, or would be."""
         return self.path_of(key).with_suffix(".npz")
 
-    def _place_of(self, unit: UnitKey | ScoreRow) -> Path:
-        return self.folder / safe_folder_name(unit.model_id) / safe_folder_name(unit.task_id)
+    def model_folder(self, name: str, identity: str) -> Path:
+        """Where everything about one identity of a model is, or would be."""
+        return self.folder / f"{safe_folder_name(name)}-{identity}"
+
+    def units(self) -> Iterator[StoredUnit]:
+        """Every unit that stands in the folder and is believed, failed ones too, by path.
+
+        What is not believed is noted in :attr:`damaged` and left out.
+        """
+        for path in sorted(self.folder.glob("*/*/*-*.json")):
+            try:
+                record = read_json(path, largest_bytes=_LARGEST_BYTES, deepest=_DEEPEST)
+                key = _key_of(record)
+                if self.path_of(key) != path:
+                    raise ValueError("it stands where the record of another key belongs")
+                yield StoredUnit(key, _rows_of(record, key))
+            except FileNotFoundError:
+                continue
+            except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+                self._damaged.setdefault(path, DamagedRecord(path, str(error)))
 
     def find(self, key: UnitKey) -> tuple[ScoreRow, ...] | None:
         """The rows of a finished unit, or None when it has to be computed.
@@ -109,13 +137,14 @@ class Records:
             predictions: What was predicted, if it is to be kept; left out where a fit failed.
 
         Returns:
-            The rows as stored: by C, then seed, in the order of the key; errors redacted.
+            The rows as stored: by C, then seed, in the order of the key, with the columns of its
+            identity; errors redacted.
 
         Raises:
             ValueError: if the rows or the predictions are not those of the key.
             OutputError: if the record cannot be written; an earlier one is intact.
         """
-        stored = _in_order([_presentable(row) for row in rows], key)
+        stored = _in_order([_presentable(row, key) for row in rows], key)
         plain = [row.as_dict() for row in stored]
         record = {
             "schema_version": _SCHEMA_VERSION,
@@ -142,23 +171,21 @@ class Records:
         the last digit.
 
         Args:
-            rows: Rows of one model, task, regime, probe and solver.
+            rows: Rows of one model, task, regime, probe and solver, under any label.
 
         Returns:
             The unit, or None where it kept no predictions, or they are absent or damaged.
         """
         first = next(iter(rows), None)
-        if first is None:
+        if first is None or not first.identity:
             return None
         name = re.compile(re.escape(_stem(first)) + r"-[0-9a-f]{16}\.json")
-        try:
-            found = sorted(p for p in self._place_of(first).iterdir() if name.fullmatch(p.name))
-        except OSError:
-            return None
-        for path in found:
+        task = safe_folder_name(first.task_id)
+        found = sorted(self.folder.glob(f"*-{first.identity}/{task}/*.json"))
+        for path in (path for path in found if name.fullmatch(path.name)):
             try:
                 unit = _unit_with_predictions(path, rows)
-            except (OSError, ValueError, TypeError, RecursionError):
+            except (OSError, ValueError, TypeError, KeyError, RecursionError):
                 continue
             if unit is not None:
                 return unit
@@ -172,13 +199,14 @@ def _stem(unit: UnitKey | ScoreRow) -> str:
 def _unit_with_predictions(path: Path, rows: Collection[ScoreRow]) -> KeptUnit | None:
     """Read a record and its predictions; None if it is of other rows; ValueError if unusable."""
     record = read_json(path, largest_bytes=_LARGEST_BYTES, deepest=_DEEPEST)
-    if not isinstance(record, dict) or not isinstance(record.get("key"), dict):
-        raise ValueError("not a record")
+    key = _key_of(record)
     if _PREDICTIONS not in record:
         return None
-    key = UnitKey(**record["key"])
     stored = _rows_of(record, key)
-    if not set(rows) <= set(stored):
+    first = next(iter(rows))
+    # A table has its own label for the model and its suite's category for the task.
+    shown = {replace(row, model_id=first.model_id, category=first.category) for row in stored}
+    if not set(rows) <= shown:
         return None
     with path.with_suffix(".npz").open("rb") as file:
         content = file.read(_LARGEST_BYTES)
@@ -197,17 +225,17 @@ def _require_shape(predictions: UnitPredictions, key: UnitKey, rows: Collection[
         raise ValueError(f"predictions {shape} do not match the rows' number of test rows")
 
 
-def _presentable(row: ScoreRow) -> ScoreRow:
-    if not row.error:
-        return row
-    return replace(row, error=redacted(row.error)[:_LONGEST_ERROR])
+def _presentable(row: ScoreRow, key: UnitKey) -> ScoreRow:
+    """The row with the columns of the key's identity; its error fit to be shown to strangers."""
+    columns = {} if row.identity else key.identity_columns()
+    return replace(row, **columns, error=redacted(row.error)[:_LONGEST_ERROR])
 
 
 def _in_order(rows: list[ScoreRow], key: UnitKey) -> tuple[ScoreRow, ...]:
     """Check that the rows are exactly those of the key, and put them in its order."""
     by_fit: dict[tuple[float, int], ScoreRow] = {}
     for row in rows:
-        for name in ("model_id", "task_id", "regime", "probe", "solver"):
+        for name in ("model_id", "identity", "task_id", "regime", "probe", "solver"):
             if getattr(row, name) != getattr(key, name):
                 raise ValueError(f"a row has {name} {getattr(row, name)!r}, not the key's")
         if (row.C, row.seed) in by_fit:
@@ -222,6 +250,13 @@ def _in_order(rows: list[ScoreRow], key: UnitKey) -> tuple[ScoreRow, ...]:
 def _rows_digest(rows: list[dict[str, Any]]) -> str:
     content = json.dumps(rows, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     return hashlib.sha256(content.encode("ascii")).hexdigest()
+
+
+def _key_of(record: Any) -> UnitKey:
+    """The key that a parsed record names; ValueError or TypeError if there is none."""
+    if not isinstance(record, dict) or not isinstance(record.get("key"), dict):
+        raise ValueError("not a record")
+    return UnitKey(**record["key"])
 
 
 def _rows_of(record: Any, key: UnitKey) -> tuple[ScoreRow, ...]:

@@ -19,7 +19,7 @@ __all__ = [
     "PROTOCOL_SOLVER",
     "SCORE_COLUMNS",
     "SCORE_RANGES",
-    "RowIdentity",
+    "FitName",
     "ScoreRow",
 ]
 
@@ -32,11 +32,13 @@ PROTOCOL_SOLVER = "reference"
 SCORE_RANGES = {"mcc": (-1.0, 1.0), "accuracy": (0.0, 1.0), "macro_f1": (0.0, 1.0)}
 
 #: (model_id, task_id, regime, seed, C, probe, solver): unique in a scores.csv.
-RowIdentity = tuple[str, str, str, int, float, str, str]
+FitName = tuple[str, str, str, int, float, str, str]
 
 _NAMES = ("model_id", "task_id", "category", "regime", "probe", "solver")
 _COUNTS = ("n_train", "n_test", "n_classes", "n_iter")
+_TEXTS = ("weights", "pooling", "dtype")
 _STATUS = re.compile(r"[a-z][a-z0-9_]*")
+_IDENTITY = re.compile(r"([0-9a-f]{8})?")
 _ROUNDING = 1e-9  # a score computed in floating point may leave its range by a few ulp
 
 
@@ -48,6 +50,7 @@ class ScoreRow:
     that a mean over seeds is the same arithmetic in every regime.
 
     Attributes:
+        model_id: The row's label: the model's name, with what sets this variant of it apart.
         C: Inverse strength of the L2 penalty (scikit-learn's ``LogisticRegression.C``).
         n_train: Training rows of this fit (after the few-shot draw).
         n_classes: Classes among those rows.
@@ -56,6 +59,12 @@ class ScoreRow:
             None for a probe that does not stop by it.
         status: ``converged``, another lower-case word for how the fit ended (``max_iter``), or
             ``failed``: then the scores are None and ``error`` is not empty.
+        identity: 8 hexadecimal digits of the embedding's identity, which is what made the row;
+            empty for scores from elsewhere, as are the four columns that spell it out.
+        weights: ``pretrained``, ``random:SEED``, or ``none`` for a model that has no weights.
+        layer: Hidden state that was pooled, -1 for the last.
+        pooling: How token vectors became one.
+        dtype: Compute dtype of the embedding.
         error: Why the fit failed, on one line of printable characters whatever it was made from.
 
     Raises:
@@ -79,6 +88,11 @@ class ScoreRow:
     n_iter: int | None
     grad_norm: float | None
     status: str
+    identity: str = ""
+    weights: str = ""
+    layer: int | None = None
+    pooling: str = ""
+    dtype: str = ""
     error: str = ""
 
     def __post_init__(self) -> None:
@@ -90,6 +104,13 @@ class ScoreRow:
             raise ValueError(f"error {self.error!r} is not a text")
         if self.error:
             object.__setattr__(self, "error", _one_line(self.error))
+        if not isinstance(self.identity, str) or not _IDENTITY.fullmatch(self.identity):
+            raise ValueError(f"identity {self.identity!r} is not 8 hexadecimal digits")
+        for name in _TEXTS:
+            if getattr(self, name) != "":
+                _require_name(name, getattr(self, name))
+        if self.layer is not None:
+            self._set("layer", _integer("layer", self.layer))
         self._set("seed", _integer("seed", self.seed))
         self._set("C", _number("C", self.C))
         if self.C <= 0:
@@ -115,8 +136,7 @@ class ScoreRow:
             if whole < 0:
                 raise ValueError(f"{name} {whole} is negative")
             self._set(name, whole)
-        # Only the logistic probe stops by its gradient; early stopping has no such number.
-        if self.grad_norm is not None or (not failed and self.probe == PROTOCOL_PROBE):
+        if self.grad_norm is not None:
             norm = _number("grad_norm", self.grad_norm)
             if norm < 0:
                 raise ValueError(f"grad_norm {norm!r} is negative")
@@ -132,8 +152,8 @@ class ScoreRow:
         return self.status == FAILED
 
     @property
-    def identity(self) -> RowIdentity:
-        """What the row is about; no two rows of a table share it."""
+    def fit(self) -> FitName:
+        """Which fit the row is about; no two rows of a table share it."""
         return (
             self.model_id,
             self.task_id,

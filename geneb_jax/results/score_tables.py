@@ -15,14 +15,14 @@ from pathlib import Path
 
 from geneb_jax import durable_files
 from geneb_jax.errors import DataError
-from geneb_jax.results.score_rows import SCORE_COLUMNS, RowIdentity, ScoreRow
+from geneb_jax.results.score_rows import SCORE_COLUMNS, FitName, ScoreRow
 
 __all__ = ["SCORES_FILE", "csv_text", "read_scores", "write_scores_csv"]
 
 SCORES_FILE = "scores.csv"
 
 _FLOATS = frozenset({"C", "mcc", "accuracy", "macro_f1", "grad_norm"})
-_INTEGERS = frozenset({"seed", "n_train", "n_test", "n_classes", "n_iter"})
+_INTEGERS = frozenset({"seed", "layer", "n_train", "n_test", "n_classes", "n_iter"})
 _FLOAT = re.compile(r"-?[0-9]+(\.[0-9]+)?(e[+-]?[0-9]+)?")
 _INTEGER = re.compile(r"-?[0-9]{1,19}")
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "'")
@@ -62,12 +62,12 @@ def write_scores_csv(out: Path, rows: Iterable[ScoreRow]) -> Path:
         ValueError: if two rows are about the same fit.
         OutputError: if the file cannot be written.
     """
-    seen: set[RowIdentity] = set()
+    seen: set[FitName] = set()
     cells: list[tuple[Cell, ...]] = []
     for row in rows:
-        if row.identity in seen:
-            raise ValueError(f"two rows for {row.identity}")
-        seen.add(row.identity)
+        if row.fit in seen:
+            raise ValueError(f"two rows for {row.fit}")
+        seen.add(row.fit)
         cells.append(row.cells())
     path = out / SCORES_FILE
     durable_files.write_text(path, csv_text(SCORE_COLUMNS, cells))
@@ -100,13 +100,13 @@ def read_scores(source: Path) -> list[ScoreRow]:
             cause="another table",
         )
     rows: list[ScoreRow] = []
-    seen: dict[RowIdentity, int] = {}
+    seen: dict[FitName, int] = {}
     for number, cells in lines:
         try:
             row = _parse(cells)
         except ValueError as error:
             raise DataError(str(error), where=f"{path}:{number}") from error
-        first = seen.setdefault(row.identity, number)
+        first = seen.setdefault(row.fit, number)
         if first != number:
             raise DataError(f"the same fit as row {first}", where=f"{path}:{number}")
         rows.append(row)

@@ -139,7 +139,7 @@ def _collect(
         ):
             seeds = scores.setdefault((row.regime, row.task_id), {})
             if row.seed in seeds:
-                raise ValueError(f"two rows for {row.identity}")
+                raise ValueError(f"two rows for {row.fit}")
             seeds[row.seed] = row
     gaps: list[str] = []
     for regime in protocol.regimes:

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from geneb_jax.identity import short_identity, weights_column
+
 __all__ = ["UnitKey", "unit_digest"]
 
 
@@ -19,23 +21,22 @@ class UnitKey:
     Batch size, device, thread count, output folder and time are deliberately absent.
 
     Attributes:
-        model_id: The name the rows carry.
         task_id: The task the rows carry.
         regime: Name of the regime.
         shots: Rows a class, or None for all of them.
-        embedding: ``EncoderIdentity.as_dict()`` of the encoder.
-        task_fingerprint: ``TaskTable.digest``: SHA-256 of the task's content.
+        embedding: ``EncoderIdentity.as_dict()`` of the encoder: what made the features.
+        task_fingerprint: SHA-256 over the bytes of the task's files; empty where there are none to
+            read, in the key of a unit that failed for it.
         seeds: Seeds of the few-shot draws, in order.
         C: Inverse strengths of the penalty, in order.
         probe: Name of the probe.
-        solver: ``reference`` or ``exact``.
+        solver: Name of the probe's solver.
         tol: Bound on the largest gradient entry at which the solver stops.
         max_iter: Most steps of the solver.
         dtype: Precision of the fit.
         code: Version of the fitting and scoring code, raised when its numbers change.
     """
 
-    model_id: str
     task_id: str
     regime: str
     shots: int | None
@@ -67,6 +68,30 @@ class UnitKey:
         return asdict(self)
 
     @property
+    def model_id(self) -> str:
+        """The model's own name, which every variant of it shares."""
+        return str(self.embedding["model_id"])
+
+    @property
+    def identity(self) -> str:
+        """Short form of the embedding's identity, 8 hexadecimal digits."""
+        return short_identity(self.embedding)
+
+    def identity_columns(self) -> dict[str, Any]:
+        """What a row of scores.csv says of the embedding: identity, weights, layer, pooling, dtype.
+
+        An identity that lacks a field, as those of foreign vectors do, leaves its column empty.
+        """
+        fields = self.embedding
+        return {
+            "identity": self.identity,
+            "weights": weights_column(str(fields["weights"])) if "weights" in fields else "",
+            "layer": int(fields["layer"]) if "layer" in fields else None,
+            "pooling": str(fields.get("pooling", "")),
+            "dtype": str(fields.get("dtype", "")),
+        }
+
+    @property
     def digest(self) -> str:
         """See :func:`unit_digest`."""
         return unit_digest(self)
@@ -77,4 +102,4 @@ def unit_digest(key: UnitKey) -> str:
     content = json.dumps(
         key.as_dict(), sort_keys=True, ensure_ascii=True, allow_nan=False, separators=(",", ":")
     )
-    return hashlib.sha256(b"geneb-jax unit 1\n" + content.encode("ascii")).hexdigest()
+    return hashlib.sha256(b"geneb-jax unit 2\n" + content.encode("ascii")).hexdigest()

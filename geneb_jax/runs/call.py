@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from geneb_jax.runs.engine import execute
+from geneb_jax.runs.execute import execute
 from geneb_jax.runs.observer import RunObserver
 from geneb_jax.runs.outcome import RunOutcome
 from geneb_jax.runs.request import request_from_mapping
@@ -23,7 +23,7 @@ def run(
     regimes: Sequence[str] = (),
     seeds: Sequence[int] = (),
     C: Sequence[float] = (),
-    out: str | Path = "geneb-out",
+    out: str | Path | None = None,
     store: str | Path | None = None,
     observer: RunObserver | None = None,
     **options: Any,
@@ -38,10 +38,11 @@ def run(
         regimes: Names of regimes; none: all.
         seeds: Few-shot seeds; none: the suite's.
         C: Inverse regularisation strengths; none: the protocol's.
-        out: Folder for the results.
+        out: Folder for the results; none: ``geneb-out``, and ``geneb-demo`` for the demo.
         store: Folder or URL of the embedding store; none: the user's cache.
         observer: Receives progress; none: silence.
-        **options: probe, solver, weights, dtype, pooling, layer, batch_tokens, offline, fresh.
+        **options: any other field of :class:`~geneb_jax.runs.request.RunRequest`: probe, solver, weights,
+            name, dtype, pooling, layer, batch_tokens, offline, fresh and so on.
 
     Returns:
         The outcome: rows, paths, problems. ``outcome.complete`` says whether every unit has scores.
@@ -56,9 +57,8 @@ def run(
         "regime": list(regimes),
         "seed": list(seeds),
         "C": list(C),
-        "out": str(out),
         **options,
     }
-    places = {"data_dir": data_dir, "suite": suite, "store": store}
+    places = {"data_dir": data_dir, "suite": suite, "store": store, "out": out}
     values |= {name: str(place) for name, place in places.items() if place is not None}
     return execute(request_from_mapping(values), observer)

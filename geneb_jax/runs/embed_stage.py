@@ -2,62 +2,47 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
 from geneb_jax.benchmark import Task
-from geneb_jax.data import SequenceTable
 from geneb_jax.embed import EmbedReport, embed_into, open_store
 from geneb_jax.errors import GenebError, NonFiniteError, StoreError
-from geneb_jax.models import Encoder, load_encoder
-from geneb_jax.places import store_folder
+from geneb_jax.results import EmbeddingFacts
+from geneb_jax.runs.executors import Executor
 from geneb_jax.runs.observer import RunObserver
-from geneb_jax.runs.request import RunRequest
-from geneb_jax.runs.task_data import TaskData
-from geneb_jax.store import EmbeddingStore
+from geneb_jax.runs.task_choice import ReadTasks
+from geneb_jax.runs.work import ModelWork, RunWork
 
-__all__ = ["Embedded", "embed_model", "load_requested"]
-
-
-def load_requested(request: RunRequest, name: str) -> Encoder:
-    """Load one of the request's models as the request wants it.
-
-    Raises:
-        GenebError: see :func:`geneb_jax.models.load_encoder`.
-    """
-    return load_encoder(
-        name,
-        path=request.path,
-        weights=request.weights,
-        dtype=request.dtype,
-        pooling=request.pooling,
-        layer=request.layer,
-        offline=request.offline,
-        allow_remote_code=request.allow_remote_code,
-    )
+__all__ = ["Embedded", "embed_model"]
 
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """The embeddings of a run's tasks.
+    """What became of the embeddings of a run's tasks.
 
     Attributes:
-        store: Where they are.
         report: What this call did.
         unusable: Task -> why some of its sequences have no embedding.
     """
 
-    store: EmbeddingStore
     report: EmbedReport
     unusable: dict[Task, str]
 
+    @property
+    def facts(self) -> EmbeddingFacts:
+        """The report as run.json has it."""
+        plain = asdict(self.report)
+        del plain["model_id"]
+        return EmbeddingFacts(**plain)
+
 
 def embed_model(
-    encoder: Encoder,
-    request: RunRequest,
-    data: TaskData,
+    work: RunWork,
+    model: ModelWork,
     observer: RunObserver,
+    executor: Executor,
     *,
     stored_only: bool = False,
 ) -> Embedded:
@@ -67,50 +52,51 @@ def embed_model(
         NonFiniteError: if every task holds a sequence without a finite embedding.
         StoreError: with ``stored_only``, if every task lacks something.
     """
-    sequences = data.read()
-    identity = encoder.identity
-    store = open_store(request.store or str(store_folder()), encoder)
+    read = work.tables.read(observer)
+    sequences = read.sequences
+    encoder = model.reference.encoder()
+    store = open_store(model.reference.store, encoder)
+    model_id = encoder.identity.model_id
     if stored_only:
         missing = store.missing(sequences.digests)
-        report = EmbedReport(identity.model_id, embedded=0, reused=len(sequences) - len(missing))
+        report = EmbedReport(model_id, embedded=0, reused=len(sequences) - len(missing))
+        if not len(missing):
+            return Embedded(report, {})
         error = StoreError(
-            f"{len(missing)} of {len(sequences)} sequences are not embedded with "
-            f"{identity.model_id}",
-            where=request.store or store_folder(),
+            f"{len(missing)} of {len(sequences)} sequences are not embedded with {model_id}",
+            where=model.reference.store,
             hint="run `geneb-jax embed` with the same options first, or `geneb-jax run`",
         )
-        return Embedded(store, report, _without(data, sequences, missing, error))
+        return Embedded(report, _without(read, missing, error))
     refused: list[NonFiniteError] = []
     report = embed_into(
         store,
         encoder,
         sequences,
-        batch_tokens=request.batch_tokens,
+        batch_tokens=work.request.batch_tokens,
         progress=observer.embedding,
         on_nonfinite=refused.append,
     )
     observer.finished()
     if not refused:
-        return Embedded(store, report, {})
-    return Embedded(store, report, _without(data, sequences, refused[0].positions, refused[0]))
+        return Embedded(report, {})
+    return Embedded(report, _without(read, refused[0].positions, refused[0]))
 
 
-def _without(
-    data: TaskData, sequences: SequenceTable, positions: np.ndarray, error: GenebError
-) -> dict[Task, str]:
+def _without(read: ReadTasks, positions: np.ndarray, error: GenebError) -> dict[Task, str]:
     """The tasks that hold some of these sequences, and what is to be said of each.
 
     Raises:
         GenebError: the error itself, if no other task is left.
     """
-    lacking = np.zeros(len(sequences), bool)
+    lacking = np.zeros(len(read.sequences), bool)
     lacking[positions] = True
     unusable = {}
-    for task, *parts in zip(data.tables, sequences.train_rows, sequences.test_rows, strict=True):
-        rows = np.concatenate(parts)
+    for task in read.tables:
+        rows = np.concatenate(read.rows_of(task))
         count = int(np.count_nonzero(lacking[rows]))
         if count:
             unusable[task] = f"{count} of {len(rows)} rows have no embedding: {error.message}"
-    if len(unusable) == len(data.tables):
+    if len(unusable) == len(read.tables):
         raise error
     return unusable

@@ -3,31 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import jax
 
+from geneb_jax.analysis import summarise, write_summary_csv
 from geneb_jax.benchmark import Suite
-from geneb_jax.errors import DataError
 from geneb_jax.report import write_report
 from geneb_jax.results import (
-    SCORES_FILE,
+    ModelFacts,
+    RunRecord,
+    RunSettings,
     ScoreRow,
-    read_run_json,
-    read_scores,
+    SuiteFacts,
+    read_contents,
     submission_gaps,
-    summarise,
-    write_run_json,
+    write_run_record,
     write_scores_csv,
     write_submission,
-    write_summary_csv,
 )
-from geneb_jax.runs.model_facts import submission_meta
-from geneb_jax.runs.units import ProbeSettings
+from geneb_jax.runs.encoder_facts import submission_meta
+from geneb_jax.runs.observer import RunObserver
+from geneb_jax.runs.work import RunWork
 
-__all__ = ["RunOutcome", "assemble"]
+__all__ = ["RunOutcome", "write_outcome"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +42,17 @@ class RunOutcome:
         report: Path of report.html.
         submissions: Paths of the submission files written.
         problems: Task or model -> why it has no scores.
+        left_out: A sentence for each group of recorded rows that no table shows.
     """
 
     out: Path
     suite: Suite
     rows: tuple[ScoreRow, ...]
-    run: Mapping[str, Any]
+    run: RunRecord
     report: Path
     submissions: tuple[Path, ...]
     problems: Mapping[str, str]
+    left_out: tuple[str, ...]
 
     @property
     def complete(self) -> bool:
@@ -58,127 +60,51 @@ class RunOutcome:
         return not self.problems and not any(row.failed for row in self.rows)
 
 
-def assemble(
-    out: Path,
-    *,
-    suite: Suite,
-    settings: ProbeSettings,
-    fingerprints: Mapping[str, str],
-    data_notes: Mapping[str, Mapping[str, int]],
-    rows: Sequence[ScoreRow],
-    models: Mapping[str, Mapping[str, Any]],
+def write_outcome(
+    work: RunWork,
+    models: Sequence[ModelFacts],
     problems: Mapping[str, str],
+    observer: RunObserver,
+    *,
     seconds: float,
 ) -> RunOutcome:
-    """Write every file of the output folder from rows, keeping what earlier runs put there."""
-    earlier_rows, earlier = _earlier(out, suite)
-    kept = _still_valid(earlier_rows, earlier, rows, models, fingerprints)
-    together = _in_order([*kept, *rows], suite)
-    run: dict[str, Any] = {
-        "suite": suite.name,
-        "simulated": suite.simulated,
-        "dataset": asdict(suite.dataset) if suite.dataset else None,
-        "settings": {**asdict(settings), "regimes": [regime.name for regime in settings.regimes]},
-        "devices": [f"{device.platform}: {device.device_kind}" for device in jax.devices()],
-        "models": {**_models_of(earlier, kept), **models},
-        "tasks": {**_tasks_of(earlier, kept), **_task_facts(fingerprints, data_notes, earlier)},
-        "problems": dict(problems),
-        "seconds": round(seconds, 3),
-    }
-    write_scores_csv(out, together)
-    write_summary_csv(out, summarise(suite, together))
-    write_run_json(out, run)
-    submissions = tuple(
-        write_submission(out, model_id, submission_meta(facts), together, suite)
-        for model_id, facts in run["models"].items()
-        # An untrained control under a model's name must not be mistaken for the model.
-        if facts.get("weights") != "random" and not submission_gaps(model_id, together, suite)
-    )
-    report = write_report(out, suite=suite, scores=together, run=run)
-    return RunOutcome(out, suite, tuple(together), run, report, submissions, dict(problems))
+    """Write every file of the output folder from its records, this run's and earlier ones'.
 
-
-def _earlier(out: Path, suite: Suite) -> tuple[list[ScoreRow], Mapping[str, Any]]:
-    """Rows and run.json that an earlier run of the same suite left here; nothing if unreadable."""
-    if not (out / SCORES_FILE).is_file():
-        return [], {}
-    try:
-        run = read_run_json(out)
-        rows = read_scores(out)
-    except DataError:
-        return [], {}  # the records are the truth; tables are written anew from them
-    return (rows, run) if run.get("suite") == suite.name else ([], {})
-
-
-def _still_valid(
-    earlier_rows: Sequence[ScoreRow],
-    earlier: Mapping[str, Any],
-    rows: Sequence[ScoreRow],
-    models: Mapping[str, Mapping[str, Any]],
-    fingerprints: Mapping[str, str],
-) -> list[ScoreRow]:
-    """Earlier rows that this run neither replaces nor contradicts.
-
-    A row stays if its task's files are unchanged and its model, where this run has it too, has the
-    same identity; a model that pools differently today must not share a table with its former self.
+    Args:
+        work: The run.
+        models: Facts of its models, with what this run did.
+        problems: Task or model -> why it has no scores.
+        observer: Told of every row that is recorded and that no table shows.
+        seconds: Wall time so far.
     """
-    replaced = {row.identity for row in rows}
-    former_models, former_tasks = earlier.get("models", {}), earlier.get("tasks", {})
-
-    def valid(row: ScoreRow) -> bool:
-        if row.identity in replaced:
-            return False
-        former = former_tasks.get(row.task_id, {}).get("fingerprint")
-        if row.task_id in fingerprints and fingerprints[row.task_id] != former:
-            return False
-        if row.model_id not in models:
-            return True
-        was = former_models.get(row.model_id, {}).get("identity")
-        return was == models[row.model_id]["identity"]
-
-    return [row for row in earlier_rows if valid(row)]
-
-
-def _in_order(rows: Sequence[ScoreRow], suite: Suite) -> list[ScoreRow]:
-    """Models by name, tasks and regimes as the suite lists them, then C, probe, solver and seed."""
-    task_order = {task.task_id: at for at, task in enumerate(suite.tasks)}
-    regime_order = {regime.name: at for at, regime in enumerate(suite.protocol.regimes)}
-    seed_order = {seed: at for at, seed in enumerate(suite.protocol.seeds)}
-    return sorted(
-        rows,
-        key=lambda row: (
-            row.model_id,
-            task_order.get(row.task_id, len(task_order)),
-            regime_order.get(row.regime, len(regime_order)),
-            row.probe,
-            row.solver,
-            row.C,
-            seed_order.get(row.seed, len(seed_order)),
-            row.seed,
-        ),
+    out, suite = work.request.out, work.suite
+    contents = read_contents(out, suite, code=work.settings.code)
+    for sentence in contents.left_out:
+        observer.note(sentence)
+    now = {one.identity_short: one for one in models}
+    shown = {
+        label: replace(now[one.identity_short], label=label) if one.identity_short in now else one
+        for label, one in contents.models.items()
+    }
+    run = RunRecord(
+        suite=SuiteFacts.of(suite),
+        settings=RunSettings(**{**asdict(work.settings), "regimes": work.settings.regime_names}),
+        devices=tuple(f"{device.platform}: {device.device_kind}" for device in jax.devices()),
+        models=shown,
+        tasks=dict(contents.tasks),
+        problems=dict(problems),
+        seconds=round(seconds, 3),
     )
-
-
-def _models_of(earlier: Mapping[str, Any], kept: Sequence[ScoreRow]) -> dict[str, Any]:
-    names = {row.model_id for row in kept}
-    return {name: facts for name, facts in earlier.get("models", {}).items() if name in names}
-
-
-def _tasks_of(earlier: Mapping[str, Any], kept: Sequence[ScoreRow]) -> dict[str, Any]:
-    names = {row.task_id for row in kept}
-    return {name: facts for name, facts in earlier.get("tasks", {}).items() if name in names}
-
-
-def _task_facts(
-    fingerprints: Mapping[str, str],
-    data_notes: Mapping[str, Mapping[str, int]],
-    earlier: Mapping[str, Any],
-) -> dict[str, Any]:
-    """Fingerprint and counted notes of each task; a run that parsed nothing keeps the counts."""
-    facts: dict[str, Any] = {}
-    for task_id, fingerprint in fingerprints.items():
-        former = earlier.get("tasks", {}).get(task_id, {})
-        same = former.get("fingerprint") == fingerprint
-        notes = data_notes.get(task_id, former.get("notes", {}) if same else {})
-        facts[task_id] = {"fingerprint": fingerprint, "notes": dict(notes)}
-    return facts
+    write_scores_csv(out, contents.rows)
+    write_summary_csv(out, summarise(suite, contents.rows))
+    write_run_record(out, run)
+    submissions = tuple(
+        write_submission(out, label, submission_meta(facts), contents.rows, suite)
+        for label, facts in shown.items()
+        # An untrained control under a model's name must not be mistaken for the model.
+        if not facts.untrained and not submission_gaps(label, contents.rows, suite)
+    )
+    report = write_report(out, suite=suite, scores=contents.rows, run=run)
+    return RunOutcome(
+        out, suite, contents.rows, run, report, submissions, dict(problems), contents.left_out
+    )

@@ -9,17 +9,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from geneb_jax.data import SequenceTable
 from geneb_jax.embed import Forward, embed_sequences, open_store
 from geneb_jax.models import Encoder, TokenEncoder
-from geneb_jax.places import store_folder
-from geneb_jax.results import Records
-from geneb_jax.runs.embed_stage import load_requested
 from geneb_jax.runs.observer import RunObserver
 from geneb_jax.runs.request import RunRequest
-from geneb_jax.runs.task_choice import choose_tasks
-from geneb_jax.runs.task_data import TaskData
-from geneb_jax.runs.units import fits_a_strength, probe_settings, unit_key
+from geneb_jax.runs.work import ModelWork, RunWork, plan_work
 
 __all__ = ["ModelPlan", "RunPlan", "plan_run"]
 
@@ -74,7 +68,7 @@ class RunPlan:
 def plan_run(
     request: RunRequest, observer: RunObserver | None = None, *, measure: bool = True
 ) -> RunPlan:
-    """Count and estimate.
+    """Count the work of a run and estimate its time.
 
     Args:
         request: The run.
@@ -84,81 +78,52 @@ def plan_run(
     Raises:
         GenebError: as the run itself would, before its first sequence.
     """
-    chosen = choose_tasks(request)
-    data = TaskData(chosen, observer or RunObserver())
-    sequences = data.read()
-    settings = probe_settings(request, chosen.suite, platform=jax.default_backend())
-    records = Records(request.out)
-    plans = []
-    for name in request.models:
-        encoder = load_requested(request, name)
-        identity = encoder.identity
-        units = [
-            fits_a_strength(regime, settings) * len(settings.C) * len(table.test_labels)
-            for task, table in data.tables.items()
-            for regime in settings.regimes
-            if records.find(
-                unit_key(
-                    identity.model_id,
-                    identity.as_dict(),
-                    task,
-                    chosen.fingerprints[task],
-                    regime,
-                    settings,
-                )
-            )
-            is None
-        ]
-        plans.append(_plan_model(encoder, request, sequences, units, measure=measure))
-    lengths = np.array([len(text) for text in sequences.sequences], np.int64)
-    tables = data.tables.values()
+    work = plan_work(request, observer)
+    read = work.tables.read(observer)
+    lengths = np.array([len(text) for text in read.sequences.sequences], np.int64)
+    rows = [part for task in read.tables for part in read.rows_of(task)]
     return RunPlan(
-        suite=chosen.suite.name,
-        tasks=len(data.tables),
-        rows=sum(len(table.train_labels) + len(table.test_labels) for table in tables),
-        distinct=len(sequences),
-        bases=int(
-            sum(
-                lengths[rows].sum()
-                for part in (sequences.train_rows, sequences.test_rows)
-                for rows in part
-            )
-        ),
+        suite=work.suite.name,
+        tasks=len(read.tables),
+        rows=sum(map(len, rows)),
+        distinct=len(read.sequences),
+        bases=int(sum(lengths[part].sum() for part in rows)),
         distinct_bases=int(lengths.sum()),
-        models=tuple(plans),
-        problems={task.task_id: why for task, why in (chosen.failures | data.failures).items()},
+        models=tuple(_plan_model(work, model, measure=measure) for model in work.models),
+        problems=dict(work.problems)
+        | {task.task_id: why for task, why in work.tables.failures.items()},
     )
 
 
-def _plan_model(
-    encoder: Encoder,
-    request: RunRequest,
-    sequences: SequenceTable,
-    units: list[int],
-    *,
-    measure: bool,
-) -> ModelPlan:
-    """The plan of one model; ``units`` has the predictions of each unit that is left."""
-    store = open_store(request.store or str(store_folder()), encoder, read_only=True)
-    missing = store.missing(sequences.digests)
+def _plan_model(work: RunWork, model: ModelWork, *, measure: bool) -> ModelPlan:
+    """The plan of one model."""
+    read, batch_tokens = work.tables.read(), work.request.batch_tokens
+    encoder = model.reference.encoder()
+    store = open_store(model.reference.store, encoder, read_only=True)
+    missing = store.missing(read.sequences.digests)
     chosen = np.random.RandomState(0).permutation(len(missing))
-    texts = [sequences.sequences[missing[at]] for at in chosen[:COUNTED]]
+    texts = [read.sequences.sequences[missing[at]] for at in chosen[:COUNTED]]
     tokens: int | None = None
     if isinstance(encoder, TokenEncoder) and texts:
         counted = sum(len(encoder.tokenize(text).ids) for text in texts)
         tokens = round(counted * len(missing) / len(texts))
     seconds: float | None = 0.0 if not texts else None
     if measure and texts:
-        seconds = _seconds(encoder, texts, request.batch_tokens) * len(missing)
+        seconds = _seconds(encoder, texts, batch_tokens) * len(missing)
+    absent = [(task, regime) for task, regime in model.absent if task in read.tables]
+    settings = work.settings
     return ModelPlan(
-        model_id=encoder.identity.model_id,
+        model_id=model.facts.label,
         missing=len(missing),
         tokens=tokens,
         store_bytes=len(missing) * encoder.width * 4,
         device_bytes=_bytes(encoder),
         embedding_seconds=seconds,
-        units=len(units),
-        predictions_bytes=sum(units),
+        units=len(absent),
+        predictions_bytes=sum(
+            len(settings.fit_seeds(regime)) * len(settings.C) * len(read.tables[task].test_labels)
+            for task, regime in absent
+        ),
     )
 
 

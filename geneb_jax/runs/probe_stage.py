@@ -1,75 +1,119 @@
-"""Fit and score the problems of one group of tasks, and turn them into rows of scores.csv."""
+"""Fit and score groups of tasks of one model, and turn them into rows of scores.csv."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from geneb_jax.analysis import leaked_rows
 from geneb_jax.benchmark import Regime, Task
-from geneb_jax.data import SequenceTable, TaskTable, few_shot_rows
-from geneb_jax.embed import read_or_embed
-from geneb_jax.models import Encoder
-from geneb_jax.results import FAILED, AnswerKey, ScoreRow, UnitPredictions
-from geneb_jax.runs.units import ProbeSettings, fits_a_strength
-from geneb_jax.store import EmbeddingStore
-from geneb_jax_probes import ProbeTask, TaskScores, fit_mlp_tasks, fit_tasks
+from geneb_jax.data import few_shot_rows
+from geneb_jax.embed import open_store, read_or_embed
+from geneb_jax.results import FAILED, AnswerKey, ScoreRow, UnitKey, UnitPredictions
+from geneb_jax.runs.encoder_source import ModelReference
+from geneb_jax.runs.task_choice import TaskTables
+from geneb_jax.runs.units import ProbeSettings
+from geneb_jax_probes import ProbeTask, TaskScores
 
 __all__ = [
-    "Features",
+    "ProbeGroup",
+    "ScoredTask",
     "ScoredUnit",
     "failed_rows",
+    "fit_group",
     "fit_problems",
     "problem_rows",
-    "score_group",
     "training_subsets",
 ]
 
 
 @dataclass(frozen=True, slots=True)
-class Features:
-    """Where the embeddings of a run's tasks are: the store, and each task's rows in the table.
+class ProbeGroup:
+    """Units of one model that are fitted in one batched call; can be handed to any process.
 
-    A shard that proves damaged on reading is embedded anew on the spot.
+    Attributes:
+        model: The model, whose embeddings are in its store.
+        tables: The tasks of the run.
+        units: Task -> keys of its units that have no record.
+        settings: How they are probed.
+        batch_tokens: Tokens of a batch, should a damaged embedding have to be made anew.
     """
 
-    store: EmbeddingStore
-    encoder: Encoder
-    sequences: SequenceTable
-    position: Mapping[Task, int]
+    model: ModelReference
+    tables: TaskTables
+    units: Mapping[Task, tuple[UnitKey, ...]]
+    settings: ProbeSettings
     batch_tokens: int | None = None
-
-    def of(self, task: Task) -> tuple[np.ndarray, np.ndarray]:
-        """Train and test embeddings of a task, float32 ``[rows, width]``, in the file's order."""
-        at = self.position[task]
-        digests = self.sequences.digests
-        train, test = (
-            read_or_embed(
-                self.store,
-                self.encoder,
-                self.sequences,
-                digests[rows[at]],
-                batch_tokens=self.batch_tokens,
-            )
-            for rows in (self.sequences.train_rows, self.sequences.test_rows)
-        )
-        return train, test
-
-    def answers(self, task: Task, table: TaskTable) -> AnswerKey:
-        """The task's true test labels, and which test sequences are training sequences too."""
-        at = self.position[task]
-        train, test = self.sequences.train_rows[at], self.sequences.test_rows[at]
-        return AnswerKey(table.test_labels, leaked_rows(train, test))
 
 
 @dataclass(frozen=True, slots=True)
 class ScoredUnit:
     """The rows of one (task, regime), and what the test rows were predicted to be."""
 
+    key: UnitKey
     rows: list[ScoreRow]
     predictions: UnitPredictions | None
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredTask:
+    """The new units of one task, and the right answers of its test rows."""
+
+    task: Task
+    units: tuple[ScoredUnit, ...]
+    answers: AnswerKey
+
+
+def fit_group(group: ProbeGroup) -> list[ScoredTask]:
+    """Fit every regime, seed and C of a group of tasks in batched calls and score the test rows.
+
+    Raises:
+        GenebError: if embeddings are missing, or the model that could mend damaged ones is gone.
+    """
+    read, settings = group.tables.read(), group.settings
+    encoder = group.model.encoder()
+    store = open_store(group.model.store, encoder)
+
+    def features(rows: np.ndarray) -> np.ndarray:
+        """float32 ``[row, width]`` in the file's order; damaged ones are embedded anew."""
+        digests = read.sequences.digests[rows]
+        return read_or_embed(
+            store, encoder, read.sequences, digests, batch_tokens=group.batch_tokens
+        )
+
+    problems = []
+    answers = []
+    for task in group.units:
+        table = read.tables[task]
+        train, test = read.rows_of(task)
+        answers.append(AnswerKey(table.test_labels, leaked_rows(train, test)))
+        problems.append(
+            ProbeTask(
+                X_train=features(train),
+                y_train=table.train_labels,
+                X_test=features(test),
+                y_test=table.test_labels,
+                subsets=training_subsets(table.train_labels, settings),
+                name=task.task_id,
+            )
+        )
+    fitted = fit_problems(problems, settings, keep_predictions=True)
+    return [
+        ScoredTask(task, tuple(_scored(group, task, scores)), answer)
+        for task, scores, answer in zip(group.units, fitted, answers, strict=True)
+    ]
+
+
+def _scored(group: ProbeGroup, task: Task, scores: TaskScores) -> Iterator[ScoredUnit]:
+    model_id = group.model.identity.model_id
+    fits = _fits_of(group.settings)
+    regimes = {regime.name: regime for regime in group.settings.regimes}
+    for key in group.units[task]:
+        regime = regimes[key.regime]
+        rows = _rows(model_id, task, regime, scores, fits[regime], group.settings)
+        yield ScoredUnit(key, rows, _predictions(scores, fits[regime]))
 
 
 def failed_rows(
@@ -102,38 +146,6 @@ def failed_rows(
     ]
 
 
-def score_group(
-    model_id: str,
-    tables: Mapping[Task, TaskTable],
-    group: Sequence[Task],
-    features: Features,
-    settings: ProbeSettings,
-) -> dict[tuple[Task, Regime], ScoredUnit]:
-    """Fit every regime, seed and C of a group of tasks in batched calls and score the test rows."""
-    problems = []
-    for task in group:
-        table = tables[task]
-        train, test = features.of(task)
-        problems.append(
-            ProbeTask(
-                X_train=train,
-                y_train=table.train_labels,
-                X_test=test,
-                y_test=table.test_labels,
-                subsets=training_subsets(table.train_labels, settings),
-                name=task.task_id,
-            )
-        )
-    fitted = fit_problems(problems, settings, keep_predictions=True)
-    return {
-        (task, regime): ScoredUnit(
-            _rows(model_id, task, regime, scores, fits, settings), _predictions(scores, fits)
-        )
-        for task, scores in zip(group, fitted, strict=True)
-        for regime, fits in _fits_of(settings).items()
-    }
-
-
 def problem_rows(
     model_id: str, task: Task, scores: TaskScores, settings: ProbeSettings
 ) -> dict[Regime, list[ScoreRow]]:
@@ -149,7 +161,7 @@ def _fits_of(settings: ProbeSettings) -> dict[Regime, range]:
     found: dict[Regime, range] = {}
     first = 0
     for regime in settings.regimes:
-        count = len(_fit_seeds(regime, settings))
+        count = len(settings.fit_seeds(regime))
         found[regime] = range(first, first + count)
         first += count
     return found
@@ -166,23 +178,7 @@ def fit_problems(
     problems: Sequence[ProbeTask], settings: ProbeSettings, *, keep_predictions: bool = False
 ) -> list[TaskScores]:
     """Fit and score problems in one batched call of the chosen probe."""
-    if settings.probe == "mlp":
-        seeds = [seed for regime in settings.regimes for seed in _fit_seeds(regime, settings)]
-        return fit_mlp_tasks(problems, seeds=seeds, keep_predictions=keep_predictions)
-    return fit_tasks(
-        problems,
-        C=settings.C,
-        solver="exact" if settings.solver == "exact" else "reference",
-        tol=settings.tol if settings.solver == "reference" else None,
-        max_iter=settings.max_iter,
-        dtype=settings.dtype,
-        keep_predictions=keep_predictions,
-    )
-
-
-def _fit_seeds(regime: Regime, settings: ProbeSettings) -> tuple[int, ...]:
-    """Seeds that need a fit of their own: the full logistic fit is the same for every seed."""
-    return settings.seeds[: fits_a_strength(regime, settings)]
+    return settings.kind.fit(problems, settings, keep_predictions)
 
 
 def training_subsets(labels: np.ndarray, settings: ProbeSettings) -> list[np.ndarray | None]:
@@ -190,7 +186,7 @@ def training_subsets(labels: np.ndarray, settings: ProbeSettings) -> list[np.nda
     return [
         None if regime.shots is None else few_shot_rows(labels, regime.shots, seed)
         for regime in settings.regimes
-        for seed in _fit_seeds(regime, settings)
+        for seed in settings.fit_seeds(regime)
     ]
 
 

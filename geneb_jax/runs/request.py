@@ -4,169 +4,184 @@ from __future__ import annotations
 
 import math
 import tomllib
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from geneb_jax.errors import ConfigError
+from geneb_jax.results.labels import require_label
+from geneb_jax.runs.probe_kinds import find_probe
 
-__all__ = ["PROBES", "SOLVERS", "RunRequest", "request_from_mapping", "request_from_toml"]
-
-#: Probe -> what it is; the first is the benchmark's.
-PROBES = {
-    "logistic": "L2 logistic regression, the benchmark's probe",
-    "mlp": "one hidden layer of 256 ReLU units, early stopping (paper, appendix on probes)",
-}
-SOLVERS = {
-    "reference": "scikit-learn's L-BFGS trajectory and stopping rule: the published score",
-    "exact": "the minimum of the same objective",
-}
-
-Probe = Literal["logistic", "mlp"]
-Solver = Literal["reference", "exact"]
-Weights = Literal["pretrained", "random"]
+__all__ = ["DEMO_MODELS", "DEMO_OUT", "OUT", "RunRequest", "request_from_mapping", "request_from_toml"]
 
 #: What `geneb-jax run` embeds when no model is named: two counts of words, two untrained networks.
 DEMO_MODELS = ("kmer-4", "kmer-6", "tiny-nt-v1", "tiny-nt-v2")
+#: Where results go unless --out says otherwise; the demo has a folder of its own.
+OUT, DEMO_OUT = "geneb-out", "geneb-demo"
 
 
-class _RunFile(BaseModel):
-    """A run file's keys; they are the command line's long options with underscores."""
+def _tuple(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value
 
-    model_config = ConfigDict(extra="forbid", strict=True)
 
-    model: list[str] = Field(default_factory=list)
-    suite: str | None = None
-    data_dir: str | None = None
-    task: list[str] = Field(default_factory=list)
-    regime: list[str] = Field(default_factory=list)
-    seed: list[int] = Field(default_factory=list)
-    C: list[float] = Field(default_factory=list)
-    probe: Probe = "logistic"
-    solver: Solver = "reference"
-    weights: Weights = "pretrained"
-    path: str | None = None
+def _path(value: object) -> object:
+    return Path(value) if isinstance(value, str) else value
+
+
+def _floats(value: object) -> object:
+    if not isinstance(value, list | tuple):
+        return value
+    return tuple(
+        float(v) if isinstance(v, int) and not isinstance(v, bool) else v for v in value
+    )
+
+
+def _without_repeats(what: str) -> AfterValidator:
+    def check(values: tuple[Any, ...]) -> tuple[Any, ...]:
+        if len(set(values)) < len(values):
+            raise ValueError(f"{what} is given twice")
+        return values
+
+    return AfterValidator(check)
+
+
+def _strength(value: float) -> float:
+    if not (math.isfinite(value) and value > 0):
+        raise ValueError(f"C must be a finite number above 0, not {value}")
+    return value
+
+
+def _seed(value: int) -> int:
+    if not 0 <= value < 2**32:
+        raise ValueError(f"a seed lies between 0 and 2**32 - 1, not {value}")
+    return value
+
+
+Texts = Annotated[tuple[str, ...], BeforeValidator(_tuple)]
+Place = Annotated[Path, BeforeValidator(_path)]
+Strengths = Annotated[
+    tuple[Annotated[float, AfterValidator(_strength)], ...],
+    BeforeValidator(_floats),
+    _without_repeats("a value of C"),
+]
+Seeds = Annotated[
+    tuple[Annotated[int, AfterValidator(_seed)], ...],
+    BeforeValidator(_tuple),
+    _without_repeats("a seed"),
+]
+
+
+class RunRequest(BaseModel):
+    """One run: which models, on which tasks, probed how, written where.
+
+    Its fields are the command line's long options with underscores, and the keys of a run file.
+    Empty tuples mean the suite's own choice: all its tasks, regimes, seeds, and its protocol's C.
+    With neither models nor data named, the request is the built-in demo.
+
+    Attributes:
+        model: Model ids, hub ids, folders, ``torch:...``, ``path.py:Class``.
+        name: Label of the one model in tables; None for its own name.
+        solver: Of the probe; its default when None.
+        update_suite: Whether to take a folder over to the suite as it is now defined.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    model: Annotated[Texts, AfterValidator(lambda names: tuple(dict.fromkeys(names)))] = ()
+    suite: str = "geneb"
+    data_dir: Place | None = None
+    task: Texts = ()
+    regime: Texts = ()
+    seed: Seeds = ()
+    C: Strengths = ()
+    probe: str = "logistic"
+    solver: str | None = None
+    weights: Literal["pretrained", "random"] = "pretrained"
+    name: str | None = None
+    path: Place | None = None
     allow_remote_code: str | None = None
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     pooling: str | None = None
     layer: int = -1
     batch_tokens: int | None = Field(default=None, ge=1)
-    out: str = "geneb-out"
+    out: Place = Path(OUT)
     store: str | None = None
     offline: bool = False
     fresh: bool = False
+    update_suite: bool = False
 
-    @field_validator("C", mode="before")
+    @model_validator(mode="before")
     @classmethod
-    def _numbers(cls, value: Any) -> Any:
-        return [float(v) if isinstance(v, int) else v for v in value]
+    def _demo(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        filled = dict(values)
+        if not filled.get("suite"):
+            filled["suite"] = "geneb" if filled.get("data_dir") else "demo"
+        if filled["suite"] == "demo":
+            filled.setdefault("model", DEMO_MODELS)
+            filled["model"] = filled["model"] or DEMO_MODELS
+            filled.setdefault("out", DEMO_OUT)
+        return filled
 
-    @field_validator("C")
-    @classmethod
-    def _positive(cls, value: list[float]) -> list[float]:
-        for strength in value:
-            if not (math.isfinite(strength) and strength > 0):
-                raise ValueError(f"C must be a finite number above 0, not {strength}")
-        if len(set(value)) < len(value):
-            raise ValueError("a value of C is given twice")
-        return value
+    @model_validator(mode="after")
+    def _probe(self) -> Self:
+        kind = find_probe(self.probe)
+        if self.solver is not None and self.solver not in kind.solvers:
+            raise ValueError(
+                f"the probe {kind.name} has no solver {self.solver!r}: it has "
+                f"{', '.join(kind.solvers)}"
+            )
+        if self.C and not kind.uses_C:
+            raise ValueError(f"the probe {kind.name} has no C")
+        return self
 
-    @field_validator("seed")
-    @classmethod
-    def _seeds(cls, value: list[int]) -> list[int]:
-        for seed in value:
-            if not 0 <= seed < 2**32:
-                raise ValueError(f"a seed lies between 0 and 2**32 - 1, not {seed}")
-        if len(set(value)) < len(value):
-            raise ValueError("a seed is given twice")
-        return value
-
-
-@dataclass(frozen=True, slots=True)
-class RunRequest:
-    """One run: which models, on which tasks, probed how, written where.
-
-    Empty tuples mean the suite's own choice: all its tasks, regimes, seeds, and its protocol's C.
-    """
-
-    models: tuple[str, ...]
-    suite: str
-    data_dir: Path | None
-    tasks: tuple[str, ...] = ()
-    regimes: tuple[str, ...] = ()
-    seeds: tuple[int, ...] = ()
-    C: tuple[float, ...] = ()
-    probe: Probe = "logistic"
-    solver: Solver = "reference"
-    weights: Weights = "pretrained"
-    path: Path | None = None
-    allow_remote_code: str | None = None
-    dtype: str = "float32"
-    pooling: str | None = None
-    layer: int = -1
-    batch_tokens: int | None = None
-    out: Path = Path("geneb-out")
-    store: str | None = None
-    offline: bool = False
-    fresh: bool = False
+    @model_validator(mode="after")
+    def _one_model(self) -> Self:
+        for option, value in (("path", self.path), ("name", self.name)):
+            if value is not None and len(self.model) != 1:
+                raise ValueError(
+                    f"--{option} is about one model, and {len(self.model)} models are named: run "
+                    "them one by one into the same --out"
+                )
+        if self.name is not None:
+            require_label(self.name)
+        return self
 
 
 def request_from_mapping(values: dict[str, Any], *, where: object = None) -> RunRequest:
     """Check plain values (from the command line or a file) and make a request of them.
 
-    With neither models nor data named, the request is the built-in demo.
-
     Raises:
         ConfigError: for an unknown key or an impossible value, naming it.
     """
     try:
-        checked = _RunFile.model_validate(values)
+        request = RunRequest.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
+        text = first["msg"].removeprefix("Value error, ")
         raise ConfigError(
-            f"{key}: {first['msg'].removeprefix('Value error, ')}",
+            f"{key}: {text}" if key else text,
             where=where,
             hint="see geneb-jax run --help for the options and their values",
         ) from error
-    suite = checked.suite or ("geneb" if checked.data_dir else "demo")
-    models = tuple(dict.fromkeys(checked.model)) or (DEMO_MODELS if suite == "demo" else ())
-    if not models:
+    if not request.model:
         raise ConfigError(
             "no model is named",
             where=where,
             hint="give one with -m, for example -m kmer-4; 'geneb-jax list models' shows all",
         )
-    if checked.path and len(models) != 1:
-        raise ConfigError(
-            f"--path names the weights of one model, and {len(models)} models are named",
-            where=where,
-            hint="run the models one by one into the same --out",
-        )
-    return RunRequest(
-        models=models,
-        suite=suite,
-        data_dir=Path(checked.data_dir) if checked.data_dir else None,
-        tasks=tuple(checked.task),
-        regimes=tuple(checked.regime),
-        seeds=tuple(checked.seed),
-        C=tuple(checked.C),
-        probe=checked.probe,
-        solver=checked.solver,
-        weights=checked.weights,
-        path=Path(checked.path) if checked.path else None,
-        allow_remote_code=checked.allow_remote_code,
-        dtype=checked.dtype,
-        pooling=checked.pooling,
-        layer=checked.layer,
-        batch_tokens=checked.batch_tokens,
-        out=Path(checked.out),
-        store=checked.store,
-        offline=checked.offline,
-        fresh=checked.fresh,
-    )
+    return request
 
 
 def request_from_toml(path: Path, overrides: dict[str, Any]) -> RunRequest:

@@ -1,13 +1,17 @@
-"""Which tasks a run covers, where their files are, and what is wrong with some of them."""
+"""Which tasks a run covers, what their files hold, and what is wrong with some of them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from geneb_jax.benchmark import Suite, Task, load_suite, select_tasks
 from geneb_jax.data import (
+    SequenceTable,
     TaskSource,
     TaskTable,
+    distinct_sequences,
     fetched_data_folder,
     find_task_files,
     read_task,
@@ -17,7 +21,7 @@ from geneb_jax.errors import DataError
 from geneb_jax.runs.observer import RunObserver
 from geneb_jax.runs.request import RunRequest
 
-__all__ = ["ChosenTasks", "choose_tasks", "read_tables"]
+__all__ = ["ChosenTasks", "ReadTasks", "TaskTables", "choose_tasks"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +62,9 @@ def choose_tasks(request: RunRequest) -> ChosenTasks:
             where=folder,
             hint="give their folder with --data-dir, or bring them with: geneb-jax data fetch",
         )
-    wanted = select_tasks(suite, request.tasks)
+    wanted = select_tasks(suite, request.task)
     found = find_task_files(suite, folder)
-    if not request.tasks:
+    if not request.task:
         there = set(found.tasks)
         wanted = tuple(task for task in wanted if task in there)
     notes = []
@@ -88,25 +92,86 @@ def choose_tasks(request: RunRequest) -> ChosenTasks:
     return ChosenTasks(suite, source, fingerprints, failures, tuple(notes))
 
 
-def read_tables(
-    chosen: ChosenTasks, tasks: list[Task], observer: RunObserver
-) -> tuple[dict[Task, TaskTable], dict[Task, str]]:
-    """Parse the files of ``tasks``: the tables, and why the others cannot be used.
+class TaskTables:
+    """The parsed tables of the chosen tasks and their distinct sequences, read at most once.
 
-    Raises:
-        DataError: if none of all chosen tasks is left; the first complaint.
+    Reads lazily: a run in which everything is finished parses no file. It is pickled as the choice
+    alone, so another process reads the same files again and believes them only if they are still
+    what was chosen.
+
+    Args:
+        chosen: The tasks.
     """
+
+    def __init__(self, chosen: ChosenTasks) -> None:
+        self.chosen = chosen
+        self._read: ReadTasks | None = None
+
+    def __reduce__(self) -> tuple[type[TaskTables], tuple[ChosenTasks]]:
+        return TaskTables, (self.chosen,)
+
+    def read(self, observer: RunObserver | None = None) -> ReadTasks:
+        """Parse every chosen task.
+
+        Raises:
+            DataError: if no task can be used; the first complaint.
+        """
+        if self._read is None:
+            self._read = _read_all(self.chosen, observer or RunObserver())
+        return self._read
+
+    @property
+    def failures(self) -> dict[Task, str]:
+        """Why chosen tasks cannot be used, as far as it is known: files missing, then refused."""
+        return self.chosen.failures | (self._read.failures if self._read else {})
+
+    @property
+    def notes(self) -> dict[str, dict[str, int]]:
+        """Task id -> counted acceptances of its files, of the tasks that were parsed."""
+        tables = self._read.tables if self._read else {}
+        return {task.task_id: dict(table.notes) for task, table in tables.items()}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ReadTasks:
+    """Parsed tasks.
+
+    Attributes:
+        tables: The usable tables, in the suite's order.
+        sequences: Their distinct sequences.
+        failures: Tasks whose files were refused, and why.
+    """
+
+    tables: dict[Task, TaskTable]
+    sequences: SequenceTable
+    failures: dict[Task, str]
+
+    def rows_of(self, task: Task) -> tuple[np.ndarray, np.ndarray]:
+        """Positions of a task's train and test rows in ``sequences``, int64."""
+        at = list(self.tables).index(task)
+        return self.sequences.train_rows[at], self.sequences.test_rows[at]
+
+
+def _read_all(chosen: ChosenTasks, observer: RunObserver) -> ReadTasks:
     tables: dict[Task, TaskTable] = {}
     failures: dict[Task, str] = {}
     first: DataError | None = None
-    for position, task in enumerate(tasks, 1):
+    for position, (task, fingerprint) in enumerate(chosen.fingerprints.items(), 1):
         try:
-            tables[task] = read_task(task, chosen.source)
+            table = read_task(task, chosen.source)
+            if table.fingerprint != fingerprint:
+                raise DataError(
+                    f"the files of the task {task.task_id} were changed while the run was "
+                    "reading them",
+                    where=chosen.source.folder,
+                    hint="run the same command again once they are complete",
+                )
+            tables[task] = table
         except DataError as error:
             first = first or error
             failures[task] = error.message
-        observer.reading(position, len(tasks))
+        observer.reading(position, len(chosen.fingerprints))
     observer.finished()
-    if first is not None and len(failures) == len(chosen.fingerprints):
+    if first is not None and not tables:
         raise first
-    return tables, failures
+    return ReadTasks(tables, distinct_sequences(list(tables.values())), failures)

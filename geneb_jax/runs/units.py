@@ -7,14 +7,27 @@ from dataclasses import dataclass
 
 from geneb_jax.benchmark import Regime, Suite, Task, select_regimes
 from geneb_jax.results import UnitKey
+from geneb_jax.runs.probe_kinds import ProbeKind, find_probe
 from geneb_jax.runs.request import RunRequest
 
-__all__ = ["ProbeSettings", "fits_a_strength", "group_tasks", "probe_settings", "unit_key"]
+__all__ = ["ProbeSettings", "group_tasks", "probe_settings", "unit_key"]
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeSettings:
-    """How every unit of a run is probed; the suite's protocol unless the user chose otherwise."""
+    """How every unit of a run is probed; the suite's protocol unless the user chose otherwise.
+
+    Attributes:
+        probe: Name of the probe.
+        solver: Name of its solver.
+        regimes: What the probe is shown of the training rows.
+        seeds: Of the few-shot draws.
+        C: Inverse strengths of the L2 penalty; the protocol's one for a probe without any.
+        max_iter: scikit-learn's step limit.
+        tol: scikit-learn's bound on the largest gradient entry.
+        dtype: Precision of the fit.
+        code: Version of the probes' code.
+    """
 
     probe: str
     solver: str
@@ -26,12 +39,23 @@ class ProbeSettings:
     dtype: str
     code: str
 
+    @property
+    def kind(self) -> ProbeKind:
+        """The probe."""
+        return find_probe(self.probe)
+
+    def fit_seeds(self, regime: Regime) -> tuple[int, ...]:
+        """Seeds of a regime that need a fit of their own; the first one stands for all others."""
+        return self.seeds if regime.seeded or self.kind.seed_per_fit else self.seeds[:1]
+
+    @property
+    def regime_names(self) -> tuple[str, ...]:
+        """Names of the regimes."""
+        return tuple(regime.name for regime in self.regimes)
+
 
 def probe_settings(request: RunRequest, suite: Suite, *, platform: str) -> ProbeSettings:
     """Fill the user's choices up with the suite's protocol.
-
-    The reference solver runs in float64 wherever the device has it: rows on the boundary and long
-    trajectories make float32 scores differ (design of the probe engine, docs/probes.md).
 
     Args:
         request: What the user asked for.
@@ -43,41 +67,42 @@ def probe_settings(request: RunRequest, suite: Suite, *, platform: str) -> Probe
     """
     from geneb_jax_probes import CODE_VERSION
 
-    protocol = suite.protocol
-    precise = request.probe == "logistic" and request.solver == "reference" and platform != "tpu"
+    protocol, kind = suite.protocol, find_probe(request.probe)
+    solver = request.solver or kind.solver
     return ProbeSettings(
-        probe=request.probe,
-        solver=request.solver if request.probe == "logistic" else "adam",
-        regimes=select_regimes(suite, request.regimes),
-        seeds=request.seeds or protocol.seeds,
-        C=(request.C or (protocol.C,)) if request.probe == "logistic" else (protocol.C,),
+        probe=kind.name,
+        solver=solver,
+        regimes=select_regimes(suite, request.regime),
+        seeds=request.seed or protocol.seeds,
+        C=request.C or (protocol.C,),
         max_iter=protocol.max_iter,
         tol=protocol.tol,
-        dtype="float64" if precise else "float32",
+        dtype=kind.dtype(solver, platform),
         code=CODE_VERSION,
     )
 
 
-def fits_a_strength(regime: Regime, settings: ProbeSettings) -> int:
-    """Fits of a unit at one C: one a seed, or one for all, since only draws and MLPs need seeds."""
-    return len(settings.seeds) if regime.seeded or settings.probe == "mlp" else 1
-
-
 def unit_key(
-    model_id: str,
-    identity: Mapping[str, str | int],
+    embedding: Mapping[str, str | int],
     task: Task,
     fingerprint: str,
     regime: Regime,
     settings: ProbeSettings,
 ) -> UnitKey:
-    """The key under which a unit's record is kept: everything that decides its scores."""
+    """The key under which a unit's record is kept: everything that decides its scores.
+
+    Args:
+        embedding: ``EncoderIdentity.as_dict()`` of the model.
+        task: The task.
+        fingerprint: SHA-256 over its files; empty where they cannot be read.
+        regime: The regime.
+        settings: How it is probed.
+    """
     return UnitKey(
-        model_id=model_id,
         task_id=task.task_id,
         regime=regime.name,
         shots=regime.shots,
-        embedding=identity,
+        embedding=embedding,
         task_fingerprint=fingerprint,
         seeds=settings.seeds,
         C=settings.C,
@@ -95,11 +120,8 @@ def group_tasks(
 ) -> list[tuple[Task, ...]]:
     """Cut tasks, in order, into groups whose features fit a budget; one large task is one group.
 
-    The groups depend on the whole list and not on what is already finished, so a resumed run fits
-    the same problems in the same calls as an undisturbed one and ends with the same bytes.
-
     Args:
-        tasks: All tasks of the run, finished or not.
+        tasks: The tasks.
         row_counts: Rows of each task, train and test together.
         row_bytes: Bytes of one row of features.
         budget_bytes: Most bytes of features in one group.

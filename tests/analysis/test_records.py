@@ -74,7 +74,7 @@ def test_failed_rows_are_missing_and_counted(make_suite, make_rows, make_row) ->
     suite = make_suite()
     rows = make_rows(suite)
     failed = make_row(suite.tasks[0], "10shot", 13, None)
-    rows = [failed if row.identity == failed.identity else row for row in rows]
+    rows = [failed if row.fit == failed.fit else row for row in rows]
     cube, notices = cube_from_scores(rows, suite)
     assert np.isnan(cube.mcc[0, 1, 0])
     assert any(text.startswith("1 fits failed") and "task-0-0" in text for text in notices)

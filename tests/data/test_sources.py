@@ -36,6 +36,7 @@ def table_of(train: list[str], test: list[str]) -> TaskTable:
         test_sequences=tuple(test),
         test_labels=np.zeros(len(test), dtype=np.int64),
         digest="",
+        fingerprint="",
     )
 
 
@@ -77,11 +78,12 @@ def test_distinct_sequences_in_first_seen_order() -> None:
     assert distinct.sequences == ("B", "A", "", "C", "b")  # Case counts.
     assert [rows.tolist() for rows in distinct.train_rows] == [[0, 1, 0, 2], [3, 4]]
     assert [rows.tolist() for rows in distinct.test_rows] == [[1, 3], [0]]
-    assert distinct.digest_list() == [sequence_digest(text) for text in distinct.sequences]
+    assert [row.tobytes() for row in distinct.digests] == [
+        sequence_digest(text) for text in distinct.sequences
+    ]
     empty = distinct_sequences([])
     assert len(empty) == 0
     assert empty.digests.shape == (0, 16)
-    assert empty.digest_list() == []
 
 
 def test_statistics_of_a_small_table() -> None:

@@ -43,11 +43,10 @@ def row() -> ScoreRow:
 @pytest.fixture
 def key() -> UnitKey:
     return UnitKey(
-        model_id="kmer-4",
         task_id="task-a",
         regime="10shot",
         shots=10,
-        embedding={"model_id": "kmer-4", "weights": "built-in", "layer": -1},
+        embedding={"model_id": "kmer-4", "weights": "none", "layer": -1},
         task_fingerprint="ab" * 32,
         seeds=SEEDS,
         C=(0.1, 1.0),
@@ -67,6 +66,7 @@ def key_rows(key: UnitKey) -> list[ScoreRow]:
     return [
         replace(
             ROW,
+            **key.identity_columns(),
             C=C,
             seed=seed,
             mcc=float(generator.uniform(-1, 1)),

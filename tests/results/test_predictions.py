@@ -125,7 +125,7 @@ def test_a_unit_is_found_by_its_rows(
     for strange in (
         [],
         [replace(stored[0], mcc=stored[0].mcc + 1e-15)],
-        [replace(stored[0], model_id="other")],
+        [replace(stored[0], identity="0" * 8)],
         [replace(stored[0], regime="full")],
     ):
         assert records.kept_unit(strange) is None

@@ -81,7 +81,7 @@ def test_rows_of_another_unit_are_refused(
 def _edit(text: str, change: str) -> str:
     record = json.loads(text)
     if change == "version":
-        record["schema_version"] = 2
+        record["schema_version"] = 3
     elif change == "version true":
         record["schema_version"] = True
     elif change == "no version":
@@ -256,8 +256,9 @@ HOSTILE = [
 @pytest.mark.parametrize("name", HOSTILE)
 def test_f33_no_name_leaves_the_folder(tmp_path: Path, key: UnitKey, name: str) -> None:
     records = Records(tmp_path)
-    for field in ("model_id", "task_id", "regime", "probe", "solver"):
-        path = records.path_of(replace(key, **{field: name}))
+    named = [replace(key, **{field: name}) for field in ("task_id", "regime", "probe", "solver")]
+    for one in [*named, replace(key, embedding={"model_id": name})]:
+        path = records.path_of(one)
         parts = path.relative_to(records.folder).parts
         assert len(parts) == 3
         assert path.resolve().is_relative_to(records.folder.resolve())
@@ -272,7 +273,7 @@ def test_f33_no_name_leaves_the_folder(tmp_path: Path, key: UnitKey, name: str) 
 def test_f33_cleaning_never_joins_two_names(tmp_path: Path, key: UnitKey) -> None:
     records = Records(tmp_path)
     names = [*HOSTILE, "org_model", "a_b", "_"]
-    folders = {records.path_of(replace(key, model_id=name)).parent.parent for name in names}
+    folders = {records.path_of(replace(key, embedding={"model_id": name})).parent.parent for name in names}
     assert len(folders) == len(names)
 
 

@@ -81,7 +81,7 @@ def test_f20_a_failed_fit_is_a_row_without_scores(row: ScoreRow, failed) -> None
     made = replace(failed(row), n_train=None, n_test=None, n_classes=None, n_iter=None)
     assert made.failed
     assert made.mcc is None
-    assert replace(made, grad_norm=None).identity == row.identity
+    assert replace(made, grad_norm=None).fit == row.fit
 
 
 def test_f16_a_fit_that_did_not_converge_keeps_its_scores_and_says_so(row: ScoreRow) -> None:

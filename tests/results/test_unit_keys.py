@@ -10,7 +10,6 @@ import pytest
 from geneb_jax.results import UnitKey, unit_digest
 
 OTHERS = {
-    "model_id": "kmer-5",
     "task_id": "task-b",
     "regime": "1shot",
     "shots": 1,
@@ -35,8 +34,8 @@ def test_every_field_is_in_the_digest(key: UnitKey) -> None:
 
 def test_the_digest_is_the_hash_of_the_canonical_text(key: UnitKey) -> None:
     text = (
-        'geneb-jax unit 1\n{"C":[0.1,1.0],"code":"1","dtype":"float64","embedding":{"layer":-1,'
-        '"model_id":"kmer-4","weights":"built-in"},"max_iter":1000,"model_id":"kmer-4",'
+        'geneb-jax unit 2\n{"C":[0.1,1.0],"code":"1","dtype":"float64","embedding":{"layer":-1,'
+        '"model_id":"kmer-4","weights":"none"},"max_iter":1000,'
         '"probe":"logistic","regime":"10shot","seeds":[13,17,42,123,997],"shots":10,'
         '"solver":"reference","task_fingerprint":"' + "ab" * 32 + '","task_id":"task-a",'
         '"tol":0.0001}'

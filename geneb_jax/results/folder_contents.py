@@ -1,0 +1,246 @@
+"""What an output folder holds, from its checksummed records alone: the source of every table.
+
+scores.csv, summary.csv, run.json and the report are made from this and never read back, so an
+edited table changes nothing that a later run writes. Every row that is in a record and not in the
+tables is accounted for in :attr:`FolderContents.left_out`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from geneb_jax.benchmark.definition import Suite
+from geneb_jax.identity import EncoderIdentity, identity_digest
+from geneb_jax.results.file_names import safe_folder_name
+from geneb_jax.results.labels import labels_of
+from geneb_jax.results.model_facts import EmbeddingFacts, ModelFacts, weights_kind
+from geneb_jax.results.records import Records, StoredUnit
+from geneb_jax.results.run_record import TaskFacts
+from geneb_jax.results.score_rows import ScoreRow
+from geneb_jax.results.sealed_files import read_sealed, write_sealed
+from geneb_jax.results.suite_record import suite_record
+from geneb_jax.results.typed_json import from_plain, to_plain
+from geneb_jax.results.unit_keys import UnitKey
+
+__all__ = [
+    "FolderContents",
+    "find_model_facts",
+    "find_task_facts",
+    "keep_model_facts",
+    "keep_task_facts",
+    "read_contents",
+]
+
+_MODEL_KIND, _COST_KIND, _TASK_KIND = "model 1", "cost 1", "task 1"
+
+
+@dataclass(frozen=True, slots=True)
+class FolderContents:
+    """The results of one suite.
+
+    Attributes:
+        rows: Rows of scores.csv: models by label, then tasks and regimes as the suite has them.
+        models: Label -> facts of the model.
+        tasks: Task id -> facts of its files.
+        left_out: A sentence for each group of recorded rows that no table shows.
+    """
+
+    rows: tuple[ScoreRow, ...]
+    models: Mapping[str, ModelFacts]
+    tasks: Mapping[str, TaskFacts]
+    left_out: tuple[str, ...]
+
+
+def keep_model_facts(records: Records, facts: ModelFacts) -> None:
+    """Write what is known of one identity of a model beside its records.
+
+    What it cost to embed and probe goes into a file of its own: it is another one every time, and
+    everything else in the folder is the same bytes however often a run was killed.
+
+    Raises:
+        OutputError: if a file cannot be written.
+    """
+    folder = records.model_folder(facts.name, facts.identity_short)
+    lasting = replace(facts, embedding=None, probing_seconds=None, units_reused=0)
+    write_sealed(folder / "model.json", _MODEL_KIND, lasting.as_dict())
+    if facts.embedding is not None and facts.embedding.embedded:
+        cost = {
+            "embedding": to_plain(facts.embedding),
+            "probing_seconds": facts.probing_seconds,
+        }
+        write_sealed(folder / "cost.json", _COST_KIND, cost)
+
+
+def find_model_facts(records: Records, name: str, identity: str) -> ModelFacts | None:
+    """What is known of an identity; None if that is absent or not believed."""
+    folder = records.model_folder(name, identity)
+    try:
+        facts = ModelFacts.from_dict(read_sealed(folder / "model.json", _MODEL_KIND))
+    except (OSError, ValueError):
+        return None
+    try:
+        cost = read_sealed(folder / "cost.json", _COST_KIND)
+        embedding = from_plain(EmbeddingFacts, cost["embedding"])
+        return replace(facts, embedding=embedding, probing_seconds=cost["probing_seconds"])
+    except (OSError, ValueError, KeyError):
+        return facts
+
+
+def keep_task_facts(records: Records, task_id: str, facts: TaskFacts) -> None:
+    """Write what the files of a task are now; rows on other files leave the tables.
+
+    Raises:
+        OutputError: if the file cannot be written.
+    """
+    content = {"task_id": task_id, "fingerprint": facts.fingerprint, "notes": dict(facts.notes)}
+    write_sealed(_task_path(records, task_id), _TASK_KIND, content)
+
+
+def find_task_facts(records: Records, task_id: str) -> TaskFacts | None:
+    """What the files of a task were when a run last looked; None if absent or not believed."""
+    try:
+        content = read_sealed(_task_path(records, task_id), _TASK_KIND)
+        return TaskFacts(fingerprint=content["fingerprint"], notes=content["notes"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _task_path(records: Records, task_id: str) -> Path:
+    return records.folder / "tasks" / f"{safe_folder_name(task_id)}.json"
+
+
+def read_contents(out: Path, suite: Suite, *, code: str) -> FolderContents:
+    """Read every record of a folder and decide what its tables show.
+
+    A row is shown if its task is in the suite and was fitted under the suite's protocol on the
+    files that the task has now. Where several records have the same fit, one that succeeded comes
+    before one that failed, and the present code before any other.
+
+    Args:
+        out: The output folder.
+        suite: The suite that it belongs to.
+        code: Version of the probes' code that is preferred.
+    """
+    records = Records(out)
+    units = list(records.units())
+    tasks = {
+        task.task_id: facts
+        for task in suite.tasks
+        if (facts := find_task_facts(records, task.task_id)) is not None
+    }
+    reasons = [_why_not(unit.key, suite, tasks) for unit in units]
+    shown = [unit for unit, why in zip(units, reasons, strict=True) if not why]
+    covered = {_slot(unit.key) for unit in shown}
+    hidden: dict[tuple[str, str], set[str]] = {}
+    for unit, why in zip(units, reasons, strict=True):
+        # An earlier record of what a table shows anew is history, not a loss.
+        if why and _slot(unit.key) not in covered:
+            hidden.setdefault((unit.key.model_id, why), set()).add(unit.key.task_id)
+    facts = _facts(records, shown)
+    labels = labels_of({identity: one.label for identity, one in facts.items()})
+    facts = {identity: replace(one, label=labels[identity]) for identity, one in facts.items()}
+    rows = _rows(shown, labels, suite, code)
+    return FolderContents(
+        rows=tuple(_in_order(rows, suite)),
+        models={one.label: one for one in sorted(facts.values(), key=lambda one: one.label)},
+        tasks=tasks,
+        left_out=tuple(
+            [_sentence(name, why, found) for (name, why), found in sorted(hidden.items())]
+            + [f"{one.path}: not believed ({one.reason}), and left out" for one in records.damaged]
+        ),
+    )
+
+
+def _slot(key: UnitKey) -> tuple[str, ...]:
+    """The place in a table that a unit fills, for some C and seeds."""
+    embedding = identity_digest(key.embedding)
+    return (embedding, key.task_id, key.regime, key.probe, key.solver)
+
+
+def _why_not(key: UnitKey, suite: Suite, tasks: Mapping[str, TaskFacts]) -> str:
+    """Why no table shows a unit; empty if one does."""
+    wanted = suite_record(suite)
+    if key.task_id not in wanted.categories:
+        return f"the suite {suite.name} has no such task"
+    regimes = wanted.protocol["regimes"]
+    if key.regime not in regimes or regimes[key.regime] != key.shots:
+        return f"the suite {suite.name} has no regime {key.regime} with these rows a class"
+    if (key.tol, key.max_iter) != (wanted.protocol["tol"], wanted.protocol["max_iter"]):
+        return "fitted with another tol or max_iter than the suite's"
+    known = tasks.get(key.task_id)
+    if known is None or known.fingerprint != key.task_fingerprint:
+        return "made on other files of the task than those a run read last; run the model again"
+    return ""
+
+
+def _sentence(name: str, why: str, tasks: Iterable[str]) -> str:
+    found = sorted(tasks)
+    shown = ", ".join(found[:3]) + (f" and {len(found) - 3} more" if len(found) > 3 else "")
+    return f"not in the tables: rows of {name} on {shown}: {why}"
+
+
+def _facts(records: Records, units: Iterable[StoredUnit]) -> dict[str, ModelFacts]:
+    """Identity digest -> facts, with the label that the model would have alone."""
+    found: dict[str, ModelFacts] = {}
+    for unit in units:
+        digest = identity_digest(unit.key.embedding)
+        if digest not in found:
+            facts = find_model_facts(records, unit.key.model_id, unit.key.identity)
+            same = facts is not None and facts.identity is not None
+            if facts is None or not same or facts.identity.digest != digest:
+                facts = _facts_of_key(unit.key)
+            found[digest] = facts
+    return found
+
+
+def _facts_of_key(key: UnitKey) -> ModelFacts:
+    """Who made a unit, as its record itself says; what was known beside is lost."""
+    try:
+        identity = EncoderIdentity(**key.embedding)  # type: ignore[arg-type]
+    except TypeError:
+        identity = None
+    return ModelFacts(
+        label=key.model_id,
+        name=key.model_id,
+        identity=identity,
+        identity_short=key.identity,
+        weights=weights_kind(str(key.embedding.get("weights", ""))),
+    )
+
+
+def _rows(
+    units: Iterable[StoredUnit], labels: Mapping[str, str], suite: Suite, code: str
+) -> list[ScoreRow]:
+    categories = {task.task_id: task.category for task in suite.tasks}
+    best: dict[tuple[object, ...], tuple[tuple[bool, bool, str], ScoreRow]] = {}
+    for unit in units:
+        label = labels[identity_digest(unit.key.embedding)]
+        for row in unit.rows:
+            shown = replace(row, model_id=label, category=categories[row.task_id])
+            rank = (row.failed, unit.key.code != code, unit.key.digest)
+            there = best.get(shown.fit)
+            if there is None or rank < there[0]:
+                best[shown.fit] = (rank, shown)
+    return [row for _, row in best.values()]
+
+
+def _in_order(rows: Iterable[ScoreRow], suite: Suite) -> list[ScoreRow]:
+    """Models by label, tasks and regimes as the suite lists them, then C, probe, solver and seed."""
+    task_order = {task.task_id: at for at, task in enumerate(suite.tasks)}
+    regime_order = {regime.name: at for at, regime in enumerate(suite.protocol.regimes)}
+    seed_order = {seed: at for at, seed in enumerate(suite.protocol.seeds)}
+    return sorted(
+        rows,
+        key=lambda row: (
+            row.model_id,
+            task_order[row.task_id],
+            regime_order[row.regime],
+            row.probe,
+            row.solver,
+            row.C,
+            seed_order.get(row.seed, len(seed_order)),
+            row.seed,
+        ),
+    )

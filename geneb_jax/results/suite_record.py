@@ -1,0 +1,167 @@
+"""Which suite an output folder belongs to: recorded before its first score, asked ever after.
+
+Scores are filed under task ids, and a task id means something only within its suite. So a folder
+holds the results of one suite; another one, or a changed one, is met before any work is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from geneb_jax.benchmark.definition import Protocol, Suite
+from geneb_jax.errors import ConfigError
+from geneb_jax.results.sealed_files import read_sealed, seal_of, write_sealed
+
+__all__ = ["SuiteRecord", "claim_folder", "read_suite_record", "suite_record", "suite_record_path"]
+
+_KIND = "suite 1"
+_SHOWN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class SuiteRecord:
+    """What of a suite decides where a score belongs and with which others it stands.
+
+    Attributes:
+        name: The suite's name.
+        simulated: Whether no organism ever wrote its data.
+        categories: Task id -> category, in the suite's order.
+        protocol: Regimes, seeds, C, max_iter and tol of its probe, as plain data.
+        dataset: ``repository@revision`` of its data; empty where they lie with the user.
+    """
+
+    name: str
+    simulated: bool
+    categories: Mapping[str, str]
+    protocol: Mapping[str, Any]
+    dataset: str = ""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) over all of it."""
+        return seal_of(asdict(self))
+
+
+def suite_record(suite: Suite) -> SuiteRecord:
+    """What is to be recorded of a suite."""
+    pin = suite.dataset
+    return SuiteRecord(
+        name=suite.name,
+        simulated=suite.simulated,
+        categories={task.task_id: task.category for task in suite.tasks},
+        protocol=_plain(suite.protocol),
+        dataset="" if pin is None else f"{pin.repository}@{pin.revision}",
+    )
+
+
+def suite_record_path(out: Path) -> Path:
+    """Where the record is, or would be."""
+    return out / "records" / "suite.json"
+
+
+def read_suite_record(out: Path) -> SuiteRecord | None:
+    """The suite that a folder belongs to; None for a folder without results.
+
+    Raises:
+        ConfigError: if the record was edited or damaged.
+    """
+    path = suite_record_path(out)
+    try:
+        return SuiteRecord(**read_sealed(path, _KIND))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError) as error:
+        raise ConfigError(
+            f"the record of the folder's suite is not believed ({error})",
+            where=path,
+            cause="it was edited, or the disk damaged it",
+            hint="delete this one file if you are sure which suite the folder is of, and run again",
+        ) from error
+
+
+def claim_folder(out: Path, suite: Suite, *, update: bool = False) -> tuple[str, ...]:
+    """Make a folder the suite's own, or refuse before anything is computed.
+
+    Args:
+        out: The output folder.
+        suite: The suite of the run.
+        update: Take the suite as it is now for the folder's, where only its definition changed.
+
+    Returns:
+        Sentences on what changed, with ``update``.
+
+    Raises:
+        ConfigError: if the folder holds results of another suite, or of this one as it was before.
+        OutputError: if the record cannot be written.
+    """
+    wanted = suite_record(suite)
+    there = read_suite_record(out)
+    if there is not None and there.name != wanted.name:
+        raise ConfigError(
+            f"the folder holds results of the suite {there.name!r}, and this run is of "
+            f"{wanted.name!r}",
+            where=out,
+            hint="choose another folder with --out: scores of two suites never share a table",
+        )
+    changes = () if there is None else _changes(there, wanted)
+    if changes and not update:
+        raise ConfigError(
+            f"the suite {wanted.name!r} is no longer what it was when this folder was written: "
+            + "; ".join(changes),
+            where=out,
+            hint="--update-suite takes the folder over to the suite as it is now: scores that "
+            "still belong to it stay, what leaves the tables is said, and no record is deleted. "
+            "Or choose another folder with --out",
+        )
+    write_sealed(suite_record_path(out), _KIND, asdict(wanted))
+    return changes
+
+
+def _plain(protocol: Protocol) -> dict[str, Any]:
+    return {
+        "regimes": {regime.name: regime.shots for regime in protocol.regimes},
+        "seeds": list(protocol.seeds),
+        "C": float(protocol.C),
+        "max_iter": protocol.max_iter,
+        "tol": float(protocol.tol),
+    }
+
+
+def _changes(old: SuiteRecord, new: SuiteRecord) -> tuple[str, ...]:
+    """What differs, a phrase each; empty for equal suites."""
+    before, now = dict(old.categories), dict(new.categories)
+    said = []
+    gone = [task for task in before if task not in now]
+    come = [task for task in now if task not in before]
+    if gone:
+        said.append(f"{_named(gone)} removed")
+    if come:
+        said.append(f"{_named(come)} added")
+    moved = [task for task in before if task in now and before[task] != now[task]]
+    said += [
+        f"task {task} is in the category {now[task]!r}, was in {before[task]!r}"
+        for task in moved[:_SHOWN]
+    ]
+    if len(moved) > _SHOWN:
+        said.append(f"and {len(moved) - _SHOWN} more tasks are in other categories")
+    if not (gone or come) and list(before) != list(now):
+        said.append("the tasks are in another order")
+    for key, value in new.protocol.items():
+        if old.protocol.get(key) != value:
+            said.append(f"{key} of the protocol is {value}, was {old.protocol.get(key)}")
+    if old.dataset != new.dataset:
+        said.append(f"the data set is {new.dataset or 'local'}, was {old.dataset or 'local'}")
+    if old.simulated != new.simulated:
+        said.append("simulated" if new.simulated else "no longer simulated")
+    return tuple(said)
+
+
+def _named(tasks: list[str]) -> str:
+    more = f" and {len(tasks) - _SHOWN} more" if len(tasks) > _SHOWN else ""
+    plural = "tasks" if len(tasks) > 1 else "task"
+    return f"{plural} {', '.join(tasks[:_SHOWN])}{more}"
+
+

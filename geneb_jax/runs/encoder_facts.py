@@ -1,0 +1,88 @@
+"""What tables, reports and submissions say of a model besides its scores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from geneb_jax.errors import SelectionError
+from geneb_jax.models import Encoder, find_spec
+from geneb_jax.results import ModelFacts, SubmissionMeta
+from geneb_jax.results.labels import variant_of
+from geneb_jax.results.model_facts import weights_kind, with_variant
+
+__all__ = ["encoder_facts", "require_known_models", "submission_meta"]
+
+
+def require_known_models(names: Sequence[str]) -> None:
+    """Refuse a misspelt model before anything is read or written.
+
+    A folder, a file's class (``path.py:Class``), a hub id (``org/name``) and what ``torch:`` names
+    are looked at when the model is loaded.
+
+    Raises:
+        SelectionError: naming near matches.
+    """
+    for name in names:
+        if name.startswith("torch:"):
+            continue
+        if "/" not in name and "\\" not in name and not Path(name.split(":")[0]).exists():
+            find_spec(name)
+
+
+def encoder_facts(encoder: Encoder, *, label: str | None = None) -> ModelFacts:
+    """Facts for records, tables and submissions: who the model is, and what is known of it.
+
+    A model outside the registry has its own name and the number of its parameters; its labels are
+    unknown and left empty.
+
+    Args:
+        encoder: The model.
+        label: What the user calls it; None for its name and variant.
+    """
+    identity = encoder.identity
+    variant = variant_of(identity, own_pooling=_own_pooling(encoder))
+    facts = ModelFacts(
+        label=label or with_variant(identity.model_id, variant),
+        name=identity.model_id,
+        identity=identity,
+        variant=variant,
+        display=identity.model_id,
+        weights=weights_kind(identity.weights),
+        width=encoder.width,
+        params=encoder.parameter_count,
+    )
+    try:
+        spec = find_spec(identity.model_id)
+    except SelectionError:
+        return facts
+    return replace(
+        facts,
+        display=spec.display,
+        params=spec.parameters,
+        architecture=spec.labels.architecture,
+        tokenization=spec.labels.tokenization,
+        corpus=spec.labels.corpus,
+        url=f"https://huggingface.co/{spec.source.hub_id}" if spec.source.hub_id else "",
+    )
+
+
+def _own_pooling(encoder: Encoder) -> str | None:
+    if encoder.spec is not None:
+        return encoder.spec.pooling.default
+    return "mean" if encoder.identity.model_id.startswith("torch:") else None
+
+
+def submission_meta(facts: ModelFacts) -> SubmissionMeta:
+    """The submission's ``meta``; what nobody stated stays empty.
+
+    ``zero_shot`` is false, as the benchmark's own runner has it: only the author can say that the
+    pretraining never saw the tasks' data, with `geneb-jax submission write --zero-shot`.
+    """
+    return SubmissionMeta(
+        display=facts.display,
+        params=facts.params or 0,
+        url=facts.url,
+        training_data=facts.corpus,
+    )

@@ -1,0 +1,164 @@
+"""Tables come from checksummed records alone; a folder belongs to a suite; nothing leaves unsaid."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from geneb_jax.errors import ConfigError
+from geneb_jax.results import read_scores
+from geneb_jax.runs import run
+from geneb_jax.runs.observer import RunObserver
+
+
+class Notes(RunObserver):
+    """Keeps every sentence."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.said.append(text)
+
+
+@pytest.fixture
+def places(suite_folder: Path, tmp_path: Path) -> dict[str, Path]:
+    return {"suite": suite_folder, "out": tmp_path / "out", "store": tmp_path / "store"}
+
+
+def _written(out: Path) -> dict[str, bytes]:
+    """Everything a later run could be misled by: tables byte for byte, run.json without its time."""
+    found = {name: (out / name).read_bytes() for name in ("scores.csv", "summary.csv")}
+    record = json.loads((out / "run.json").read_text(encoding="utf-8"))
+    for name in ("written_utc", "seconds"):
+        record.pop(name)
+    for facts in record["models"].values():
+        for name in ("embedding", "embedding_seconds", "probing_seconds", "units_reused"):
+            facts.pop(name)
+    return found | {"run.json": json.dumps(record, sort_keys=True).encode()}
+
+
+def test_f65_edited_tables_never_change_what_a_later_run_writes(places: dict[str, Path]) -> None:
+    run("kmer-1", **places)
+    run("kmer-2", **places)
+    expected = _written(places["out"])
+    random = np.random.RandomState(0)
+    for name in ("scores.csv", "summary.csv", "run.json"):
+        path = places["out"] / name
+        whole = path.read_bytes()
+        for _ in range(4):
+            content = bytearray(whole)
+            digits = [at for at, byte in enumerate(content) if chr(byte).isdigit()]
+            content[random.choice(digits)] = ord("0") + random.randint(10)
+            path.write_bytes(bytes(content))
+            run("kmer-2", **places)
+            assert _written(places["out"]) == expected
+        path.unlink()
+        run("kmer-1", **places)
+        assert _written(places["out"]) == expected
+
+
+def test_f65_an_edited_record_is_computed_again(places: dict[str, Path]) -> None:
+    run("kmer-1", **places)
+    expected = _written(places["out"])
+    for path in sorted((places["out"] / "records").glob("kmer-1-*/*/full-*.json")):
+        path.write_text(path.read_text("utf-8").replace('"mcc": 0.', '"mcc": 0.9'), encoding="utf-8")
+    outcome = run("kmer-1", **places)
+    assert outcome.complete
+    assert _written(places["out"]) == expected
+
+
+def test_f63_a_task_file_that_changes_while_it_is_read_fails_and_leaves_no_row(
+    places: dict[str, Path], suite_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from geneb_jax.runs import task_choice
+
+    honest = task_choice.task_fingerprint
+    path = suite_folder / "one.csv"
+    first = path.read_text(encoding="utf-8")
+
+    def then_someone_writes(task, source):
+        found = honest(task, source)
+        if task.task_id == "one":
+            path.write_text(first.replace(",0,train", ",1,train", 5), encoding="utf-8")
+        return found
+
+    monkeypatch.setattr(task_choice, "task_fingerprint", then_someone_writes)
+    outcome = run("kmer-1", **places)
+    assert "were changed while the run was reading them" in outcome.problems["one"]
+    assert all(row.failed for row in outcome.rows if row.task_id == "one")
+    monkeypatch.undo()
+    again = run("kmer-1", **places)
+    assert again.complete
+    alone = run("kmer-1", **(places | {"out": places["out"].parent / "other"}))
+    assert again.rows == alone.rows
+
+
+def test_another_suite_is_met_before_any_work(places: dict[str, Path]) -> None:
+    run("kmer-1", **places)
+    with pytest.raises(ConfigError, match=r"'toy'.*'demo'"):
+        run("kmer-1", suite="demo", out=places["out"], store=places["out"].parent / "unused")
+    assert not (places["out"].parent / "unused").exists()
+
+
+def test_a_renamed_category_is_taken_over_with_every_score(
+    places: dict[str, Path], suite_folder: Path
+) -> None:
+    before = run("kmer-1", **places)
+    toml = suite_folder / "suite.toml"
+    toml.write_text(toml.read_text("utf-8").replace('"Right"', '"Starboard"'), encoding="utf-8")
+    with pytest.raises(ConfigError, match="--update-suite"):
+        run("kmer-1", **places)
+    after = run("kmer-1", update_suite=True, **places)
+    assert after.run.models["kmer-1"].units_reused == 9
+    assert {row.category for row in after.rows if row.task_id == "three"} == {"Starboard"}
+    assert [row.mcc for row in after.rows] == [row.mcc for row in before.rows]
+
+
+def test_a_removed_task_leaves_with_a_line_that_says_so(
+    places: dict[str, Path], suite_folder: Path
+) -> None:
+    run("kmer-1", **places)
+    toml = suite_folder / "suite.toml"
+    toml.write_text(
+        toml.read_text("utf-8").replace('  { id = "two", category = "Left" },\n', ""),
+        encoding="utf-8",
+    )
+    notes = Notes()
+    outcome = run("kmer-1", update_suite=True, observer=notes, **places)
+    assert {row.task_id for row in outcome.rows} == {"one", "three"}
+    (sentence,) = outcome.left_out
+    assert "kmer-1" in sentence and "two" in sentence and "no such task" in sentence
+    assert sentence in notes.said
+    assert any("task two removed" in text for text in notes.said)
+
+
+def test_rows_on_other_files_leave_with_a_line_that_says_so(
+    places: dict[str, Path], suite_folder: Path
+) -> None:
+    run("kmer-1", **places)
+    path = suite_folder / "one.csv"
+    path.write_text(path.read_text("utf-8").replace("\nA", "\nC", 1), encoding="utf-8")
+    outcome = run("kmer-2", **places)
+    assert {row.task_id for row in outcome.rows if row.model_id == "kmer-1"} == {"two", "three"}
+    (sentence,) = outcome.left_out
+    assert "kmer-1 on one" in sentence and "run the model again" in sentence
+    assert run("kmer-1", **places).left_out == ()
+    assert len(read_scores(places["out"])) == 2 * 9 * 5
+
+
+def test_a_task_that_failed_is_in_the_table_of_every_later_run(
+    places: dict[str, Path], suite_folder: Path
+) -> None:
+    good = (suite_folder / "two.csv").read_text("utf-8")
+    (suite_folder / "two.csv").write_text(good + "ACGT,x,test\n", encoding="utf-8")
+    first = run("kmer-1", **places)
+    later = run("kmer-2", tasks=["one"], **places)
+    failed = [row for row in later.rows if row.model_id == "kmer-1" and row.task_id == "two"]
+    assert failed == [row for row in first.rows if row.task_id == "two"]
+    assert "two.csv:102" in failed[0].error
+    (suite_folder / "two.csv").write_text(good, encoding="utf-8")
+    assert run("kmer-1", **places).complete
