@@ -10,26 +10,18 @@ import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from flax import nnx
-from jaxtyping import Array, Bool, Float
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from geneb_jax.errors import CheckpointError, ConfigError, ModelError
-from geneb_jax.models.config_json import ConfigJson
-from geneb_jax.models.key_map import KeyMap
+from geneb_jax.models.checkpoints.config_json import ConfigJson
+from geneb_jax.models.checkpoints.key_map import KeyMap
 from geneb_jax.models.registry import native_families
 from geneb_jax.tokenizers import FolderTokenizer
 
-__all__ = ["Family", "FamilyConfig", "HiddenStates", "family_for_folder", "find_family"]
-
-
-class HiddenStates(NamedTuple):
-    """Vectors along a sequence, and which of them pooling counts (for most models: the tokens)."""
-
-    values: Float[Array, "row token dim"]
-    mask: Bool[Array, "row token"]
+__all__ = ["Family", "FamilyConfig", "family_for_folder", "find_family"]
 
 
 class FamilyConfig(Protocol):
@@ -65,7 +57,7 @@ class Family(Generic[ConfigT]):
         config: Frozen dataclass; also the schema of the TOML section ``[config]``.
         module: Builds the network without values. Calling it with ids int32 ``[row, token]``, mask
             bool ``[row, token]`` and ``layer`` (0 to layer_count; -1 is the last) gives
-            :class:`HiddenStates`.
+            :class:`~geneb_jax.models.layers.network.HiddenStates`.
         key_map: Where every tensor of a checkpoint belongs.
         claims: Whether a config.json (of a local folder or a hub id) is of this family.
         from_config_json: Reads it.
@@ -104,10 +96,6 @@ class Family(Generic[ConfigT]):
     def code(self) -> str:
         """Name and version, for the store's key."""
         return f"{self.name}/{self.version}"
-
-
-#: Put on every family's config dataclass, as ``__pydantic_config__``.
-CLOSED_SCHEMA = ConfigDict(extra="forbid")
 
 
 def config_as_dict(config: Any) -> dict[str, Any]:

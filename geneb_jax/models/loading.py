@@ -17,17 +17,19 @@ from typing import Any, Literal
 
 from geneb_jax.errors import CheckpointError, ModelError, SelectionError
 from geneb_jax.identity import EncoderIdentity
-from geneb_jax.models.adapters import load_adapted
-from geneb_jax.models.assembly import fit_checkpoint
-from geneb_jax.models.checkpoint import open_checkpoint
-from geneb_jax.models.config_json import read_config_json
+from geneb_jax.models.adapters.choice import load_adapted
+from geneb_jax.models.checkpoints.assembly import fit_checkpoint
+from geneb_jax.models.checkpoints.config_json import read_config_json
+from geneb_jax.models.checkpoints.file_digests import check_pinned, combined_sha256, file_sha256
+from geneb_jax.models.checkpoints.hub import download_checkpoint, download_files
+from geneb_jax.models.checkpoints.memory import require_memory
+from geneb_jax.models.checkpoints.weight_files import find_weight_files
+from geneb_jax.models.checkpoints.weight_reader import open_checkpoint
 from geneb_jax.models.encoder import Encoder
 from geneb_jax.models.family import Family, config_as_dict, family_for_folder, find_family
-from geneb_jax.models.file_digests import check_pinned, combined_sha256, file_sha256
-from geneb_jax.models.hub import download_checkpoint, download_files
-from geneb_jax.models.memory import require_memory
-from geneb_jax.models.native_encoder import NativeEncoder, require_layer
-from geneb_jax.models.parameters import Parameters, parameter_shapes, random_parameters
+from geneb_jax.models.layers.network import require_layer
+from geneb_jax.models.layers.parameters import Parameters, parameter_shapes, random_parameters
+from geneb_jax.models.native_encoder import NativeEncoder
 from geneb_jax.models.pooling import POOLINGS, require_pooling
 from geneb_jax.models.registry import built_in_models, find_spec, registry
 from geneb_jax.models.spec import (
@@ -38,7 +40,6 @@ from geneb_jax.models.spec import (
     SourceSpec,
     TokenizerSpec,
 )
-from geneb_jax.models.weight_files import find_weight_files
 from geneb_jax.tokenizers import Tokenizer, build_tokenizer, definition_digest, shipped_file
 
 __all__ = ["DTYPES", "load_encoder"]
@@ -78,7 +79,8 @@ def load_encoder(
     Args:
         id_or_path: A model id (``geneb-jax list models``), a hub id ``org/name``, or a folder with
             config.json and weights. ``torch:`` before an id, hub id or folder runs it with
-            transformers; ``path.py:Class`` and objects: :mod:`geneb_jax.models.object_adapter`.
+            transformers; ``path.py:Class`` and objects:
+            :mod:`geneb_jax.models.adapters.object_adapter`.
         path: Folder or file with the weights of the model named by id, instead of a download.
         revision: Hub commit, branch or tag; a registered model's pinned commit when None.
         weights: ``random`` gives an untrained network of the true size, without any download of

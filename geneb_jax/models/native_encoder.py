@@ -10,31 +10,16 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from geneb_jax.errors import SelectionError
 from geneb_jax.identity import EncoderIdentity
 from geneb_jax.models.encoder import TokenEncoder, TokenizedBatch, TokenizedSequence
-from geneb_jax.models.family import Family, HiddenStates
-from geneb_jax.models.parameters import Parameters, parameter_shapes
+from geneb_jax.models.family import Family
+from geneb_jax.models.layers.network import HiddenStates, require_layer
+from geneb_jax.models.layers.parameters import Parameters, parameter_shapes
 from geneb_jax.models.pooling import pool
 from geneb_jax.models.spec import ModelSpec
 from geneb_jax.tokenizers import Tokenizer
 
-__all__ = ["NativeEncoder", "require_layer"]
-
-
-def require_layer(layer: int, layer_count: int) -> int:
-    """The canonical index of a hidden state: 0 to ``layer_count - 1``, and -1 for the last.
-
-    Raises:
-        SelectionError: if there is no such hidden state.
-    """
-    if not -layer_count - 1 <= layer <= layer_count:
-        raise SelectionError(
-            f"there is no hidden state {layer}",
-            hint=f"0 is the embeddings, {layer_count} or -1 the last; negative ones count from it",
-        )
-    index = layer if layer >= 0 else layer_count + 1 + layer
-    return -1 if index == layer_count else index
+__all__ = ["NativeEncoder"]
 
 
 class NativeEncoder(TokenEncoder):

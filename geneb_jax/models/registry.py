@@ -6,6 +6,7 @@ import difflib
 import pkgutil
 from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
 from types import MappingProxyType
 
 from geneb_jax.errors import SelectionError
@@ -42,9 +43,8 @@ def built_in_models() -> Mapping[str, ModelSpec]:
 @cache
 def native_families() -> frozenset[str]:
     """Families that run here: the modules of :mod:`geneb_jax.models.families`, by name."""
-    from geneb_jax.models import families
-
-    return frozenset(module.name for module in pkgutil.iter_modules(families.__path__))
+    families = Path(__file__).parent / "families"
+    return frozenset(module.name for module in pkgutil.iter_modules([str(families)]))
 
 
 def is_native(spec: ModelSpec) -> bool:

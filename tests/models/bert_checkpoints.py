@@ -15,10 +15,10 @@ import torch
 from flax import nnx
 from safetensors.numpy import save_file
 
-from geneb_jax.models.assembly import fit_checkpoint
-from geneb_jax.models.bert_encoder import BertConfig
-from geneb_jax.models.checkpoint import open_checkpoint
+from geneb_jax.models.checkpoints.assembly import fit_checkpoint
+from geneb_jax.models.checkpoints.weight_reader import open_checkpoint
 from geneb_jax.models.family import find_family
+from geneb_jax.models.layers.bert_encoder import BertConfig
 from geneb_jax.models.registry import registry
 from geneb_jax.tokenizers import shipped_file
 from tests.models.esm_checkpoints import FIXTURES, published_tensors

@@ -17,9 +17,10 @@ from flax import nnx
 from safetensors.numpy import save_file
 
 from geneb_jax.models import registry
-from geneb_jax.models.assembly import fit_checkpoint
-from geneb_jax.models.checkpoint import open_checkpoint
-from geneb_jax.models.family import HiddenStates, find_family
+from geneb_jax.models.checkpoints.assembly import fit_checkpoint
+from geneb_jax.models.checkpoints.weight_reader import open_checkpoint
+from geneb_jax.models.family import find_family
+from geneb_jax.models.layers.network import HiddenStates
 from tests.models.esm_checkpoints import FIXTURES, published_tensors
 
 _CONTENT = json.loads((FIXTURES / "convolution_recorded.json").read_text(encoding="utf-8"))

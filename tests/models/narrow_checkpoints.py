@@ -17,9 +17,9 @@ import torch
 from safetensors.numpy import save_file
 
 from geneb_jax.models import registry
+from geneb_jax.models.checkpoints.key_map import match_tensors
 from geneb_jax.models.family import find_family
-from geneb_jax.models.key_map import match_tensors
-from geneb_jax.models.parameters import parameter_shapes
+from geneb_jax.models.layers.parameters import parameter_shapes
 from geneb_jax.models.spec import ModelSpec
 from tests.models.bert_checkpoints import write_tokenizer
 from tests.models.esm_checkpoints import published_tensors

@@ -13,8 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from geneb_jax.models.assembly import fit_checkpoint
-from geneb_jax.models.checkpoint import Checkpoint, TensorInfo
+from geneb_jax.models.checkpoints.assembly import fit_checkpoint
+from geneb_jax.models.checkpoints.checkpoint import Checkpoint, TensorInfo
 from geneb_jax.models.family import Family
 from tests.models.esm_checkpoints import FIXTURES
 

@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from geneb_jax.models import attention
-from geneb_jax.models.attention import attend
+from geneb_jax.models.layers import attention
+from geneb_jax.models.layers.attention import attend
 
 Tolerance = Callable[[str, str], float]
 

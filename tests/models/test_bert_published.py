@@ -17,11 +17,11 @@ from safetensors.numpy import load_file, save_file
 
 from geneb_jax.errors import CheckpointError, DownloadError
 from geneb_jax.models import load_encoder, loading, registry
-from geneb_jax.models.assembly import fit_checkpoint
-from geneb_jax.models.checkpoint import Checkpoint, TensorInfo
+from geneb_jax.models.checkpoints.assembly import fit_checkpoint
+from geneb_jax.models.checkpoints.checkpoint import Checkpoint, TensorInfo
 from geneb_jax.models.family import find_family
+from geneb_jax.models.layers.parameters import parameter_shapes
 from geneb_jax.models.native_encoder import NativeEncoder
-from geneb_jax.models.parameters import parameter_shapes
 from tests.models.bert_checkpoints import (
     BY_ID_ONLY,
     CONFIGS,

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from geneb_jax.models.bert_encoder import BertConfig
-from geneb_jax.models.config_json import ConfigJson
+from geneb_jax.models.checkpoints.config_json import ConfigJson
 from geneb_jax.models.family import family_for_folder
+from geneb_jax.models.layers.bert_encoder import BertConfig
 from geneb_jax.models.pooling import pool
 from tests.models.bert_checkpoints import drawn_tensor, hidden_states, masked_mean
 from tests.models.esm_checkpoints import FIXTURES, relative_error

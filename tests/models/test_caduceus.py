@@ -16,7 +16,7 @@ from safetensors.numpy import save_file
 
 from geneb_jax.errors import CheckpointError, ModelError
 from geneb_jax.models import TokenEncoder, load_encoder
-from geneb_jax.models.assembly import fit_checkpoint
+from geneb_jax.models.checkpoints.assembly import fit_checkpoint
 from geneb_jax.models.families.caduceus import FAMILY, CaduceusConfig
 from geneb_jax.models.registry import find_spec
 from geneb_jax.tokenizers import shipped_file

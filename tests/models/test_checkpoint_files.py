@@ -16,9 +16,9 @@ from safetensors.torch import load_file, save_file
 
 from geneb_jax.errors import CheckpointError
 from geneb_jax.models import load_encoder
-from geneb_jax.models.checkpoint import open_checkpoint
-from geneb_jax.models.file_digests import file_sha256
-from geneb_jax.models.weight_files import find_weight_files
+from geneb_jax.models.checkpoints.file_digests import file_sha256
+from geneb_jax.models.checkpoints.weight_files import find_weight_files
+from geneb_jax.models.checkpoints.weight_reader import open_checkpoint
 from tests.models.esm_checkpoints import FORMS, esm_model, save
 
 SMALL = FORMS["rotary"] | {"hidden_size": 32, "num_attention_heads": 2, "num_hidden_layers": 2}

@@ -13,7 +13,7 @@ import pytest
 from flax import nnx
 
 from geneb_jax.models.family import find_family
-from geneb_jax.models.parameters import nested, parameter_shapes
+from geneb_jax.models.layers.parameters import nested, parameter_shapes
 from tests.models.narrow_checkpoints import narrow_spec
 
 #: One model a family; those of StripedHyena and JanusDNA are of unlike layers in a fixed order.

@@ -10,10 +10,10 @@ import pytest
 
 from geneb_jax.errors import CheckpointError
 from geneb_jax.models import registry
-from geneb_jax.models.assembly import fit_checkpoint
-from geneb_jax.models.checkpoint import open_checkpoint
+from geneb_jax.models.checkpoints.assembly import fit_checkpoint
+from geneb_jax.models.checkpoints.weight_reader import open_checkpoint
 from geneb_jax.models.family import find_family
-from geneb_jax.models.parameters import parameter_shapes
+from geneb_jax.models.layers.parameters import parameter_shapes
 from tests.models.convolution_checkpoints import (
     MODEL_IDS,
     copies_of,

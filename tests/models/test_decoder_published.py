@@ -16,14 +16,15 @@ from flax import nnx
 from safetensors.numpy import save_file
 
 from geneb_jax.errors import CheckpointError, ModelError
-from geneb_jax.models import load_encoder, loading, memory, registry
-from geneb_jax.models.assembly import fit_checkpoint
-from geneb_jax.models.checkpoint import Checkpoint, TensorInfo
-from geneb_jax.models.config_json import ConfigJson
+from geneb_jax.models import load_encoder, loading, registry
+from geneb_jax.models.checkpoints import memory
+from geneb_jax.models.checkpoints.assembly import fit_checkpoint
+from geneb_jax.models.checkpoints.checkpoint import Checkpoint, TensorInfo
+from geneb_jax.models.checkpoints.config_json import ConfigJson
+from geneb_jax.models.checkpoints.key_map import KeyMap, match_tensors
 from geneb_jax.models.family import family_for_folder, find_family
-from geneb_jax.models.key_map import KeyMap, match_tensors
+from geneb_jax.models.layers.parameters import parameter_shapes
 from geneb_jax.models.native_encoder import NativeEncoder
-from geneb_jax.models.parameters import parameter_shapes
 from geneb_jax.models.spec import ModelSpec
 from tests.models.decoder_checkpoints import (
     batch,

@@ -17,8 +17,8 @@ import pytest
 from flax import nnx
 from safetensors.numpy import save_file
 
-from geneb_jax.models.assembly import fit_checkpoint
-from geneb_jax.models.checkpoint import open_checkpoint
+from geneb_jax.models.checkpoints.assembly import fit_checkpoint
+from geneb_jax.models.checkpoints.weight_reader import open_checkpoint
 from geneb_jax.models.family import find_family
 from tests.models.decoder_checkpoints import FIXTURES, mean, relative_error
 

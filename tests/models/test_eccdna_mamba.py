@@ -17,9 +17,9 @@ from transformers.models.mamba2.modeling_mamba2 import Mamba2Mixer
 
 from geneb_jax.errors import CheckpointError, DownloadError, ModelError
 from geneb_jax.models import load_encoder
-from geneb_jax.models.assembly import fit_checkpoint
+from geneb_jax.models.checkpoints.assembly import fit_checkpoint
 from geneb_jax.models.families.eccdna_mamba import FAMILY, EccDnaMambaConfig
-from geneb_jax.models.parameters import random_parameters
+from geneb_jax.models.layers.parameters import random_parameters
 from geneb_jax.models.registry import find_spec
 from geneb_jax.tokenizers import shipped_file
 from tests.models.esm_checkpoints import padded, published_tensors, relative_error

@@ -13,7 +13,7 @@ from enformer_pytorch.config_enformer import EnformerConfig as TheirConfig
 from enformer_pytorch.modeling_enformer import Enformer, get_positional_embed
 
 from geneb_jax.models.families.enformer import EnformerConfig
-from geneb_jax.models.sequence_cnn import relative_features
+from geneb_jax.models.layers.sequence_cnn import relative_features
 from geneb_jax.tokenizers import OneHotTokenizer
 from tests.models.convolution_checkpoints import (
     RECORDED,

@@ -9,7 +9,7 @@ import pytest
 
 from geneb_jax.errors import CheckpointError
 from geneb_jax.models import registry
-from geneb_jax.models.assembly import fit_checkpoint
+from geneb_jax.models.checkpoints.assembly import fit_checkpoint
 from geneb_jax.models.family import find_family
 from tests.models import bert_checkpoints
 from tests.models.convolution_checkpoints import copies_of

@@ -20,18 +20,14 @@ from transformers.models.jamba.modeling_jamba import JambaMambaMixer
 
 from geneb_jax.errors import CheckpointError
 from geneb_jax.models import load_encoder
-from geneb_jax.models.assembly import fit_checkpoint
-from geneb_jax.models.checkpoint import open_checkpoint
+from geneb_jax.models.checkpoints.assembly import fit_checkpoint
+from geneb_jax.models.checkpoints.key_map import KeyMap
+from geneb_jax.models.checkpoints.weight_reader import open_checkpoint
 from geneb_jax.models.families.janusdna import FAMILY, JanusDnaConfig, visible_pairs
-from geneb_jax.models.key_map import KeyMap
-from geneb_jax.models.mamba import (
-    MambaBranch,
-    MambaProjections,
-    branch_weights,
-    projection_weights,
-)
-from geneb_jax.models.mixture_of_experts import MixtureOfExperts
-from geneb_jax.models.parameters import random_parameters
+from geneb_jax.models.key_maps.mamba import branch_weights, projection_weights
+from geneb_jax.models.layers.feed_forward import MixtureOfExperts
+from geneb_jax.models.layers.mamba import MambaBranch, MambaProjections
+from geneb_jax.models.layers.parameters import random_parameters
 from geneb_jax.models.registry import find_spec
 from tests.models.esm_checkpoints import published_tensors, relative_error
 from tests.models.state_space_checkpoints import (

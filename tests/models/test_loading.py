@@ -16,7 +16,7 @@ import geneb_jax.models.loading as loading
 from geneb_jax.errors import CheckpointError, ModelError, SelectionError
 from geneb_jax.identity import EncoderIdentity
 from geneb_jax.models import load_encoder, registry
-from geneb_jax.models.file_digests import file_sha256
+from geneb_jax.models.checkpoints.file_digests import file_sha256
 from geneb_jax.models.loading import _pooling
 from geneb_jax.tokenizers import built_in_vocabulary
 from tests.models.esm_checkpoints import FORMS, esm_model, save
@@ -86,7 +86,7 @@ def test_everything_that_changes_a_value_changes_the_identity(folder: Path, copy
 def test_weights_are_not_read_before_they_are_needed(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from geneb_jax.models.assembly import FittedCheckpoint
+    from geneb_jax.models.checkpoints.assembly import FittedCheckpoint
 
     def refuse(self: FittedCheckpoint, *, dtype: str) -> None:
         raise AssertionError("weights were read")

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from bench.torch_peers import mosaic_names
-from geneb_jax.models.bert_encoder import BertConfig
+from geneb_jax.models.layers.bert_encoder import BertConfig
 from geneb_jax.models.pooling import pool
 from tests.models.bert_checkpoints import hidden_states, masked_mean
 from tests.models.esm_checkpoints import relative_error

@@ -13,7 +13,7 @@ import torch
 import geneb_jax
 from geneb_jax.errors import ModelError, SelectionError
 from geneb_jax.models import load_encoder
-from geneb_jax.models.object_adapter import ObjectEncoder, encoder_from_object
+from geneb_jax.models.adapters.object_adapter import ObjectEncoder, encoder_from_object
 from geneb_jax.results import read_scores
 
 TEXTS = ["ACGTTGCANNACGT", "GATTACA" * 9, "N" * 20, "TTGACCGATA" * 90, "A"]

@@ -15,10 +15,10 @@ from safetensors.numpy import save_file
 
 from geneb_jax.errors import CheckpointError
 from geneb_jax.models import load_encoder, registry
-from geneb_jax.models.assembly import fit_checkpoint
-from geneb_jax.models.checkpoint import Checkpoint, TensorInfo
+from geneb_jax.models.checkpoints.assembly import fit_checkpoint
+from geneb_jax.models.checkpoints.checkpoint import Checkpoint, TensorInfo
 from geneb_jax.models.family import find_family
-from geneb_jax.models.parameters import parameter_shapes
+from geneb_jax.models.layers.parameters import parameter_shapes
 from tests.models.esm_checkpoints import published_tensors, random_tensors
 
 ESM = [model_id for model_id, spec in registry().items() if spec.family == "esm"]

@@ -11,13 +11,13 @@ import pytest
 import torch
 from flax import nnx
 
-from geneb_jax.models.attention import attend
-from geneb_jax.models.dense import ACTIVATIONS, Dense
-from geneb_jax.models.norms import LayerNorm, RMSNorm
-from geneb_jax.models.parameters import nested, normal, parameter_shapes, random_parameters
+from geneb_jax.models.layers.attention import attend
+from geneb_jax.models.layers.dense import ACTIVATIONS, Dense
+from geneb_jax.models.layers.norms import LayerNorm, RMSNorm
+from geneb_jax.models.layers.parameters import nested, normal, parameter_shapes, random_parameters
+from geneb_jax.models.layers.rotary import interleaved_rotary, rotary_angles, split_half_rotary
+from geneb_jax.models.layers.scanned_layers import scan_layers
 from geneb_jax.models.pooling import POOLINGS, pool
-from geneb_jax.models.rotary import interleaved_rotary, rotary_angles, split_half_rotary
-from geneb_jax.models.scanned_layers import scan_layers
 
 Tolerance = Callable[[str, str], float]
 GENERATOR = np.random.default_rng(0)

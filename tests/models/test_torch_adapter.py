@@ -30,8 +30,8 @@ from transformers import (
 from geneb_jax.embed import load_model
 from geneb_jax.errors import CheckpointError, ModelError, SelectionError
 from geneb_jax.models import load_encoder
-from geneb_jax.models.remote_code import AllowedCode, own_code, parse_allowed_code
-from geneb_jax.models.torch_adapter import TorchEncoder
+from geneb_jax.models.adapters.remote_code import AllowedCode, own_code, parse_allowed_code
+from geneb_jax.models.adapters.torch_adapter import TorchEncoder
 from tests.models.bert_checkpoints import write_tokenizer
 from tests.models.esm_checkpoints import relative_error
 from tests.models.hub_server import COMMIT, ModelHub, serve

@@ -10,11 +10,11 @@ References: transformers 5.23 ``BertModel``; recorded outputs for the pre-norm f
 from __future__ import annotations
 
 from geneb_jax.errors import CheckpointError
-from geneb_jax.models.bert_encoder import BertConfig, BertEncoder
-from geneb_jax.models.bert_keys import bert_key_map, bert_tokenizer, build_config, refuse_keys
-from geneb_jax.models.config_json import ConfigJson
+from geneb_jax.models.checkpoints.config_json import ConfigJson
+from geneb_jax.models.checkpoints.key_map import KeyMap
 from geneb_jax.models.family import Family
-from geneb_jax.models.key_map import KeyMap
+from geneb_jax.models.key_maps.bert import bert_key_map, bert_tokenizer, build_config, refuse_keys
+from geneb_jax.models.layers.bert_encoder import BertConfig, BertEncoder
 
 __all__ = ["FAMILY"]
 

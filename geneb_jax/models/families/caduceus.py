@@ -24,19 +24,15 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
 from geneb_jax.errors import CheckpointError
-from geneb_jax.models.config_json import ConfigJson
-from geneb_jax.models.dense import Embedding
-from geneb_jax.models.family import CLOSED_SCHEMA, Family, HiddenStates
-from geneb_jax.models.key_map import Drop, KeyMap, Weight, norm_weights
-from geneb_jax.models.mamba import (
-    MambaBranch,
-    MambaProjections,
-    MambaSizes,
-    branch_weights,
-    projection_weights,
-)
-from geneb_jax.models.norms import RMSNorm
-from geneb_jax.models.scanned_layers import scan_layers
+from geneb_jax.models.checkpoints.config_json import ConfigJson
+from geneb_jax.models.checkpoints.key_map import Drop, KeyMap, Weight, norm_weights
+from geneb_jax.models.family import Family
+from geneb_jax.models.key_maps.mamba import branch_weights, projection_weights
+from geneb_jax.models.layers.dense import Embedding
+from geneb_jax.models.layers.mamba import MambaBranch, MambaProjections, MambaSizes
+from geneb_jax.models.layers.network import CLOSED_SCHEMA, HiddenStates
+from geneb_jax.models.layers.norms import RMSNorm
+from geneb_jax.models.layers.scanned_layers import scan_layers
 from geneb_jax.tokenizers import FolderTokenizer, character_tokenizer, file_tokenizer
 
 __all__ = ["FAMILY", "CaduceusConfig", "CaduceusEncoder"]

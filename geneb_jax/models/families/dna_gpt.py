@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import NoReturn
 
 from geneb_jax.errors import CheckpointError
-from geneb_jax.models.config_json import ConfigJson
-from geneb_jax.models.decoder import Decoder
+from geneb_jax.models.checkpoints.config_json import ConfigJson
+from geneb_jax.models.checkpoints.key_map import Drop, KeyMap
 from geneb_jax.models.families.gpt2 import Gpt2Config, gpt2_key_map
 from geneb_jax.models.family import Family
-from geneb_jax.models.key_map import Drop, KeyMap
+from geneb_jax.models.layers.decoder import Decoder
 from geneb_jax.tokenizers import FolderTokenizer
 
 __all__ = ["FAMILY"]

@@ -2,8 +2,8 @@
 
 The benchmark puts a record at the start of the input and averages the 896 bins in the middle, so a
 short record is seen through attention only. That is its definition of the embedding; hidden states
-below the last are of all bins. See :mod:`geneb_jax.models.sequence_cnn` for what is computed when
-the input is mostly padding.
+below the last are of all bins. See :mod:`geneb_jax.models.layers.sequence_cnn` for what is computed
+when the input is mostly padding.
 
 Reference: enformer-pytorch 0.8.12, and recorded outputs of an independent implementation.
 """
@@ -19,13 +19,21 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
 from geneb_jax.errors import CheckpointError
-from geneb_jax.models.config_json import ConfigJson
-from geneb_jax.models.dense import ACTIVATIONS, Dense
-from geneb_jax.models.family import CLOSED_SCHEMA, Family, HiddenStates
-from geneb_jax.models.key_map import Drop, KeyMap, Transform, Weight, dense_weights, norm_weights
-from geneb_jax.models.norms import LayerNorm
-from geneb_jax.models.scanned_layers import scan_layers
-from geneb_jax.models.sequence_cnn import (
+from geneb_jax.models.checkpoints.config_json import ConfigJson
+from geneb_jax.models.checkpoints.key_map import (
+    Drop,
+    KeyMap,
+    Transform,
+    Weight,
+    dense_weights,
+    norm_weights,
+)
+from geneb_jax.models.family import Family
+from geneb_jax.models.layers.dense import ACTIVATIONS, Dense
+from geneb_jax.models.layers.network import CLOSED_SCHEMA, HiddenStates
+from geneb_jax.models.layers.norms import LayerNorm
+from geneb_jax.models.layers.scanned_layers import scan_layers
+from geneb_jax.models.layers.sequence_cnn import (
     BatchNorm,
     ConvolutionTower,
     RelativeAttention,

@@ -12,10 +12,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from geneb_jax.errors import CheckpointError
-from geneb_jax.models.config_json import ConfigJson
-from geneb_jax.models.decoder import Decoder, DecoderConfig
-from geneb_jax.models.family import CLOSED_SCHEMA, Family
-from geneb_jax.models.key_map import Drop, KeyMap, Transform, Weight, dense_weights, norm_weights
+from geneb_jax.models.checkpoints.config_json import ConfigJson
+from geneb_jax.models.checkpoints.key_map import (
+    Drop,
+    KeyMap,
+    Transform,
+    Weight,
+    dense_weights,
+    norm_weights,
+)
+from geneb_jax.models.family import Family
+from geneb_jax.models.layers.decoder import Decoder, DecoderConfig
+from geneb_jax.models.layers.network import CLOSED_SCHEMA
 from geneb_jax.tokenizers import FolderTokenizer, decoder_tokenizer
 
 __all__ = ["FAMILY", "Gpt2Config", "gpt2_key_map"]
@@ -34,7 +42,7 @@ class Gpt2Config:
 
     Attributes:
         position_count: Rows of the position table; longer inputs are cut there.
-        activation: Name in :data:`geneb_jax.models.dense.ACTIVATIONS`.
+        activation: Name in :data:`geneb_jax.models.layers.dense.ACTIVATIONS`.
         bias: Whether linear maps and norms have biases.
     """
 

@@ -24,13 +24,21 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
 from geneb_jax.errors import CheckpointError
-from geneb_jax.models.config_json import ConfigJson
-from geneb_jax.models.dense import ACTIVATIONS, Dense, Embedding
-from geneb_jax.models.family import CLOSED_SCHEMA, Family, HiddenStates
-from geneb_jax.models.key_map import Drop, KeyMap, Transform, Weight, dense_weights, norm_weights
-from geneb_jax.models.norms import LayerNorm
-from geneb_jax.models.parameters import declare, ones, zeros
-from geneb_jax.models.scanned_layers import scan_layers
+from geneb_jax.models.checkpoints.config_json import ConfigJson
+from geneb_jax.models.checkpoints.key_map import (
+    Drop,
+    KeyMap,
+    Transform,
+    Weight,
+    dense_weights,
+    norm_weights,
+)
+from geneb_jax.models.family import Family
+from geneb_jax.models.layers.dense import ACTIVATIONS, Dense, Embedding
+from geneb_jax.models.layers.network import CLOSED_SCHEMA, HiddenStates
+from geneb_jax.models.layers.norms import LayerNorm
+from geneb_jax.models.layers.parameters import declare, ones, zeros
+from geneb_jax.models.layers.scanned_layers import scan_layers
 from geneb_jax.tokenizers import FolderTokenizer, character_tokenizer
 from geneb_jax_kernels.causal_depthwise_convolution import causal_depthwise_convolution
 from geneb_jax_kernels.fft_convolution import fft_convolution

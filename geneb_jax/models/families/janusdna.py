@@ -28,11 +28,8 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
 from geneb_jax.errors import CheckpointError
-from geneb_jax.models.attention import attend
-from geneb_jax.models.config_json import ConfigJson
-from geneb_jax.models.dense import Dense, Embedding
-from geneb_jax.models.family import CLOSED_SCHEMA, Family, HiddenStates
-from geneb_jax.models.key_map import (
+from geneb_jax.models.checkpoints.config_json import ConfigJson
+from geneb_jax.models.checkpoints.key_map import (
     TRANSPOSE,
     Drop,
     KeyMap,
@@ -40,15 +37,14 @@ from geneb_jax.models.key_map import (
     dense_weights,
     norm_weights,
 )
-from geneb_jax.models.mamba import (
-    MambaBranch,
-    MambaProjections,
-    MambaSizes,
-    branch_weights,
-    projection_weights,
-)
-from geneb_jax.models.mixture_of_experts import GatedFeedForward, MixtureOfExperts
-from geneb_jax.models.norms import RMSNorm
+from geneb_jax.models.family import Family
+from geneb_jax.models.key_maps.mamba import branch_weights, projection_weights
+from geneb_jax.models.layers.attention import attend
+from geneb_jax.models.layers.dense import Dense, Embedding
+from geneb_jax.models.layers.feed_forward import GatedFeedForward, MixtureOfExperts
+from geneb_jax.models.layers.mamba import MambaBranch, MambaProjections, MambaSizes
+from geneb_jax.models.layers.network import CLOSED_SCHEMA, HiddenStates
+from geneb_jax.models.layers.norms import RMSNorm
 from geneb_jax.tokenizers import FolderTokenizer, character_tokenizer
 
 __all__ = ["FAMILY", "JanusDnaConfig", "JanusDnaEncoder"]

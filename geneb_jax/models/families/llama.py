@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Literal
 
 from geneb_jax.errors import CheckpointError
-from geneb_jax.models.config_json import ConfigJson
-from geneb_jax.models.decoder import Decoder, DecoderConfig
-from geneb_jax.models.family import CLOSED_SCHEMA, Family
-from geneb_jax.models.key_map import Drop, KeyMap, Weight, dense_weights, norm_weights
+from geneb_jax.models.checkpoints.config_json import ConfigJson
+from geneb_jax.models.checkpoints.key_map import Drop, KeyMap, Weight, dense_weights, norm_weights
+from geneb_jax.models.family import Family
+from geneb_jax.models.layers.decoder import Decoder, DecoderConfig
+from geneb_jax.models.layers.network import CLOSED_SCHEMA
 from geneb_jax.tokenizers import FolderTokenizer, decoder_tokenizer
 
 __all__ = ["FAMILY", "LlamaConfig"]

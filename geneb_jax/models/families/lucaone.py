@@ -14,11 +14,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from geneb_jax.errors import CheckpointError
-from geneb_jax.models.bert_encoder import BertConfig, BertEncoder
-from geneb_jax.models.bert_keys import build_config, refuse_keys
-from geneb_jax.models.config_json import ConfigJson
+from geneb_jax.models.checkpoints.config_json import ConfigJson
+from geneb_jax.models.checkpoints.key_map import Drop, KeyMap, Weight, dense_weights, norm_weights
 from geneb_jax.models.family import Family
-from geneb_jax.models.key_map import Drop, KeyMap, Weight, dense_weights, norm_weights
+from geneb_jax.models.key_maps.bert import build_config, refuse_keys
+from geneb_jax.models.layers.bert_encoder import BertConfig, BertEncoder
 from geneb_jax.tokenizers import CharacterTokenizer, FolderTokenizer
 
 __all__ = ["FAMILY"]

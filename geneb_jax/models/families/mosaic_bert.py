@@ -13,17 +13,23 @@ learned positions (tests/models).
 
 from __future__ import annotations
 
-from geneb_jax.models.bert_encoder import BertConfig, BertEncoder
-from geneb_jax.models.bert_keys import (
+from geneb_jax.models.checkpoints.config_json import ConfigJson
+from geneb_jax.models.checkpoints.key_map import (
+    KeyMap,
+    Transform,
+    Weight,
+    dense_weights,
+    norm_weights,
+)
+from geneb_jax.models.family import Family
+from geneb_jax.models.key_maps.bert import (
     HEAD_DROPS,
     bert_tokenizer,
     build_config,
     embedding_weights,
     refuse_keys,
 )
-from geneb_jax.models.config_json import ConfigJson
-from geneb_jax.models.family import Family
-from geneb_jax.models.key_map import KeyMap, Transform, Weight, dense_weights, norm_weights
+from geneb_jax.models.layers.bert_encoder import BertConfig, BertEncoder
 
 __all__ = ["FAMILY"]
 

@@ -1,8 +1,8 @@
 """OLMo decoders of AI2's own layout: Omni-DNA, whose checkpoints are saved by ai2-olmo.
 
-The decoder of :mod:`geneb_jax.models.decoder` with queries, keys and values in one tensor, the two
-halves of the gated feed-forward part in another (values first, gate second: the reverse of what the
-name SwiGLU suggests), and norms that may hold no parameters at all.
+The decoder of :mod:`geneb_jax.models.layers.decoder` with queries, keys and values in one tensor,
+the two halves of the gated feed-forward part in another (values first, gate second: the reverse of
+what the name SwiGLU suggests), and norms that may hold no parameters at all.
 
 Reference: ai2-olmo 0.6.0 for both norms; transformers 5.23 ``OlmoModel`` for the LayerNorm form.
 """
@@ -14,10 +14,18 @@ from pathlib import Path
 from typing import Literal
 
 from geneb_jax.errors import CheckpointError
-from geneb_jax.models.config_json import ConfigJson
-from geneb_jax.models.decoder import Decoder, DecoderConfig
-from geneb_jax.models.family import CLOSED_SCHEMA, Family
-from geneb_jax.models.key_map import Drop, KeyMap, Transform, Weight, dense_weights, norm_weights
+from geneb_jax.models.checkpoints.config_json import ConfigJson
+from geneb_jax.models.checkpoints.key_map import (
+    Drop,
+    KeyMap,
+    Transform,
+    Weight,
+    dense_weights,
+    norm_weights,
+)
+from geneb_jax.models.family import Family
+from geneb_jax.models.layers.decoder import Decoder, DecoderConfig
+from geneb_jax.models.layers.network import CLOSED_SCHEMA
 from geneb_jax.tokenizers import FolderTokenizer, decoder_tokenizer
 
 __all__ = ["FAMILY", "OlmoConfig"]

@@ -21,8 +21,15 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
 from geneb_jax.errors import CheckpointError
-from geneb_jax.models.config_json import ConfigJson
-from geneb_jax.models.dense import Dense
+from geneb_jax.models.checkpoints.config_json import ConfigJson
+from geneb_jax.models.checkpoints.key_map import (
+    Drop,
+    KeyMap,
+    Transform,
+    Weight,
+    dense_weights,
+    norm_weights,
+)
 from geneb_jax.models.families.enformer import (
     EnformerConfig,
     FinalPointwise,
@@ -30,12 +37,13 @@ from geneb_jax.models.families.enformer import (
     every_bin,
     trunk_weights,
 )
-from geneb_jax.models.family import CLOSED_SCHEMA, Family, HiddenStates
-from geneb_jax.models.key_map import Drop, KeyMap, Transform, Weight, dense_weights, norm_weights
-from geneb_jax.models.norms import LayerNorm
-from geneb_jax.models.parameters import declare, zeros
-from geneb_jax.models.scanned_layers import scan_layers
-from geneb_jax.models.sequence_cnn import (
+from geneb_jax.models.family import Family
+from geneb_jax.models.layers.dense import Dense
+from geneb_jax.models.layers.network import CLOSED_SCHEMA, HiddenStates
+from geneb_jax.models.layers.norms import LayerNorm
+from geneb_jax.models.layers.parameters import declare, zeros
+from geneb_jax.models.layers.scanned_layers import scan_layers
+from geneb_jax.models.layers.sequence_cnn import (
     ConvolutionTower,
     RelativeAttention,
     one_row_at_a_time,

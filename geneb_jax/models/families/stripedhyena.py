@@ -21,14 +21,15 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
 from geneb_jax.errors import CheckpointError
-from geneb_jax.models.attention import attend
-from geneb_jax.models.config_json import ConfigJson
-from geneb_jax.models.dense import ACTIVATIONS, Dense, Embedding
-from geneb_jax.models.family import CLOSED_SCHEMA, Family, HiddenStates
-from geneb_jax.models.key_map import Drop, KeyMap, Transform, Weight, dense_weights
-from geneb_jax.models.mixed_layers import scan_mixed_layers
-from geneb_jax.models.parameters import declare, ones, zeros
-from geneb_jax.models.rotary import rotary_angles, split_half_rotary
+from geneb_jax.models.checkpoints.config_json import ConfigJson
+from geneb_jax.models.checkpoints.key_map import Drop, KeyMap, Transform, Weight, dense_weights
+from geneb_jax.models.family import Family
+from geneb_jax.models.layers.attention import attend
+from geneb_jax.models.layers.dense import ACTIVATIONS, Dense, Embedding
+from geneb_jax.models.layers.mixed_layers import scan_mixed_layers
+from geneb_jax.models.layers.network import CLOSED_SCHEMA, HiddenStates
+from geneb_jax.models.layers.parameters import declare, ones, zeros
+from geneb_jax.models.layers.rotary import rotary_angles, split_half_rotary
 from geneb_jax.tokenizers import ByteTokenizer, FolderTokenizer
 from geneb_jax_kernels.causal_depthwise_convolution import causal_depthwise_convolution
 from geneb_jax_kernels.fft_convolution import fft_convolution

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from geneb_jax.models.dense import Dense
-from geneb_jax.models.parameters import declare
+from geneb_jax.models.layers.dense import Dense
+from geneb_jax.models.layers.parameters import declare
 
 __all__ = ["GatedFeedForward", "MixtureOfExperts"]
 

@@ -31,12 +31,12 @@ def load_adapted(
         SelectionError: for options that the adapter cannot honour.
         GenebError: see the adapters.
     """
-    from geneb_jax.models.torch_adapter import PREFIX, load_torch_encoder
-    from geneb_jax.models.user_file import split_file_class
+    from geneb_jax.models.adapters.torch_adapter import PREFIX, load_torch_encoder
+    from geneb_jax.models.adapters.user_file import split_file_class
 
     name = os.fspath(model) if isinstance(model, str | os.PathLike) else None
     if name is not None and name.startswith(PREFIX):
-        from geneb_jax.models.remote_code import parse_allowed_code
+        from geneb_jax.models.adapters.remote_code import parse_allowed_code
 
         if path is not None:
             raise SelectionError(f"{PREFIX} takes the folder itself", hint=f"-m {PREFIX}{path}")
@@ -68,7 +68,7 @@ def load_adapted(
         raise SelectionError(
             f"{name or type(model).__name__} decides {', '.join(differing)} by itself"
         )
-    from geneb_jax.models.object_adapter import encoder_from_file, encoder_from_object
+    from geneb_jax.models.adapters.object_adapter import encoder_from_file, encoder_from_object
 
     if named is None:
         return encoder_from_object(model)

@@ -17,9 +17,9 @@ import numpy as np
 from flax import nnx
 
 from geneb_jax.errors import CheckpointError
-from geneb_jax.models.checkpoint import Checkpoint
-from geneb_jax.models.key_map import KeyMap, Match, match_tensors
-from geneb_jax.models.parameters import (
+from geneb_jax.models.checkpoints.checkpoint import Checkpoint
+from geneb_jax.models.checkpoints.key_map import KeyMap, Match, match_tensors
+from geneb_jax.models.layers.parameters import (
     Parameters,
     compute_dtype,
     nested,

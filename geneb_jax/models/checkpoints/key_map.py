@@ -102,7 +102,7 @@ class Weight:
 def dense_weights(
     parameter: str, tensor: str, *, bias: bool, transform: Transform = TRANSPOSE
 ) -> list[Weight]:
-    """Kernel and bias of a :class:`~geneb_jax.models.dense.Dense`.
+    """Kernel and bias of a :class:`~geneb_jax.models.layers.dense.Dense`.
 
     Args:
         parameter: Dotted path of the module.

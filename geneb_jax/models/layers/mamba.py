@@ -16,10 +16,9 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Bool, Float
 
-from geneb_jax.models.dense import Dense
-from geneb_jax.models.key_map import KEEP, Transform, Weight, dense_weights, norm_weights
-from geneb_jax.models.norms import RMSNorm
-from geneb_jax.models.parameters import declare, ones, zeros
+from geneb_jax.models.layers.dense import Dense
+from geneb_jax.models.layers.norms import RMSNorm
+from geneb_jax.models.layers.parameters import declare, ones, zeros
 from geneb_jax_kernels.causal_depthwise_convolution import causal_depthwise_convolution
 from geneb_jax_kernels.selective_scan import selective_scan
 
@@ -27,9 +26,7 @@ __all__ = [
     "MambaBranch",
     "MambaProjections",
     "MambaSizes",
-    "branch_weights",
     "decay_rates",
-    "projection_weights",
     "step_biases",
     "uniform_taps",
 ]
@@ -140,44 +137,3 @@ class MambaBranch(nnx.Module):
             mask=mask,
             reverse=reverse,
         )
-
-
-def projection_weights(parameter: str, tensor: str, *, copies: str) -> list[Weight]:
-    """Key map of :class:`MambaProjections`.
-
-    Args:
-        parameter: Dotted path of the module.
-        tensor: Prefix in the checkpoint, with its dot.
-        copies: Prefix under which some files repeat the tied tensors.
-    """
-    return [
-        Weight(
-            f"{parameter}.{name}.kernel",
-            f"{tensor}{stored}.weight",
-            Transform(transpose=True),
-            copies=(f"{copies}{stored}.weight",),
-        )
-        for name, stored in (("into", "in_proj"), ("out_of", "out_proj"))
-    ]
-
-
-def branch_weights(parameter: str, tensor: str, *, norms: bool) -> list[Weight]:
-    """Key map of :class:`MambaBranch`; ``norms`` where step, B and C are normalised."""
-    weights = [
-        Weight(f"{parameter}.taps", f"{tensor}conv1d.weight", Transform(squeeze=(1,))),
-        *dense_weights(f"{parameter}.parameters", f"{tensor}x_proj", bias=False),
-        *dense_weights(f"{parameter}.step", f"{tensor}dt_proj", bias=False),
-    ]
-    for name, stored in (
-        ("taps_bias", "conv1d.bias"),
-        ("step_bias", "dt_proj.bias"),
-        ("log_rate", "A_log"),
-        ("skip", "D"),
-    ):
-        weights.append(Weight(f"{parameter}.{name}", f"{tensor}{stored}", KEEP))
-    if norms:
-        for name, stored in (("step", "dt"), ("input", "b"), ("output", "c")):
-            weights += norm_weights(
-                f"{parameter}.{name}_norm", f"{tensor}{stored}_layernorm", bias=False
-            )
-    return weights

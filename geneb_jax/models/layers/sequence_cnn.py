@@ -23,9 +23,9 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 from scipy.special import gammaln, xlogy
 
-from geneb_jax.models.dense import Dense
-from geneb_jax.models.norms import LayerNorm
-from geneb_jax.models.parameters import declare, ones, zeros
+from geneb_jax.models.layers.dense import Dense
+from geneb_jax.models.layers.norms import LayerNorm
+from geneb_jax.models.layers.parameters import declare, ones, zeros
 from geneb_jax_kernels.attention_pooling import attention_pooling
 from geneb_jax_kernels.relative_shift import relative_attention
 

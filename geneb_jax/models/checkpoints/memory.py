@@ -10,7 +10,7 @@ import jax
 from flax import nnx
 
 from geneb_jax.errors import ModelError
-from geneb_jax.models.parameters import compute_dtype
+from geneb_jax.models.layers.parameters import compute_dtype
 
 __all__ = ["parameter_bytes", "require_memory"]
 
@@ -30,7 +30,7 @@ def require_memory(variables: Mapping[str, nnx.Param[Any]], *, dtype: str, model
     """Refuse a model whose parameters alone are larger than the free memory.
 
     Args:
-        variables: From :func:`~geneb_jax.models.parameters.parameter_shapes`.
+        variables: From :func:`~geneb_jax.models.layers.parameters.parameter_shapes`.
         dtype: Compute dtype.
         model_id: For the message.
 

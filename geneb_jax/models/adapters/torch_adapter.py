@@ -3,7 +3,7 @@
 The whole checkpoint is brought into a folder first; transformers only ever sees that folder.
 Weights come from safetensors alone, so nothing is unpickled. Code that the repository brings along
 runs only with the user's permission for exactly that commit
-(:mod:`geneb_jax.models.remote_code`).
+(:mod:`geneb_jax.models.adapters.remote_code`).
 
 torch and transformers are imported when a model is loaded, never with this module.
 """
@@ -21,14 +21,14 @@ import numpy as np
 
 from geneb_jax.errors import CheckpointError, ModelError, SelectionError
 from geneb_jax.identity import EncoderIdentity
+from geneb_jax.models.adapters.remote_code import AllowedCode, require_allowed
+from geneb_jax.models.checkpoints.file_digests import combined_sha256, file_sha256
+from geneb_jax.models.checkpoints.hub import download_repository
+from geneb_jax.models.checkpoints.weight_files import find_weight_files
 from geneb_jax.models.encoder import SequenceEncoder
-from geneb_jax.models.file_digests import combined_sha256, file_sha256
-from geneb_jax.models.hub import download_repository
-from geneb_jax.models.native_encoder import require_layer
+from geneb_jax.models.layers.network import require_layer
 from geneb_jax.models.pooling import require_pooling
 from geneb_jax.models.registry import find_spec
-from geneb_jax.models.remote_code import AllowedCode, require_allowed
-from geneb_jax.models.weight_files import find_weight_files
 
 __all__ = ["PREFIX", "TorchEncoder", "load_torch_encoder"]
 

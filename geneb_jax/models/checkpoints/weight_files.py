@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from geneb_jax.errors import CheckpointError
-from geneb_jax.models.checkpoint import SAFETENSORS_SUFFIX, TORCH_SUFFIXES
+from geneb_jax.models.checkpoints.checkpoint import SAFETENSORS_SUFFIX, TORCH_SUFFIXES
 
 __all__ = ["find_weight_files"]
 

@@ -18,12 +18,12 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
-from geneb_jax.models.attention import attend
-from geneb_jax.models.dense import ACTIVATIONS, Dense, Embedding
-from geneb_jax.models.family import HiddenStates
-from geneb_jax.models.norms import LayerNorm, RMSNorm
-from geneb_jax.models.rotary import rotary_angles, split_half_rotary
-from geneb_jax.models.scanned_layers import scan_layers
+from geneb_jax.models.layers.attention import attend
+from geneb_jax.models.layers.dense import ACTIVATIONS, Dense, Embedding
+from geneb_jax.models.layers.network import HiddenStates
+from geneb_jax.models.layers.norms import LayerNorm, RMSNorm
+from geneb_jax.models.layers.rotary import rotary_angles, split_half_rotary
+from geneb_jax.models.layers.scanned_layers import scan_layers
 
 __all__ = ["Decoder", "DecoderConfig"]
 
@@ -42,7 +42,7 @@ class DecoderConfig:
         norm_bias: Whether norms have a bias; LayerNorm only.
         position_count: Rows of the learned position table; None for rotary positions.
         rope_theta: Base of the rotary frequencies.
-        activation: Name in :data:`geneb_jax.models.dense.ACTIVATIONS`.
+        activation: Name in :data:`geneb_jax.models.layers.dense.ACTIVATIONS`.
         gated: Whether the activation of one map multiplies another: ``act(gate(x)) * inner(x)``.
         attention_bias: Whether the four maps of the attention have biases.
         feed_forward_bias: Whether those of the feed-forward part have.

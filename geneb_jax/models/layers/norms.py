@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from geneb_jax.models.parameters import declare, ones, zeros
+from geneb_jax.models.layers.parameters import declare, ones, zeros
 
 __all__ = ["LayerNorm", "RMSNorm"]
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from geneb_jax.errors import CheckpointError
-from geneb_jax.models.bert_encoder import BertConfig
-from geneb_jax.models.config_json import ConfigJson
-from geneb_jax.models.key_map import Drop, KeyMap, Weight, dense_weights, norm_weights
+from geneb_jax.models.checkpoints.config_json import ConfigJson
+from geneb_jax.models.checkpoints.key_map import Drop, KeyMap, Weight, dense_weights, norm_weights
+from geneb_jax.models.layers.bert_encoder import BertConfig
 from geneb_jax.tokenizers import FolderTokenizer, file_tokenizer
 
 __all__ = [

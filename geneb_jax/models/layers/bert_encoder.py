@@ -21,14 +21,14 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
-from geneb_jax.models.alibi import symmetric_alibi
-from geneb_jax.models.attention import attend
-from geneb_jax.models.dense import ACTIVATIONS, Dense, Embedding
-from geneb_jax.models.family import CLOSED_SCHEMA, HiddenStates
-from geneb_jax.models.norms import LayerNorm
-from geneb_jax.models.parameters import declare
-from geneb_jax.models.rotary import interleaved_rotary, rotary_angles, split_half_rotary
-from geneb_jax.models.scanned_layers import scan_layers
+from geneb_jax.models.layers.alibi import symmetric_alibi
+from geneb_jax.models.layers.attention import attend
+from geneb_jax.models.layers.dense import ACTIVATIONS, Dense, Embedding
+from geneb_jax.models.layers.network import CLOSED_SCHEMA, HiddenStates
+from geneb_jax.models.layers.norms import LayerNorm
+from geneb_jax.models.layers.parameters import declare
+from geneb_jax.models.layers.rotary import interleaved_rotary, rotary_angles, split_half_rotary
+from geneb_jax.models.layers.scanned_layers import scan_layers
 
 __all__ = ["BertConfig", "BertEncoder", "PositionEncoding"]
 

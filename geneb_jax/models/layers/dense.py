@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
-from geneb_jax.models.parameters import declare, zeros
+from geneb_jax.models.layers.parameters import declare, zeros
 
 __all__ = ["ACTIVATIONS", "Dense", "Embedding"]
 

@@ -60,7 +60,8 @@ def declare(
     """A parameter of this shape without values.
 
     Args:
-        *shape: Its shape; leading axes stack layers (see :mod:`geneb_jax.models.scanned_layers`).
+        *shape: Its shape; leading axes stack layers (see
+            :mod:`geneb_jax.models.layers.scanned_layers`).
         initialiser: Draws it for untrained models.
         keep_float32: Whether it stays in float32 whatever the compute dtype (poles, decay rates).
     """

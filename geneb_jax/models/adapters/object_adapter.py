@@ -24,9 +24,9 @@ import numpy as np
 
 from geneb_jax.errors import ModelError
 from geneb_jax.identity import EncoderIdentity
+from geneb_jax.models.adapters.user_file import construct, own_files
+from geneb_jax.models.checkpoints.file_digests import file_sha256
 from geneb_jax.models.encoder import SequenceEncoder
-from geneb_jax.models.file_digests import file_sha256
-from geneb_jax.models.user_file import construct, own_files
 
 __all__ = ["ObjectEncoder", "encoder_from_file", "encoder_from_object"]
 
