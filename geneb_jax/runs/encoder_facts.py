@@ -1,4 +1,4 @@
-"""What tables, reports and submissions say of a model besides its scores."""
+"""What tables, reports and submissions say of a model besides its scores, from its encoder."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 
 from geneb_jax.errors import SelectionError
 from geneb_jax.models import Encoder, find_spec
-from geneb_jax.results import ModelFacts, SubmissionMeta
+from geneb_jax.results import ModelFacts
 from geneb_jax.results.labels import variant_of
 from geneb_jax.results.model_facts import weights_kind, with_variant
 
-__all__ = ["encoder_facts", "require_known_models", "submission_meta"]
+__all__ = ["encoder_facts", "require_known_models"]
 
 
 def require_known_models(names: Sequence[str]) -> None:
@@ -72,17 +72,3 @@ def _own_pooling(encoder: Encoder) -> str | None:
     if encoder.spec is not None:
         return encoder.spec.pooling.default
     return "mean" if encoder.identity.model_id.startswith("torch:") else None
-
-
-def submission_meta(facts: ModelFacts) -> SubmissionMeta:
-    """The submission's ``meta``; what nobody stated stays empty.
-
-    ``zero_shot`` is false, as the benchmark's own runner has it: only the author can say that the
-    pretraining never saw the tasks' data, with `geneb-jax submission write --zero-shot`.
-    """
-    return SubmissionMeta(
-        display=facts.display,
-        params=facts.params or 0,
-        url=facts.url,
-        training_data=facts.corpus,
-    )

@@ -16,6 +16,7 @@ from geneb_jax.results import (
     RunRecord,
     RunSettings,
     ScoreRow,
+    SubmissionMeta,
     SuiteFacts,
     read_contents,
     submission_gaps,
@@ -23,7 +24,6 @@ from geneb_jax.results import (
     write_scores_csv,
     write_submission,
 )
-from geneb_jax.runs.encoder_facts import submission_meta
 from geneb_jax.runs.observer import RunObserver
 from geneb_jax.runs.work import RunWork
 
@@ -99,7 +99,7 @@ def write_outcome(
     write_summary_csv(out, summarise(suite, contents.rows))
     write_run_record(out, run)
     submissions = tuple(
-        write_submission(out, label, submission_meta(facts), contents.rows, suite)
+        write_submission(out, label, SubmissionMeta.of(facts), contents.rows, suite)
         for label, facts in shown.items()
         # An untrained control under a model's name must not be mistaken for the model.
         if not facts.untrained and not submission_gaps(label, contents.rows, suite)
