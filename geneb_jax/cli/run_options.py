@@ -136,7 +136,8 @@ probe_options = _stack(
 
 place_options = _stack(
     click.option(
-        "--out", help=f"Folder for the results, of one suite. Default: {OUT}; the demo's: {DEMO_OUT}."
+        "--out",
+        help=f"Folder for the results, of one suite. Default: {OUT}; the demo's: {DEMO_OUT}.",
     ),
     click.option(
         "--update-suite",

@@ -27,7 +27,14 @@ import numpy as np
 
 from geneb_jax.errors import DataError
 
-__all__ = ["MAX_FILE_BYTES", "MAX_SEQUENCE_BP", "CsvColumns", "FileBytes", "parse_columns", "read_file_bytes"]
+__all__ = [
+    "MAX_FILE_BYTES",
+    "MAX_SEQUENCE_BP",
+    "CsvColumns",
+    "FileBytes",
+    "parse_columns",
+    "read_file_bytes",
+]
 
 #: Longest sequence that is read, in letters.
 MAX_SEQUENCE_BP = 100_000_000

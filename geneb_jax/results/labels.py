@@ -33,7 +33,7 @@ def variant_of(identity: EncoderIdentity, *, own_pooling: str | None) -> tuple[s
     parts = []
     if identity.revision.startswith("random:"):
         seed = identity.revision.removeprefix("random:")
-        parts.append(UNTRAINED if seed == "0" else f"{UNTRAINED}, seed {seed}")
+        parts.append(UNTRAINED if seed == "0" else f"{UNTRAINED} seed {seed}")
     if identity.layer != -1:
         parts.append(f"@layer {identity.layer}")
     if own_pooling is not None and identity.pooling != own_pooling:

@@ -163,5 +163,3 @@ def _named(tasks: list[str]) -> str:
     more = f" and {len(tasks) - _SHOWN} more" if len(tasks) > _SHOWN else ""
     plural = "tasks" if len(tasks) > 1 else "task"
     return f"{plural} {', '.join(tasks[:_SHOWN])}{more}"
-
-

@@ -93,9 +93,7 @@ def carry_out(
         finally:
             model.reference.release()
     problems |= {task.task_id: why for task, why in work.tables.failures.items()}
-    return write_outcome(
-        work, models, problems, observer, seconds=time.perf_counter() - started
-    )
+    return write_outcome(work, models, problems, observer, seconds=time.perf_counter() - started)
 
 
 def _keep_task_facts(work: RunWork, records: Records) -> None:

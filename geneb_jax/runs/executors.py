@@ -18,9 +18,7 @@ Result = TypeVar("Result")
 class Executor(Protocol):
     """Does the same to many items."""
 
-    def map(
-        self, function: Callable[[Item], Result], items: Iterable[Item], /
-    ) -> Iterator[Result]:
+    def map(self, function: Callable[[Item], Result], items: Iterable[Item], /) -> Iterator[Result]:
         """Results in the order of ``items``, each as soon as it and all before it are there.
 
         Args:
@@ -33,8 +31,6 @@ class Executor(Protocol):
 class SerialExecutor:
     """One item after the other, here, each when its result is asked for."""
 
-    def map(
-        self, function: Callable[[Item], Result], items: Iterable[Item], /
-    ) -> Iterator[Result]:
+    def map(self, function: Callable[[Item], Result], items: Iterable[Item], /) -> Iterator[Result]:
         """See :meth:`Executor.map`."""
         return map(function, items)

@@ -21,7 +21,14 @@ from geneb_jax.errors import ConfigError
 from geneb_jax.results.labels import require_label
 from geneb_jax.runs.probe_kinds import find_probe
 
-__all__ = ["DEMO_MODELS", "DEMO_OUT", "OUT", "RunRequest", "request_from_mapping", "request_from_toml"]
+__all__ = [
+    "DEMO_MODELS",
+    "DEMO_OUT",
+    "OUT",
+    "RunRequest",
+    "request_from_mapping",
+    "request_from_toml",
+]
 
 #: What `geneb-jax run` embeds when no model is named: two counts of words, two untrained networks.
 DEMO_MODELS = ("kmer-4", "kmer-6", "tiny-nt-v1", "tiny-nt-v2")
@@ -40,9 +47,7 @@ def _path(value: object) -> object:
 def _floats(value: object) -> object:
     if not isinstance(value, list | tuple):
         return value
-    return tuple(
-        float(v) if isinstance(v, int) and not isinstance(v, bool) else v for v in value
-    )
+    return tuple(float(v) if isinstance(v, int) and not isinstance(v, bool) else v for v in value)
 
 
 def _without_repeats(what: str) -> AfterValidator:

@@ -13,7 +13,6 @@ from dataclasses import dataclass, fields
 import jax
 
 from geneb_jax.benchmark import Regime, Suite, Task
-from geneb_jax.embed import open_store
 from geneb_jax.errors import GenebError
 from geneb_jax.models import Encoder, LoadOptions
 from geneb_jax.places import store_folder
@@ -146,9 +145,7 @@ def _model_work(
         for task, fingerprint in chosen.fingerprints.items()
         for regime in settings.regimes
     }
-    absent = tuple(
-        unit for unit, key in keys.items() if request.fresh or records.find(key) is None
-    )
+    absent = tuple(unit for unit, key in keys.items() if request.fresh or records.find(key) is None)
     reference = ModelReference(
         encoder_source(request, name),
         identity,

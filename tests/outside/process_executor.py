@@ -20,9 +20,7 @@ class ProcessExecutor:
         self._pool = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"))
         self.items = 0
 
-    def map(
-        self, function: Callable[[Item], Result], items: Iterable[Item], /
-    ) -> Iterator[Result]:
+    def map(self, function: Callable[[Item], Result], items: Iterable[Item], /) -> Iterator[Result]:
         """Results in the order of the items."""
         handed = list(items)
         self.items += len(handed)

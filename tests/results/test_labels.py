@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from geneb_jax.results.model_facts import with_variant
 from hypothesis import given
 from hypothesis import strategies as st
 
 from geneb_jax.errors import SelectionError
 from geneb_jax.identity import EncoderIdentity, weights_column
 from geneb_jax.results.labels import labels_of, require_label, variant_of
-from geneb_jax.results.model_facts import with_variant
 
 USUAL = EncoderIdentity("net", "local", "ab" * 32, "t", "mean", -1, "float32", "net/1")
 
@@ -21,7 +21,7 @@ USUAL = EncoderIdentity("net", "local", "ab" * 32, "t", "mean", -1, "float32", "
     [
         ({}, "net"),
         ({"revision": "random:0", "weights": "random:0"}, "net (untrained)"),
-        ({"revision": "random:3", "weights": "random:3"}, "net (untrained, seed 3)"),
+        ({"revision": "random:3", "weights": "random:3"}, "net (untrained seed 3)"),
         ({"revision": "built-in", "weights": "random:0"}, "net"),
         ({"layer": 6}, "net @layer 6"),
         ({"layer": 0, "pooling": "cls"}, "net @layer 0 cls"),

@@ -273,7 +273,9 @@ def test_f33_no_name_leaves_the_folder(tmp_path: Path, key: UnitKey, name: str) 
 def test_f33_cleaning_never_joins_two_names(tmp_path: Path, key: UnitKey) -> None:
     records = Records(tmp_path)
     names = [*HOSTILE, "org_model", "a_b", "_"]
-    folders = {records.path_of(replace(key, embedding={"model_id": name})).parent.parent for name in names}
+    folders = {
+        records.path_of(replace(key, embedding={"model_id": name})).parent.parent for name in names
+    }
     assert len(folders) == len(names)
 
 

@@ -15,7 +15,7 @@ def test_the_columns_are_the_contract() -> None:
     assert SCORE_COLUMNS == (
         "model_id", "task_id", "category", "regime", "seed", "C", "probe", "solver", "mcc",
         "accuracy", "macro_f1", "n_train", "n_test", "n_classes", "n_iter", "grad_norm", "status",
-        "error",
+        "identity", "weights", "layer", "pooling", "dtype", "error",
     )  # fmt: skip
 
 
@@ -51,6 +51,11 @@ def test_array_scalars_become_plain_numbers_of_the_same_value(row: ScoreRow) -> 
         {"n_test": 1.5},
         {"n_iter": None},
         {"n_train": True},
+        {"identity": "0A1B2C3D"},
+        {"identity": "0a1b2c3"},
+        {"weights": " random:0"},
+        {"layer": 1.5},
+        {"pooling": "a\nb"},
         {"seed": "13"},
         {"seed": 13.0},
         {"C": 0.0},

@@ -20,7 +20,7 @@ from geneb_jax.results import SCORE_COLUMNS, ScoreRow, csv_text, read_scores, wr
 HEADER = ",".join(SCORE_COLUMNS)
 LINE = (
     "kmer-4,task-a,One,10shot,13,1.0,logistic,reference,0.30000000000000004,0.6666666666666666,"
-    "0.5,20,180,2,7,3.5e-05,converged,"
+    "0.5,20,180,2,7,3.5e-05,converged,,,,,,"
 )
 
 
@@ -29,6 +29,15 @@ def test_the_bytes_are_as_stated(tmp_path: Path, row: ScoreRow) -> None:
     assert path == tmp_path / "scores.csv"
     assert path.read_bytes() == f"{HEADER}\n{LINE}\n".encode()
     assert read_scores(path) == read_scores(tmp_path) == [row]
+
+
+def test_what_made_a_row_is_in_it(tmp_path: Path, row: ScoreRow) -> None:
+    made = replace(
+        row, identity="0a1b2c3d", weights="random:0", layer=-1, pooling="cls", dtype="bfloat16"
+    )
+    path = write_scores_csv(tmp_path, [made])
+    assert path.read_text("utf-8").endswith(",converged,0a1b2c3d,random:0,-1,cls,bfloat16,\n")
+    assert read_scores(path) == [made]
 
 
 def test_the_order_is_the_callers(tmp_path: Path, small_suite: Suite, score_all: Callable) -> None:
@@ -116,9 +125,9 @@ def test_two_rows_of_one_fit_are_refused(tmp_path: Path, row: ScoreRow) -> None:
         (f"{HEADER},mcc\n", ":1", "columns"),
         ("", ":1", "columns"),
         (f"{HEADER}\n{LINE}\n{LINE}\n", ":3", "same fit as row 2"),
-        (f"{HEADER}\n{LINE},x\n", ":2", "19 cells where 18"),
-        (f"{HEADER}\nkmer-4\n", ":2", "1 cells where 18"),
-        (f"{HEADER}\n\n", ":2", "0 cells where 18"),
+        (f"{HEADER}\n{LINE},x\n", ":2", "24 cells where 23"),
+        (f"{HEADER}\nkmer-4\n", ":2", "1 cells where 23"),
+        (f"{HEADER}\n\n", ":2", "0 cells where 23"),
         (f"{HEADER}\n{LINE.replace('0.5,', 'nan,')}\n", ":2", "'nan' is not a finite number"),
         (f"{HEADER}\n{LINE.replace('0.5,', 'inf,')}\n", ":2", "'inf' is not a finite number"),
         (f"{HEADER}\n{LINE.replace('0.5,', '1e400,')}\n", ":2", "is inf"),

@@ -65,7 +65,9 @@ def test_f65_an_edited_record_is_computed_again(places: dict[str, Path]) -> None
     run("kmer-1", **places)
     expected = _written(places["out"])
     for path in sorted((places["out"] / "records").glob("kmer-1-*/*/full-*.json")):
-        path.write_text(path.read_text("utf-8").replace('"mcc": 0.', '"mcc": 0.9'), encoding="utf-8")
+        path.write_text(
+            path.read_text("utf-8").replace('"mcc": 0.', '"mcc": 0.9'), encoding="utf-8"
+        )
     outcome = run("kmer-1", **places)
     assert outcome.complete
     assert _written(places["out"]) == expected

@@ -2,17 +2,38 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from geneb_jax.errors import ConfigError
-from geneb_jax.runs.request import DEMO_MODELS, request_from_mapping, request_from_toml
+from geneb_jax.runs.request import (
+    DEMO_MODELS,
+    DEMO_OUT,
+    OUT,
+    request_from_mapping,
+    request_from_toml,
+)
 
 
 def test_nothing_asked_is_the_demo() -> None:
     request = request_from_mapping({})
-    assert (request.suite, request.models, request.data_dir) == ("demo", DEMO_MODELS, None)
+    assert (request.suite, request.model, request.data_dir) == ("demo", DEMO_MODELS, None)
+
+
+def test_the_demo_has_a_folder_of_its_own() -> None:
+    assert request_from_mapping({}).out == Path(DEMO_OUT)
+    assert request_from_mapping({"model": ["kmer-4"], "data_dir": "tasks"}).out == Path(OUT)
+    assert request_from_mapping({"out": "mine"}).out == Path("mine")
+
+
+def test_a_request_cannot_be_changed_and_can_be_handed_over() -> None:
+    request = request_from_mapping({"model": ["kmer-4"], "data_dir": "tasks", "C": [1, 10]})
+    assert pickle.loads(pickle.dumps(request)) == request
+    with pytest.raises(ValidationError):
+        request.out = Path("elsewhere")
 
 
 def test_a_data_folder_means_the_benchmark() -> None:
@@ -32,6 +53,10 @@ def test_a_data_folder_means_the_benchmark() -> None:
         ({"solver": "newton"}, "solver"),
         ({"no_such_option": 1}, "no_such_option"),
         ({"batch_tokens": 0}, "batch_tokens"),
+        ({"probe": "mlp", "C": [1.0]}, "the probe mlp has no C"),
+        ({"probe": "mlp", "solver": "exact"}, "the probe mlp has no solver 'exact'"),
+        ({"model": ["kmer-1", "kmer-2"], "name": "both"}, "--name is about one model"),
+        ({"model": ["kmer-1", "kmer-2"], "path": "x"}, "--path is about one model"),
     ],
 )
 def test_impossible_values_are_named(values: dict[str, object], said: str) -> None:
@@ -43,7 +68,7 @@ def test_options_typed_win_over_the_run_file(tmp_path: Path) -> None:
     file = tmp_path / "run.toml"
     file.write_text('model = ["kmer-2"]\nC = [0.1, 1]\nout = "a"\n', encoding="utf-8")
     request = request_from_toml(file, {"out": "b"})
-    assert (request.models, request.C, request.out) == (("kmer-2",), (0.1, 1.0), Path("b"))
+    assert (request.model, request.C, request.out) == (("kmer-2",), (0.1, 1.0), Path("b"))
 
 
 @pytest.mark.parametrize("content", ["model = [", "speed = 3\n"])
