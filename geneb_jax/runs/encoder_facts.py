@@ -51,7 +51,7 @@ def encoder_facts(encoder: Encoder, *, label: str | None = None) -> ModelFacts:
         display=identity.model_id,
         weights=weights_kind(identity.weights),
         width=encoder.width,
-        params=encoder.parameter_count,
+        params=encoder.parameter_count or None,
     )
     try:
         spec = find_spec(identity.model_id)
@@ -60,7 +60,7 @@ def encoder_facts(encoder: Encoder, *, label: str | None = None) -> ModelFacts:
     return replace(
         facts,
         display=spec.display,
-        params=spec.parameters,
+        params=spec.parameters or None,
         architecture=spec.labels.architecture,
         tokenization=spec.labels.tokenization,
         corpus=spec.labels.corpus,
