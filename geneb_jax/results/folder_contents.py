@@ -227,7 +227,7 @@ def _rows(
 
 
 def _in_order(rows: Iterable[ScoreRow], suite: Suite) -> list[ScoreRow]:
-    """Models by label, tasks and regimes as the suite lists them, then C, probe, solver and seed."""
+    """Models by label, tasks and regimes as the suite has them, then C, probe, solver and seed."""
     task_order = {task.task_id: at for at, task in enumerate(suite.tasks)}
     regime_order = {regime.name: at for at, regime in enumerate(suite.protocol.regimes)}
     seed_order = {seed: at for at, seed in enumerate(suite.protocol.seeds)}

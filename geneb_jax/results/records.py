@@ -1,7 +1,9 @@
 """A folder of finished units: one JSON file a (model, task, regime), whole or absent.
 
 Every identity of a model has a folder of its own, ``NAME-IDENTITY``; what a table calls it is
-decided when the table is made (:mod:`geneb_jax.results.labels`). A record is found only under the exact key that wrote it, and believed only if every part of it
+decided when the table is made (:mod:`geneb_jax.results.labels`).
+
+A record is found only under the exact key that wrote it, and believed only if every part of it
 holds: its schema version, its key, the checksum of its rows, and each row. Anything else counts as
 absent, is noted in :attr:`Records.damaged`, and is overwritten by the next :meth:`Records.add`.
 

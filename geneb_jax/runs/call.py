@@ -41,8 +41,8 @@ def run(
         out: Folder for the results; none: ``geneb-out``, and ``geneb-demo`` for the demo.
         store: Folder or URL of the embedding store; none: the user's cache.
         observer: Receives progress; none: silence.
-        **options: any other field of :class:`~geneb_jax.runs.request.RunRequest`: probe, solver, weights,
-            name, dtype, pooling, layer, batch_tokens, offline, fresh and so on.
+        **options: any other field of :class:`~geneb_jax.runs.request.RunRequest`: probe, solver,
+            weights, name, dtype, pooling, layer, batch_tokens, offline, fresh and so on.
 
     Returns:
         The outcome: rows, paths, problems. ``outcome.complete`` says whether every unit has scores.

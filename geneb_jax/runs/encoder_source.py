@@ -1,4 +1,4 @@
-"""How a model is loaded, as data: the same model in this process, in another, on another machine."""
+"""How a model is loaded, as data: the same model here, in another process, on another machine."""
 
 from __future__ import annotations
 

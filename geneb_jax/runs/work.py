@@ -1,8 +1,8 @@
 """A run as data: everything decided once, so that it can be shown, divided, handed over, repeated.
 
 A request becomes a :class:`RunWork`: who every model is, which of its units have no record, which
-sequences its store lacks. ``plan`` shows it, ``run``, ``embed`` and ``probe`` carry it out, and what
-is left of a killed run is the same request planned again: a smaller work.
+sequences its store lacks. ``plan`` shows it, ``run``, ``embed`` and ``probe`` carry it out, and
+what is left of a killed run is the same request planned again: a smaller work.
 """
 
 from __future__ import annotations

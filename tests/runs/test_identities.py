@@ -1,4 +1,4 @@
-"""A row is filed under what made it: variants of one model stand beside each other in one folder."""
+"""A row is filed under what made it: variants of a model stand beside each other in one folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables come from checksummed records alone; a folder belongs to a suite; nothing leaves unsaid."""
+"""Tables come from checksummed records; a folder belongs to a suite; nothing leaves unsaid."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def places(suite_folder: Path, tmp_path: Path) -> dict[str, Path]:
 
 
 def _written(out: Path) -> dict[str, bytes]:
-    """Everything a later run could be misled by: tables byte for byte, run.json without its time."""
+    """What a later run could be misled by: tables byte for byte, run.json without its times."""
     found = {name: (out / name).read_bytes() for name in ("scores.csv", "summary.csv")}
     record = json.loads((out / "run.json").read_text(encoding="utf-8"))
     for name in ("written_utc", "seconds"):
         record.pop(name)
     for facts in record["models"].values():
-        for name in ("embedding", "embedding_seconds", "probing_seconds", "units_reused"):
+        for name in ("embedding", "probing_seconds", "units_reused"):
             facts.pop(name)
     return found | {"run.json": json.dumps(record, sort_keys=True).encode()}
 
