@@ -10,7 +10,7 @@ from geneb_jax.benchmark import Task
 from geneb_jax.data import SequenceTable
 from geneb_jax.embed import EmbedReport, embed_into, open_store
 from geneb_jax.errors import GenebError, NonFiniteError, StoreError
-from geneb_jax.models import Encoder, load_encoder
+from geneb_jax.models import Encoder, LoadOptions, load_encoder
 from geneb_jax.places import store_folder
 from geneb_jax.runs.observer import RunObserver
 from geneb_jax.runs.request import RunRequest
@@ -26,8 +26,7 @@ def load_requested(request: RunRequest, name: str) -> Encoder:
     Raises:
         GenebError: see :func:`geneb_jax.models.load_encoder`.
     """
-    return load_encoder(
-        name,
+    options = LoadOptions(
         path=request.path,
         weights=request.weights,
         dtype=request.dtype,
@@ -36,6 +35,7 @@ def load_requested(request: RunRequest, name: str) -> Encoder:
         offline=request.offline,
         allow_remote_code=request.allow_remote_code,
     )
+    return load_encoder(name, options)
 
 
 @dataclass(frozen=True, slots=True)
