@@ -29,7 +29,7 @@ import torch
 
 from bench.torch_peers import PEERS, embed_loop, save_folder
 from geneb_jax.embed import Forward, embed_sequences
-from geneb_jax.models import TokenEncoder, load_encoder
+from geneb_jax.models import LoadOptions, TokenEncoder, load_encoder
 
 #: Case to (task, what the peer pads to): None is the longest of the batch.
 CASES: dict[str, tuple[str, int | None]] = {
@@ -54,7 +54,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for model_id in chosen.model or PEERS:
             peer = save_folder(model_id, Path(folder) / model_id)
-            encoder = load_encoder(model_id, path=Path(folder) / model_id)
+            encoder = load_encoder(model_id, LoadOptions(path=Path(folder) / model_id))
             assert isinstance(encoder, TokenEncoder)
             for case in chosen.case or CASES:
                 if case == "habit" and encoder.longest_tokens != CASES[case][1]:

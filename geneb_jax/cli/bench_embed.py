@@ -102,14 +102,15 @@ def command(
 
     from geneb_jax.cli.console import print_json
     from geneb_jax.embed.throughput import measure
-    from geneb_jax.models import load_encoder
+    from geneb_jax.models import LoadOptions, load_encoder
 
     found = jax.local_device_count()
     if devices is not None and devices > found:
         raise click.UsageError(f"--devices {devices}: there are {found} here")
     rows = []
     for dtype in dtypes:
-        encoder = load_encoder(model, weights=weights, path=path, dtype=dtype, offline=offline)
+        options = LoadOptions(weights=weights, path=path, dtype=dtype, offline=offline)
+        encoder = load_encoder(model, options)
         rows += [
             measure(
                 encoder,

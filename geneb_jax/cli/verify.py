@@ -49,19 +49,16 @@ def command(
       geneb-jax verify deepgene --path checkpoints/deepgene
     """
     from geneb_jax.embed.verification import verify
-    from geneb_jax.models import find_spec, load_encoder
+    from geneb_jax.models import LoadOptions, find_spec, load_encoder
     from geneb_jax.models.oracles import oracles_of
 
     spec = find_spec(model)
     oracles = oracles_of(spec)
     assert spec.oracle is not None
-    encoder = load_encoder(
-        spec.model_id,
-        path=path,
-        revision=revision,
-        dtype=dtype or oracles[0].dtype,
-        offline=offline,
+    options = LoadOptions(
+        path=path, revision=revision, dtype=dtype or oracles[0].dtype, offline=offline
     )
+    encoder = load_encoder(spec.model_id, options)
     checks = verify(encoder, oracles, spec.oracle)
     passed = all(check.passed for check in checks)
     if as_json:

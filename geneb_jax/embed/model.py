@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy as np
 from geneb_jax.embed.fill import embed_sequences
 from geneb_jax.embed.forward import Forward
 from geneb_jax.errors import ModelError, SelectionError
-from geneb_jax.models import find_spec
+from geneb_jax.models import LoadOptions, find_spec
 from geneb_jax.models.encoder import Encoder, TokenEncoder, TokenizedSequence
 
 __all__ = ["Model", "load_model"]
@@ -24,32 +24,45 @@ _OWN: tuple[None, None] = (None, None)
 class Model:
     """A loaded model; make one with :func:`load_model`."""
 
-    def __init__(self, load: Any, *, batch_tokens: int | None = None) -> None:
-        """Hold a way to build the encoder for a pooling and a layer.
+    def __init__(
+        self, id_or_path: Any, options: LoadOptions, *, batch_tokens: int | None = None
+    ) -> None:
+        """Hold how the encoder is loaded for any pooling and layer.
 
         Args:
-            load: ``load(pooling=None, layer=None) -> Encoder``.
+            id_or_path: As of :func:`load_model`.
+            options: How to load it; its pooling and layer are the model's own.
             batch_tokens: Most tokens of a batch.
         """
-        self._load = load
+        self._id_or_path = id_or_path
+        self._options = options
         self._batch_tokens = batch_tokens
         self._encoders: dict[tuple[str | None, int | None], tuple[Encoder, Forward | None]] = {}
 
     def _encoder(self, pooling: str | None, layer: int | None) -> tuple[Encoder, Forward | None]:
         key = (pooling, layer)
         if key not in self._encoders:
-            encoder = self._load(pooling=pooling, layer=layer)
+            encoder = self._load(pooling, layer)
             forward = None
             own = self._encoders.get(_OWN)
             if isinstance(encoder, TokenEncoder):
-                if own is not None and encoder.identity.weights == own[0].identity.weights:
-                    # Another pooling or layer of the same weights: one copy on the device.
-                    encoder.params = own[0].params  # type: ignore[attr-defined]
+                if own is not None:
+                    encoder = encoder.with_parameters_of(own[0])
                 forward = Forward(encoder, batch_tokens=self._batch_tokens, rounded=True)
             # The model's own variant stays, of the others the latest one.
             self._encoders = {_OWN: own} if own is not None else {}
             self._encoders[key] = (encoder, forward)
         return self._encoders[key]
+
+    def _load(self, pooling: str | None, layer: int | None) -> Encoder:
+        from geneb_jax.models import load_encoder
+
+        options = replace(
+            self._options,
+            pooling=self._options.pooling if pooling is None else pooling,
+            layer=self._options.layer if layer is None else layer,
+        )
+        return load_encoder(self._id_or_path, options)
 
     @property
     def encoder(self) -> Encoder:
@@ -112,6 +125,7 @@ def load_model(
     dtype: str = "float32",
     batch_tokens: int | None = None,
     path: str | os.PathLike[str] | None = None,
+    offline: bool = False,
     allow_remote_code: str | None = None,
 ) -> Model:
     """Load a model for embedding.
@@ -126,27 +140,23 @@ def load_model(
         dtype: ``float32`` or ``bfloat16`` arithmetic; the result is float32 always.
         batch_tokens: Most tokens of a batch.
         path: A local checkpoint folder for a model of the registry.
+        offline: Open no socket: take what the caches hold.
         allow_remote_code: ``ORG/MODEL@COMMIT`` whose own code ``torch:`` may run.
 
     Raises:
         SelectionError: for an unknown model.
         CheckpointError: if the checkpoint does not fit.
     """
-    from geneb_jax.models import load_encoder
-
-    def load(*, pooling: str | None, layer: int | None) -> Encoder:
-        return load_encoder(
-            os.fspath(id_or_path) if isinstance(id_or_path, os.PathLike) else id_or_path,
-            revision=revision,
-            weights=weights,
-            seed=seed,
-            dtype=dtype,
-            pooling=pooling,
-            layer=-1 if layer is None else layer,
-            path=None if path is None else Path(path),
-            allow_remote_code=allow_remote_code,
-        )
-
-    model = Model(load, batch_tokens=batch_tokens)
+    options = LoadOptions(
+        path=path,
+        revision=revision,
+        weights=weights,
+        seed=seed,
+        dtype=dtype,
+        offline=offline,
+        allow_remote_code=allow_remote_code,
+    )
+    name = os.fspath(id_or_path) if isinstance(id_or_path, os.PathLike) else id_or_path
+    model = Model(name, options, batch_tokens=batch_tokens)
     _ = model.encoder  # Fail here, not at the first sequence.
     return model

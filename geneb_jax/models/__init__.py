@@ -14,6 +14,7 @@ from geneb_jax.models.encoder import (
     TokenizedBatch,
     TokenizedSequence,
 )
+from geneb_jax.models.load_options import DTYPES, LoadOptions
 from geneb_jax.models.registry import (
     built_in_models,
     find_spec,
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
     from geneb_jax.models.loading import load_encoder
 
 __all__ = [
+    "DTYPES",
     "Encoder",
+    "LoadOptions",
     "ModelSpec",
     "SequenceEncoder",
     "TokenEncoder",

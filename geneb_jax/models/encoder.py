@@ -64,6 +64,13 @@ class TokenEncoder(Encoder):
     #: Most tokens, padding included, that :meth:`pooled` takes; None where nothing limits it.
     longest_tokens: int | None = None
 
+    #: Tokens of a batch that suit this model best; None for the platform's own figure.
+    batch_tokens: int | None = None
+
+    def with_parameters_of(self, other: Encoder) -> TokenEncoder:
+        """This encoder, on the other's copy of the parameters where both have the same ones."""
+        return self
+
     @abstractmethod
     def tokenize(self, sequence: str) -> TokenizedSequence:
         """Token ids of one sequence under the model's policy for letters and length.

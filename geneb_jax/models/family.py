@@ -77,6 +77,17 @@ class Family(Generic[ConfigT]):
     exact_length: bool = False
     length_multiple: int = 1
 
+    def config_from_json(self, config: ConfigJson) -> ConfigT:
+        """Read a checkpoint's config.json; :attr:`from_config_json` with its complaints explained.
+
+        Raises:
+            CheckpointError: for a missing, unsupported or impossible value.
+        """
+        try:
+            return self.from_config_json(config)
+        except ValueError as error:
+            raise CheckpointError(str(error), where=config.where) from error
+
     def read_config(self, section: Mapping[str, Any], *, where: object) -> ConfigT:
         """Check a TOML's ``[config]`` against the family's schema.
 

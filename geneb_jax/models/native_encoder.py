@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
@@ -11,7 +12,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from geneb_jax.identity import EncoderIdentity
-from geneb_jax.models.encoder import TokenEncoder, TokenizedBatch, TokenizedSequence
+from geneb_jax.models.encoder import Encoder, TokenEncoder, TokenizedBatch, TokenizedSequence
 from geneb_jax.models.family import Family
 from geneb_jax.models.layers.network import HiddenStates, require_layer
 from geneb_jax.models.layers.parameters import Parameters, parameter_shapes
@@ -70,6 +71,23 @@ class NativeEncoder(TokenEncoder):
             CheckpointError: if a tensor holds NaN or infinities.
         """
         return self._read_parameters()
+
+    def with_parameters_of(self, other: Encoder) -> NativeEncoder:
+        """This encoder on the other's copy of the parameters, where they are the same ones.
+
+        Another pooling or layer of a model differs in nothing that is on the device.
+        """
+        own, its = self._identity, other.identity
+        same = all(
+            getattr(own, part) == getattr(its, part)
+            for part in ("weights", "config", "code", "dtype")
+        )
+        if not same or not isinstance(other, NativeEncoder):
+            return self
+        sharing = copy.copy(self)
+        sharing.__dict__.pop("params", None)
+        sharing._read_parameters = lambda: other.params
+        return sharing
 
     @property
     def identity(self) -> EncoderIdentity:

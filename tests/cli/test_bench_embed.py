@@ -17,7 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from geneb_jax.cli.bench_embed import command
 from geneb_jax.embed.device_peaks import peak_flops
 from geneb_jax.embed.matrix_flops import matrix_flops
-from geneb_jax.models import load_encoder
+from geneb_jax.models import LoadOptions, load_encoder
 from tests.models.esm_checkpoints import SMALL_ESM, esm_model, save
 
 
@@ -82,7 +82,7 @@ def test_operations_are_those_that_torch_counts(tmp_path: Any) -> None:
     """Layers are scanned here and a list there; torch makes its rotation by a small product."""
     model = esm_model(**SMALL_ESM)
     model.set_attn_implementation("eager")  # torch does not count inside its fused attention
-    encoder = load_encoder(save(model, tmp_path / "model"), weights="random")
+    encoder = load_encoder(save(model, tmp_path / "model"), LoadOptions(weights="random"))
     ids = np.full((3, 40), 7)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         model(torch.tensor(ids), attention_mask=torch.ones(ids.shape))

@@ -14,7 +14,7 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from geneb_jax.errors import DownloadError, SelectionError
-from geneb_jax.models import load_encoder, oracles, registry
+from geneb_jax.models import LoadOptions, load_encoder, oracles, registry
 from geneb_jax.models.native_encoder import NativeEncoder
 from geneb_jax.models.oracles import Oracle, oracles_of
 from geneb_jax.resources import config_folder
@@ -135,7 +135,7 @@ def test_recorded_sequences_tokenize_as_recorded_and_widths_agree() -> None:
     without_tokenizer = set()
     for model_id in sorted(set(registry()) - WITHOUT):
         try:
-            encoder = load_encoder(model_id, weights="random", offline=True)
+            encoder = load_encoder(model_id, LoadOptions(weights="random", offline=True))
         except DownloadError:
             without_tokenizer.add(model_id)
             continue

@@ -16,7 +16,7 @@ import torch
 from safetensors.numpy import load_file, save_file
 
 from geneb_jax.errors import CheckpointError, DownloadError
-from geneb_jax.models import load_encoder, loading, registry
+from geneb_jax.models import LoadOptions, blueprint, load_encoder, registry
 from geneb_jax.models.checkpoints.assembly import fit_checkpoint
 from geneb_jax.models.checkpoints.checkpoint import Checkpoint, TensorInfo
 from geneb_jax.models.family import find_family
@@ -117,7 +117,7 @@ def small_model(monkeypatch: pytest.MonkeyPatch, model_id: str) -> None:
     """Let the registered model have small sizes, so that its checkpoint can be written here."""
     spec = registry()[model_id]
     small = dataclasses.asdict(small_config(model_id))
-    monkeypatch.setattr(loading, "find_spec", lambda _: dataclasses.replace(spec, config=small))
+    monkeypatch.setattr(blueprint, "find_spec", lambda _: dataclasses.replace(spec, config=small))
 
 
 SEQUENCES = ["ACGTNACGTNACGTN", "GATTACA" * 9, "NNNN", "acgtACGT", "", "A"]
@@ -131,7 +131,7 @@ def total(arrays: Iterable[Any]) -> float:
 def test_folder_loads_by_id(model_id: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = write_published_folder(model_id, tmp_path / "checkpoint")
     small_model(monkeypatch, model_id)
-    encoder = load_encoder(model_id, path=folder)
+    encoder = load_encoder(model_id, LoadOptions(path=folder))
     assert isinstance(encoder, NativeEncoder)
     spec = registry()[model_id]
     assert encoder.identity.model_id == model_id
@@ -152,7 +152,7 @@ def test_folder_loads_by_path_alone(
     assert alone.spec.family == registry()[model_id].family
     assert alone.config == small_config(model_id)
     small_model(monkeypatch, model_id)
-    named = load_encoder(model_id, path=folder, weights="random")
+    named = load_encoder(model_id, LoadOptions(path=folder, weights="random"))
     assert isinstance(named, NativeEncoder)
     for sequence in SEQUENCES:
         np.testing.assert_array_equal(
@@ -216,7 +216,9 @@ def test_torch_and_safetensors_files_give_the_same_parameters(tmp_path: Path) ->
 
 @pytest.mark.parametrize("model_id", [name for name in MODELS if name != "GROVER"])
 def test_untrained_models_need_no_download(model_id: str) -> None:
-    encoder = load_encoder(model_id, weights="random", offline=True)  # weights are drawn on use
+    encoder = load_encoder(
+        model_id, LoadOptions(weights="random", offline=True)
+    )  # weights are drawn on use
     assert encoder.identity.weights == "random:0"
     assert isinstance(encoder, NativeEncoder)
     assert len(encoder.tokenize("ACGTN" * 20).ids) > 2
@@ -224,4 +226,4 @@ def test_untrained_models_need_no_download(model_id: str) -> None:
 
 def test_grovers_tokenizer_is_asked_for() -> None:
     with pytest.raises(DownloadError, match="PoetschLab/GROVER"):
-        load_encoder("GROVER", weights="random", offline=True)
+        load_encoder("GROVER", LoadOptions(weights="random", offline=True))

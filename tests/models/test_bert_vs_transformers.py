@@ -22,7 +22,7 @@ from transformers import (
 )
 
 from geneb_jax.errors import CheckpointError
-from geneb_jax.models import load_encoder
+from geneb_jax.models import LoadOptions, load_encoder
 from geneb_jax.models.native_encoder import NativeEncoder
 from tests.models.bert_checkpoints import masked_mean, quickly_compiled, write_tokenizer
 from tests.models.esm_checkpoints import padded, relative_error, torch_hidden_states
@@ -117,7 +117,7 @@ def test_every_hidden_state(pair: Pair, sequences: list[str], tolerance: Toleran
 
 def test_bfloat16(sequences: list[str], tmp_path: Path, tolerance: Tolerance) -> None:
     model = random_model("bert")
-    encoder = load_encoder(save(model, tmp_path), dtype="bfloat16")
+    encoder = load_encoder(save(model, tmp_path), LoadOptions(dtype="bfloat16"))
     assert isinstance(encoder, NativeEncoder)
     assert {leaf.dtype.name for leaf in jax.tree.leaves(encoder.params)} == {"bfloat16"}
     error = pooled_error((model, encoder), sequences[::9])

@@ -15,7 +15,7 @@ from mambapy.mamba import MambaBlock, MambaConfig
 from safetensors.numpy import save_file
 
 from geneb_jax.errors import CheckpointError, ModelError
-from geneb_jax.models import TokenEncoder, load_encoder
+from geneb_jax.models import LoadOptions, TokenEncoder, load_encoder
 from geneb_jax.models.checkpoints.assembly import fit_checkpoint
 from geneb_jax.models.families.caduceus import FAMILY, CaduceusConfig
 from geneb_jax.models.registry import find_spec
@@ -337,7 +337,7 @@ def test_published_names_and_shapes(model_id: str) -> None:
 
 @pytest.mark.parametrize(("model_id", "width"), [(PH, 256), (PS, 512)])
 def test_untrained_at_true_size(model_id: str, width: int) -> None:
-    encoder = load_encoder(model_id, weights="random", offline=True)
+    encoder = load_encoder(model_id, LoadOptions(weights="random", offline=True))
     result = np.asarray(jitted(encoder)(encoder.params, *padded(encoder, ["ACGTN" * 5, "A"])))
     assert result.shape == (2, width)
     assert np.isfinite(result).all()
@@ -346,7 +346,7 @@ def test_untrained_at_true_size(model_id: str, width: int) -> None:
 
 @pytest.mark.parametrize("model_id", [PH, PS, PLANT])
 def test_token_ids(model_id: str) -> None:
-    encoder = load_encoder(model_id, weights="random", offline=True)
+    encoder = load_encoder(model_id, LoadOptions(weights="random", offline=True))
     ids = {"A": 3, "C": 4, "G": 5, "T": 6, "N": 2} if model_id == PLANT else {}
     ids = ids or {"A": 7, "C": 8, "G": 9, "T": 10, "N": 11}
     for text in ("ACGTNACGTNACGTN", "acgtn", "ATTCCGATTCCGATTCCG", "ACGTN"):
@@ -361,7 +361,7 @@ def test_token_ids(model_id: str) -> None:
 def test_what_the_benchmark_did_is_refused_with_the_reason() -> None:
     for model_id in (PH, PS, PLANT):
         with pytest.raises(ModelError, match="one sequence at a time"):
-            load_encoder(model_id, weights="random", pooling="geneb", offline=True)
+            load_encoder(model_id, LoadOptions(weights="random", pooling="geneb", offline=True))
 
 
 def test_folders_of_other_kinds(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from geneb_jax.errors import CheckpointError
-from geneb_jax.models import load_encoder
+from geneb_jax.models import LoadOptions, load_encoder
 from geneb_jax.models.checkpoints.file_digests import file_sha256
 from geneb_jax.models.checkpoints.weight_files import find_weight_files
 from geneb_jax.models.checkpoints.weight_reader import open_checkpoint
@@ -96,7 +96,7 @@ def test_stored_dtypes(kind: str, dtype: torch.dtype, folder: Path, tmp_path: Pa
     params = load_encoder(target).params
     stored = tensors["embeddings.word_embeddings.weight"].to(torch.float32).numpy()
     np.testing.assert_array_equal(params["tokens"]["table"], stored)
-    half = load_encoder(target, dtype="bfloat16").params
+    half = load_encoder(target, LoadOptions(dtype="bfloat16")).params
     assert {leaf.dtype.name for leaf in jax.tree.leaves(half)} == {"bfloat16"}
 
 
@@ -106,7 +106,7 @@ def test_float16_that_overflows_is_refused(folder: Path, tmp_path: Path) -> None
     save_file(tensors, with_config(folder, tmp_path / "model") / "model.safetensors")
     assert load_encoder(tmp_path / "model").params
     with pytest.raises(CheckpointError, match=r"word_embeddings\.weight .*float16 overflows"):
-        _ = load_encoder(tmp_path / "model", dtype="float16").params
+        _ = load_encoder(tmp_path / "model", LoadOptions(dtype="float16")).params
 
 
 def test_large_finite_values_are_not_called_infinite(folder: Path, tmp_path: Path) -> None:
@@ -248,7 +248,7 @@ def test_folders_without_usable_weights(folder: Path, tmp_path: Path) -> None:
     target = with_config(folder, tmp_path / "model")
     with pytest.raises(CheckpointError, match="no weight files"):
         load_encoder(target)
-    assert load_encoder(target, weights="random").params
+    assert load_encoder(target, LoadOptions(weights="random")).params
     (target / "model.joblib").write_bytes(b"x")
     with pytest.raises(CheckpointError, match="no weight files"):
         load_encoder(target)

@@ -16,7 +16,7 @@ from flax import nnx
 from safetensors.numpy import save_file
 
 from geneb_jax.errors import CheckpointError, ModelError
-from geneb_jax.models import load_encoder, loading, registry
+from geneb_jax.models import LoadOptions, blueprint, load_encoder, registry
 from geneb_jax.models.checkpoints import memory
 from geneb_jax.models.checkpoints.assembly import fit_checkpoint
 from geneb_jax.models.checkpoints.checkpoint import Checkpoint, TensorInfo
@@ -197,14 +197,14 @@ def folder(
 ) -> tuple[ModelSpec, Path]:
     """A scaled model that the registry knows under its published id, and its folder."""
     spec = scaled(registry()[request.param])
-    monkeypatch.setattr(loading, "find_spec", lambda name: spec)
+    monkeypatch.setattr(blueprint, "find_spec", lambda name: spec)
     return spec, write_folder(spec, tmp_path)
 
 
 @pytest.mark.parametrize("folder", MODELS, indirect=True)
 def test_loads_by_id_and_by_path_alone(folder: tuple[ModelSpec, Path]) -> None:
     spec, path = folder
-    by_id = load_encoder(spec.model_id, path=path, offline=True)
+    by_id = load_encoder(spec.model_id, LoadOptions(path=path, offline=True))
     assert isinstance(by_id, NativeEncoder)
     assert by_id.identity.model_id == spec.model_id
     assert by_id.identity.revision == "local"
@@ -213,7 +213,9 @@ def test_loads_by_id_and_by_path_alone(folder: tuple[ModelSpec, Path]) -> None:
     table = next(value for name, value in tensors.items() if re.search("wte|embed_tokens", name))
     np.testing.assert_array_equal(by_id.params["tokens"]["table"], table)
     if spec.model_id in NO_CONFIG:
-        by_file = load_encoder(spec.model_id, path=path / f"{spec.model_id}.pth", offline=True)
+        by_file = load_encoder(
+            spec.model_id, LoadOptions(path=path / f"{spec.model_id}.pth", offline=True)
+        )
         assert by_file.identity == by_id.identity
         with pytest.raises(CheckpointError, match=r"config\.json"):
             load_encoder(path)
@@ -233,12 +235,12 @@ def test_a_file_with_objects_in_it_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spec = scaled(registry()["dna_gpt0.1b_h"])
-    monkeypatch.setattr(loading, "find_spec", lambda name: spec)
+    monkeypatch.setattr(blueprint, "find_spec", lambda name: spec)
     tensors = {name: torch.tensor(value) for name, value in scaled_tensors(spec).items()}
     file = tmp_path / "dna_gpt0.1b_h.pth"
     torch.save({"model": tensors, "arguments": Path("x")}, file)
     with pytest.raises(CheckpointError, match="nothing in it was run"):
-        load_encoder(spec.model_id, path=file)
+        load_encoder(spec.model_id, LoadOptions(path=file))
 
 
 @pytest.mark.parametrize("model_id", NO_CONFIG)
@@ -249,7 +251,7 @@ def test_google_drive_files_are_asked_for(model_id: str) -> None:
 
 def test_metagene_says_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "_free_bytes", lambda: 24 * 10**9)
-    encoder = load_encoder("METAGENE-1", weights="random", offline=True)
+    encoder = load_encoder("METAGENE-1", LoadOptions(weights="random", offline=True))
     with pytest.raises(ModelError, match=r"25\.9 GB in float32, 24\.0 GB are free"):
         _ = encoder.params
 
@@ -257,16 +259,19 @@ def test_metagene_says_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_batch_dependent_poolings_are_refused_with_their_reason() -> None:
     for model_id, reason in (("METAGENE-1", "averages padded rows"), ("BioFM-265M", "wrong row")):
         with pytest.raises(ModelError, match=reason):
-            load_encoder(model_id, weights="random", pooling="geneb", offline=True)
-    assert load_encoder("METAGENE-1", weights="random", offline=True).identity.pooling == "mean"
-    biofm = load_encoder("BioFM-265M", weights="random", offline=True)
+            load_encoder(model_id, LoadOptions(weights="random", pooling="geneb", offline=True))
+    assert (
+        load_encoder("METAGENE-1", LoadOptions(weights="random", offline=True)).identity.pooling
+        == "mean"
+    )
+    biofm = load_encoder("BioFM-265M", LoadOptions(weights="random", offline=True))
     assert biofm.identity.pooling == "penultimate"
 
 
 @pytest.mark.sweep
 @pytest.mark.parametrize("model_id", ["BioFM-265M", "dna_gpt0.1b_h", "Omni-DNA-300M"])
 def test_true_size_with_random_weights(model_id: str) -> None:
-    encoder = load_encoder(model_id, weights="random", offline=True)
+    encoder = load_encoder(model_id, LoadOptions(weights="random", offline=True))
     assert isinstance(encoder, NativeEncoder)
     leaves = jax.tree.leaves(encoder.params)
     shapes, dropped = published_shapes(model_id)

@@ -15,7 +15,7 @@ import torch
 from transformers import GPT2LMHeadModel, LlamaConfig, MistralConfig, PreTrainedModel
 
 from geneb_jax.errors import CheckpointError
-from geneb_jax.models import TokenEncoder, load_encoder
+from geneb_jax.models import LoadOptions, TokenEncoder, load_encoder
 from geneb_jax.models.pooling import pool
 from tests.models.decoder_checkpoints import (
     FORMS,
@@ -127,7 +127,7 @@ def test_what_stands_in_padding_does_not_matter(case: Case) -> None:
 @pytest.mark.parametrize("form", ["generator", "omni-dna", "gpt2"])
 def test_bfloat16(form: str, tolerance: Tolerance, tmp_path: Path) -> None:
     model = torch_model(form, spread=0.05)
-    encoder = load_encoder(save(form, model, tmp_path), dtype="bfloat16")
+    encoder = load_encoder(save(form, model, tmp_path), LoadOptions(dtype="bfloat16"))
     assert {leaf.dtype.name for leaf in jax.tree.leaves(encoder.params)} == {"bfloat16"}
     ids, mask = batch(encoder, TEXTS)
     theirs = torch_states(model, ids, mask)

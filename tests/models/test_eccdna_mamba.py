@@ -16,7 +16,7 @@ from transformers import Mamba2Config
 from transformers.models.mamba2.modeling_mamba2 import Mamba2Mixer
 
 from geneb_jax.errors import CheckpointError, DownloadError, ModelError
-from geneb_jax.models import load_encoder
+from geneb_jax.models import LoadOptions, load_encoder
 from geneb_jax.models.checkpoints.assembly import fit_checkpoint
 from geneb_jax.models.families.eccdna_mamba import FAMILY, EccDnaMambaConfig
 from geneb_jax.models.layers.parameters import random_parameters
@@ -274,12 +274,12 @@ def test_configs_that_cannot_be(tmp_path: Path) -> None:
 
 def test_the_benchmarks_pooling_and_the_missing_tokenizer_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DownloadError, match="eccDNAMamba"):
-        load_encoder(MODEL, weights="random", offline=True)
+        load_encoder(MODEL, LoadOptions(weights="random", offline=True))
     spec = find_spec(MODEL)
     assert spec.pooling.geneb != spec.pooling.default
     path = folder(tmp_path / "model", spread_tensors(shapes(SMALL)))
     with pytest.raises(ModelError, match="one sequence at a time"):
-        load_encoder(MODEL, path=path, weights="random", pooling="geneb", offline=True)
+        load_encoder(MODEL, LoadOptions(path=path, weights="random", pooling="geneb", offline=True))
 
 
 @pytest.mark.sweep

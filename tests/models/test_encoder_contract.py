@@ -16,7 +16,7 @@ import jax
 import numpy as np
 import pytest
 
-from geneb_jax.models import load_encoder, loading, native_families, registry
+from geneb_jax.models import LoadOptions, blueprint, load_encoder, native_families, registry
 from geneb_jax.models.native_encoder import NativeEncoder
 from tests.models.narrow_checkpoints import WINDOW
 
@@ -143,8 +143,8 @@ def tiny_encoder(family: str, **more_changes: Any) -> NativeEncoder:
         tokenizer=registry()[tokenizer_of or model_id].tokenizer,
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loading, "find_spec", lambda name: spec)
-        encoder = load_encoder(model_id, weights="random", seed=3, offline=True)
+        patch.setattr(blueprint, "find_spec", lambda name: spec)
+        encoder = load_encoder(model_id, LoadOptions(weights="random", seed=3, offline=True))
     assert isinstance(encoder, NativeEncoder)
     assert encoder.identity.code.startswith(f"{family}/")
     return encoder

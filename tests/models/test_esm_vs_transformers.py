@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from transformers import EsmModel, EsmTokenizer
 
-from geneb_jax.models import TokenEncoder, load_encoder
+from geneb_jax.models import LoadOptions, TokenEncoder, load_encoder
 from geneb_jax.tokenizers import built_in_vocabulary
 from tests.models.esm_checkpoints import (
     FORMS,
@@ -147,7 +147,7 @@ def test_rows_without_tokens_are_zero(
 @pytest.mark.parametrize("form", ["absolute", "rotary"])
 def test_bfloat16(form: str, sequences: list[str], tolerance: Tolerance, tmp_path: Path) -> None:
     model = esm_model(**FORMS[form])
-    encoder = load_encoder(save(model, tmp_path), dtype="bfloat16")
+    encoder = load_encoder(save(model, tmp_path), LoadOptions(dtype="bfloat16"))
     assert {leaf.dtype.name for leaf in jax.tree.leaves(encoder.params)} == {"bfloat16"}
     ids, mask = padded(encoder, sequences[::9])
     ours = jax.jit(encoder.pooled)(encoder.params, ids, mask)

@@ -15,7 +15,7 @@ from huggingface_hub import constants
 from safetensors.torch import load_file
 
 from geneb_jax.errors import CheckpointError, DownloadError
-from geneb_jax.models import ModelSpec, load_encoder, registry
+from geneb_jax.models import LoadOptions, ModelSpec, load_encoder, registry
 from geneb_jax.tokenizers import built_in_vocabulary
 from tests.models.esm_checkpoints import SMALL_ESM, SMALL_NT_V2, esm_model, save
 from tests.models.hub_server import COMMIT, ModelHub, register, serve_as_the_hub
@@ -94,15 +94,15 @@ def test_offline_after_a_download_opens_no_socket(
         raise AssertionError("a socket was opened")
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
-    assert load_encoder("org/small", offline=True).params
+    assert load_encoder("org/small", LoadOptions(offline=True)).params
     assert len(hub.downloaded) == asked
 
 
 def test_offline_without_a_download(hub: ModelHub) -> None:
     with pytest.raises(DownloadError, match=r"org/small is not in the local cache"):
-        load_encoder("org/small", offline=True)
+        load_encoder("org/small", LoadOptions(offline=True))
     with pytest.raises(DownloadError):
-        load_encoder(PINNED, offline=True)
+        load_encoder(PINNED, LoadOptions(offline=True))
     assert not hub.downloaded
 
 
@@ -110,7 +110,7 @@ def test_what_cannot_be_had_is_named(hub: ModelHub) -> None:
     with pytest.raises(DownloadError, match="no repository org/nothing"):
         load_encoder("org/nothing")
     with pytest.raises(DownloadError, match="no revision 'v9'"):
-        load_encoder("org/small", revision="v9")
+        load_encoder("org/small", LoadOptions(revision="v9"))
     with pytest.raises(CheckpointError, match="no weight files"):
         load_encoder("org/config-only")
     with pytest.raises(DownloadError, match="not a hub id"):

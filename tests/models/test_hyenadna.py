@@ -14,7 +14,7 @@ import torch
 from multimolecule import HyenaDnaConfig as TheirConfig
 from multimolecule import HyenaDnaModel
 
-from geneb_jax.models import TokenEncoder, load_encoder
+from geneb_jax.models import LoadOptions, TokenEncoder, load_encoder
 from geneb_jax.models.families.hyenadna import HyenaDnaConfig, positional_features
 from geneb_jax.models.pooling import pool
 from tests.models.convolution_checkpoints import (
@@ -212,7 +212,7 @@ def test_bfloat16_keeps_the_filters_in_float32(
     tolerance: Tolerance,
 ) -> None:
     _, encoder = pair
-    low = load_encoder(folder, dtype="bfloat16")
+    low = load_encoder(folder, LoadOptions(dtype="bfloat16"))
     assert isinstance(low, TokenEncoder)
     kept = {leaf.dtype.name for leaf in jax.tree.leaves(low.params["layers"]["long_filter"])}
     assert kept == {"float32"}

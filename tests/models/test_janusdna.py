@@ -19,7 +19,7 @@ from transformers import JambaConfig
 from transformers.models.jamba.modeling_jamba import JambaMambaMixer
 
 from geneb_jax.errors import CheckpointError
-from geneb_jax.models import load_encoder
+from geneb_jax.models import LoadOptions, load_encoder
 from geneb_jax.models.checkpoints.assembly import fit_checkpoint
 from geneb_jax.models.checkpoints.key_map import KeyMap
 from geneb_jax.models.checkpoints.weight_reader import open_checkpoint
@@ -263,7 +263,7 @@ def test_tampering_is_refused_by_name(change: str, tmp_path: Path) -> None:
     ("model_id", "parameters"), [(MODELS[0], 8_946_878), (MODELS[1], 8_955_304)]
 )
 def test_token_ids_and_true_size(model_id: str, parameters: int) -> None:
-    encoder = load_encoder(model_id, weights="random", offline=True, pooling="geneb")
+    encoder = load_encoder(model_id, LoadOptions(weights="random", offline=True, pooling="geneb"))
     assert encoder.identity.pooling == "mean"
     assert encoder.tokenize("acgtnx").ids.tolist() == [7, 8, 9, 10, 11, 6]
     assert encoder.tokenize("ACGTNACGT").ids.tolist() == [7, 8, 9, 10, 11, 7, 8, 9, 10]
@@ -275,7 +275,7 @@ def test_token_ids_and_true_size(model_id: str, parameters: int) -> None:
 @pytest.mark.sweep
 @pytest.mark.parametrize("model_id", MODELS)
 def test_untrained_at_true_size(model_id: str) -> None:
-    encoder = load_encoder(model_id, weights="random", offline=True)
+    encoder = load_encoder(model_id, LoadOptions(weights="random", offline=True))
     ids = encoder.tokenize("ACGTN" * 30).ids[None]
     result = np.asarray(encoder.pooled(encoder.params, ids, np.ones(ids.shape, bool)))
     assert result.shape == (1, 72)

@@ -12,10 +12,10 @@ import jax
 import numpy as np
 import pytest
 
-import geneb_jax.models.loading as loading
+import geneb_jax.models.blueprint as blueprint
 from geneb_jax.errors import CheckpointError, ModelError, SelectionError
 from geneb_jax.identity import EncoderIdentity
-from geneb_jax.models import load_encoder, registry
+from geneb_jax.models import LoadOptions, load_encoder, registry
 from geneb_jax.models.checkpoints.file_digests import file_sha256
 from geneb_jax.models.loading import _pooling
 from geneb_jax.tokenizers import built_in_vocabulary
@@ -59,11 +59,13 @@ def different(one: EncoderIdentity, other: EncoderIdentity) -> set[str]:
 
 def test_everything_that_changes_a_value_changes_the_identity(folder: Path, copy: Path) -> None:
     base = load_encoder(folder).identity
-    assert different(base, load_encoder(folder, pooling="cls").identity) == {"pooling"}
-    assert different(base, load_encoder(folder, layer=1).identity) == {"layer"}
-    assert different(base, load_encoder(folder, layer=2).identity) == set()
-    assert different(base, load_encoder(folder, dtype="bfloat16").identity) == {"dtype"}
-    random = load_encoder(folder, weights="random", seed=5).identity
+    assert different(base, load_encoder(folder, LoadOptions(pooling="cls")).identity) == {"pooling"}
+    assert different(base, load_encoder(folder, LoadOptions(layer=1)).identity) == {"layer"}
+    assert different(base, load_encoder(folder, LoadOptions(layer=2)).identity) == set()
+    assert different(base, load_encoder(folder, LoadOptions(dtype="bfloat16")).identity) == {
+        "dtype"
+    }
+    random = load_encoder(folder, LoadOptions(weights="random", seed=5)).identity
     assert different(base, random) == {"revision", "weights"}
     assert random.weights == "random:5"
     assert different(base, load_encoder(copy).identity) == set()
@@ -102,10 +104,10 @@ def test_weights_are_not_read_before_they_are_needed(
 def test_random_weights_are_decided_by_the_seed_alone() -> None:
     one = load_encoder("tiny-nt-v2").params
     for changed in ({"seed": 0}, {"weights": "random"}):
-        again = load_encoder("tiny-nt-v2", **changed).params
+        again = load_encoder("tiny-nt-v2", LoadOptions(**changed)).params
         for left, right in zip(jax.tree.leaves(one), jax.tree.leaves(again), strict=True):
             np.testing.assert_array_equal(left, right)
-    other = load_encoder("tiny-nt-v2", seed=1).params
+    other = load_encoder("tiny-nt-v2", LoadOptions(seed=1)).params
     assert not np.array_equal(one["tokens"]["table"], other["tokens"]["table"])
     table = np.asarray(one["tokens"]["table"])
     assert table.std() == pytest.approx(0.02, rel=0.01)
@@ -116,7 +118,7 @@ def test_random_weights_are_decided_by_the_seed_alone() -> None:
 
 
 def test_untrained_controls_need_no_files_and_say_so() -> None:
-    encoder = load_encoder("tiny-nt-v1", offline=True)
+    encoder = load_encoder("tiny-nt-v1", LoadOptions(offline=True))
     assert encoder.identity.revision == "built-in"
     assert encoder.identity.weights == "random:0"
     ids = encoder.tokenize("ACGTACGTN").ids[None]
@@ -126,7 +128,7 @@ def test_untrained_controls_need_no_files_and_say_so() -> None:
 
 
 def test_a_published_model_untrained_at_its_true_size() -> None:
-    encoder = load_encoder(NT, weights="random", offline=True)
+    encoder = load_encoder(NT, LoadOptions(weights="random", offline=True))
     assert encoder.identity.revision == "random:0"
     assert encoder.width == 512
     assert sum(leaf.size for leaf in jax.tree.leaves(encoder.params)) == 52_484_608
@@ -143,7 +145,7 @@ def test_a_registered_model_from_a_folder(tmp_path: Path) -> None:
     tensors = {name: np.zeros(shape, np.float32) for name, (shape, _) in published.items()}
     save_file(tensors, tmp_path / "weights.safetensors")
     for path in (tmp_path, tmp_path / "weights.safetensors"):
-        encoder = load_encoder(model_id, path=path)
+        encoder = load_encoder(model_id, LoadOptions(path=path))
         assert encoder.identity.model_id == model_id
         assert encoder.identity.revision == "local"
         assert encoder.tokenize("ATTCCGATTCCGATTCCG").ids.tolist() == [3, 11, 49, 11, 49, 11, 49]
@@ -159,7 +161,7 @@ def test_hidden_states_by_index(folder: Path) -> None:
         np.testing.assert_array_equal(one, other)
     for layer in (3, -4):
         with pytest.raises(SelectionError, match=f"no hidden state {layer}"):
-            load_encoder(folder, layer=layer)
+            load_encoder(folder, LoadOptions(layer=layer))
 
 
 def test_a_pooling_that_needs_the_whole_batch_is_refused_with_its_reason() -> None:
@@ -180,7 +182,7 @@ def test_a_pooling_that_needs_the_whole_batch_is_refused_with_its_reason() -> No
 )
 def test_unknown_choices(folder: Path, arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(SelectionError, match=message):
-        load_encoder(folder, **arguments)
+        load_encoder(folder, LoadOptions(**arguments))
 
 
 @pytest.mark.parametrize("name", ["no-such-model", "kmer-9", "./no/such/folder", "/no/such"])
@@ -192,7 +194,7 @@ def test_unknown_names(name: str) -> None:
 def test_models_that_must_be_fetched_by_hand_say_how(monkeypatch: pytest.MonkeyPatch) -> None:
     source = registry()["JanusDNA_72_w"].source
     by_hand = replace(registry()[NT], source=source)
-    monkeypatch.setattr(loading, "find_spec", lambda name: by_hand)
+    monkeypatch.setattr(blueprint, "find_spec", lambda name: by_hand)
     with pytest.raises(ModelError, match=r"model\.safetensors of .*Dataverse.*--path FOLDER"):
         load_encoder(NT)
 

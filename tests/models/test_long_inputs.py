@@ -11,9 +11,9 @@ _LONG = """
 import resource
 import jax
 import numpy as np
-from geneb_jax.models import load_encoder
+from geneb_jax.models import LoadOptions, load_encoder
 
-encoder = load_encoder({model_id!r}, weights="random", offline=True)
+encoder = load_encoder({model_id!r}, LoadOptions(weights="random", offline=True))
 text = "".join(np.random.default_rng(0).choice(list("ACGT"), 100_000))
 ids = encoder.tokenize(text).ids[None]
 assert ids.shape == (1, 100_000)

@@ -12,7 +12,7 @@ import torch
 
 import geneb_jax
 from geneb_jax.errors import ModelError, SelectionError
-from geneb_jax.models import load_encoder
+from geneb_jax.models import LoadOptions, load_encoder
 from geneb_jax.models.adapters.object_adapter import ObjectEncoder, encoder_from_object
 from geneb_jax.results import read_scores
 
@@ -137,7 +137,7 @@ def test_identity_follows_the_file_what_it_imports_and_the_checkpoint(
     file: Path, tmp_path: Path
 ) -> None:
     def weights(**options: Any) -> str:
-        return load_encoder(f"{file}:Counts", **options).identity.weights
+        return load_encoder(f"{file}:Counts", LoadOptions(**options)).identity.weights
 
     first = weights()
     assert weights() == first
@@ -154,7 +154,7 @@ def test_identity_follows_the_file_what_it_imports_and_the_checkpoint(
     third = weights(path=checkpoint)
     (checkpoint / "weights.bin").write_bytes(b"2")
     assert weights(path=checkpoint) != third
-    named = load_encoder(f"{file}:Counts", path=checkpoint)
+    named = load_encoder(f"{file}:Counts", LoadOptions(path=checkpoint))
     assert named.identity.model_id == "my-counts.Counts@checkpoint"
 
 
@@ -191,7 +191,7 @@ def test_what_an_object_decides_by_itself_cannot_be_asked_for(
     options: dict[str, Any], file: Path
 ) -> None:
     with pytest.raises(SelectionError, match=f"decides {next(iter(options))} by itself"):
-        load_encoder(f"{file}:Counts", **options)
+        load_encoder(f"{file}:Counts", LoadOptions(**options))
 
 
 class Lengths:

@@ -29,7 +29,7 @@ from transformers import (
 
 from geneb_jax.embed import load_model
 from geneb_jax.errors import CheckpointError, ModelError, SelectionError
-from geneb_jax.models import load_encoder
+from geneb_jax.models import LoadOptions, load_encoder
 from geneb_jax.models.adapters.remote_code import AllowedCode, own_code, parse_allowed_code
 from geneb_jax.models.adapters.torch_adapter import TorchEncoder
 from tests.models.bert_checkpoints import write_tokenizer
@@ -121,12 +121,13 @@ def test_random_weights_and_dtype(tmp_path: Path) -> None:
     folder = write_folder("electra", tmp_path / "electra")
     (folder / "model.safetensors").unlink()
     first, again, other = (
-        load_encoder(f"torch:{folder}", weights="random", seed=seed) for seed in (0, 0, 1)
+        load_encoder(f"torch:{folder}", LoadOptions(weights="random", seed=seed))
+        for seed in (0, 0, 1)
     )
     np.testing.assert_array_equal(first.embed(TEXTS), again.embed(TEXTS))
     assert np.abs(first.embed(TEXTS) - other.embed(TEXTS)).max() > 0.01
     assert (first.identity.weights, other.identity.weights) == ("random:0", "random:1")
-    half = load_encoder(f"torch:{folder}", weights="random", dtype="bfloat16")
+    half = load_encoder(f"torch:{folder}", LoadOptions(weights="random", dtype="bfloat16"))
     assert half.embed(TEXTS).dtype == np.float32
     assert half.identity.dtype == "bfloat16"
 
@@ -159,7 +160,7 @@ def test_options_are_checked(
 ) -> None:
     folder = write_folder("bert", tmp_path / "bert")
     with pytest.raises(error):
-        load_encoder(f"torch:{folder}", **options)
+        load_encoder(f"torch:{folder}", LoadOptions(**options))
 
 
 def test_what_transformers_cannot_load_is_one_error(tmp_path: Path) -> None:
@@ -236,9 +237,9 @@ def test_code_of_a_folder_runs_when_that_folder_is_allowed(tmp_path: Path, mark:
     folder = canary(tmp_path / "canary", mark)
     other = write_folder("bert", tmp_path / "other")
     with pytest.raises(CheckpointError, match="none of it was run"):
-        load_encoder(f"torch:{folder}", allow_remote_code=str(other))
+        load_encoder(f"torch:{folder}", LoadOptions(allow_remote_code=str(other)))
     assert not mark.exists()
-    encoder = load_encoder(f"torch:{folder}", allow_remote_code=str(folder))
+    encoder = load_encoder(f"torch:{folder}", LoadOptions(allow_remote_code=str(folder)))
     assert mark.read_text() == "it ran"
     plain = load_encoder(f"torch:{other}")
     np.testing.assert_allclose(encoder.embed(TEXTS), plain.embed(TEXTS), atol=1e-6)
@@ -271,11 +272,13 @@ def test_code_of_a_repository_runs_at_the_allowed_commit_alone(hub: ModelHub, ma
     with pytest.raises(CheckpointError, match=f"--allow-remote-code org/canary@{COMMIT}"):
         load_encoder("torch:org/canary")
     with pytest.raises(CheckpointError, match="none of it was run"):
-        load_encoder("torch:org/canary", allow_remote_code=f"org/other@{COMMIT}")
+        load_encoder("torch:org/canary", LoadOptions(allow_remote_code=f"org/other@{COMMIT}"))
     with pytest.raises(CheckpointError, match="comes from another repository"):
-        load_encoder("torch:org/borrower", allow_remote_code=f"org/borrower@{COMMIT}")
+        load_encoder("torch:org/borrower", LoadOptions(allow_remote_code=f"org/borrower@{COMMIT}"))
     assert not mark.exists()
-    encoder = load_encoder("torch:org/canary", allow_remote_code=f"org/canary@{COMMIT}")
+    encoder = load_encoder(
+        "torch:org/canary", LoadOptions(allow_remote_code=f"org/canary@{COMMIT}")
+    )
     assert mark.read_text() == "it ran"
     assert (encoder.identity.model_id, encoder.identity.revision) == ("torch:org/canary", COMMIT)
 
@@ -289,12 +292,12 @@ def test_a_permission_names_a_commit(text: str) -> None:
 
 def test_native_models_take_no_permission() -> None:
     with pytest.raises(SelectionError, match="torch adapter only"):
-        load_encoder("kmer-2", allow_remote_code=f"org/model@{COMMIT}")
+        load_encoder("kmer-2", LoadOptions(allow_remote_code=f"org/model@{COMMIT}"))
 
 
 def test_the_modules_import_neither_torch_nor_transformers() -> None:
-    modules = "torch_adapter", "object_adapter", "adapters", "remote_code", "user_file"
-    lines = [f"import geneb_jax.models.{name}" for name in modules]
+    modules = "torch_adapter", "object_adapter", "choice", "remote_code", "user_file"
+    lines = [f"import geneb_jax.models.adapters.{name}" for name in modules]
     check = "import sys; print(sorted({'torch', 'transformers'} & set(sys.modules)))"
     done = subprocess.run(
         [sys.executable, "-c", "\n".join([*lines, check])],

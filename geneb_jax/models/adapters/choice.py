@@ -3,28 +3,16 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
 from geneb_jax.errors import SelectionError
 from geneb_jax.models.encoder import SequenceEncoder
+from geneb_jax.models.load_options import LoadOptions
 
 __all__ = ["load_adapted"]
 
 
-def load_adapted(
-    model: Any,
-    *,
-    path: str | Path | None,
-    revision: str | None,
-    weights: str,
-    seed: int,
-    dtype: str,
-    pooling: str | None,
-    layer: int,
-    offline: bool,
-    allow_remote_code: str | None,
-) -> SequenceEncoder | None:
+def load_adapted(model: Any, options: LoadOptions) -> SequenceEncoder | None:
     """The encoder of a model that an adapter runs; None where the name is of another kind.
 
     Raises:
@@ -36,22 +24,11 @@ def load_adapted(
 
     name = os.fspath(model) if isinstance(model, str | os.PathLike) else None
     if name is not None and name.startswith(PREFIX):
-        from geneb_jax.models.adapters.remote_code import parse_allowed_code
-
-        if path is not None:
-            raise SelectionError(f"{PREFIX} takes the folder itself", hint=f"-m {PREFIX}{path}")
-        return load_torch_encoder(
-            name.removeprefix(PREFIX),
-            revision=revision,
-            weights=weights,
-            seed=seed,
-            dtype=dtype,
-            pooling=pooling,
-            layer=layer,
-            offline=offline,
-            allowed=parse_allowed_code(allow_remote_code) if allow_remote_code else None,
-        )
-    if allow_remote_code is not None:
+        if options.path is not None:
+            hint = f"-m {PREFIX}{options.path}"
+            raise SelectionError(f"{PREFIX} takes the folder itself", hint=hint)
+        return load_torch_encoder(name.removeprefix(PREFIX), options)
+    if options.allow_remote_code is not None:
         raise SelectionError(
             "remote code runs in the torch adapter only",
             hint=f"name the model as {PREFIX}{name or 'ORG/MODEL'}",
@@ -59,10 +36,13 @@ def load_adapted(
     named = split_file_class(name) if name is not None else None
     if name is not None and named is None:
         return None
-    own = {"weights": "pretrained", "dtype": "float32", "layer": -1}
-    asked = {"weights": weights, "dtype": dtype, "layer": layer}
-    differing = [option for option in own if own[option] != asked[option]]
-    if pooling not in (None, "geneb"):
+    own = LoadOptions()
+    differing = [
+        option
+        for option in ("weights", "dtype", "layer")
+        if getattr(own, option) != getattr(options, option)
+    ]
+    if options.pooling_of_its_own is not None:
         differing.append("pooling")
     if differing:
         raise SelectionError(
@@ -72,4 +52,4 @@ def load_adapted(
 
     if named is None:
         return encoder_from_object(model)
-    return encoder_from_file(*named, name_model=None if path is None else str(path))
+    return encoder_from_file(*named, name_model=None if options.path is None else str(options.path))

@@ -21,13 +21,17 @@ import numpy as np
 
 from geneb_jax.errors import CheckpointError, ModelError, SelectionError
 from geneb_jax.identity import EncoderIdentity
-from geneb_jax.models.adapters.remote_code import AllowedCode, require_allowed
-from geneb_jax.models.checkpoints.file_digests import combined_sha256, file_sha256
-from geneb_jax.models.checkpoints.hub import download_repository
+from geneb_jax.models.adapters.remote_code import AllowedCode, parse_allowed_code, require_allowed
+from geneb_jax.models.checkpoints.file_digests import (
+    DigestedFile,
+    combined_sha256,
+    file_sha256,
+)
+from geneb_jax.models.checkpoints.hub import HubSnapshot, download_repository
 from geneb_jax.models.checkpoints.weight_files import find_weight_files
 from geneb_jax.models.encoder import SequenceEncoder
 from geneb_jax.models.layers.network import require_layer
-from geneb_jax.models.pooling import require_pooling
+from geneb_jax.models.load_options import LoadOptions
 from geneb_jax.models.registry import find_spec
 
 __all__ = ["PREFIX", "TorchEncoder", "load_torch_encoder"]
@@ -153,47 +157,45 @@ def _pool(name: str, hidden: Any, mask: Any, lengths: Any) -> Any:
     return rows * (index >= 0)[:, None].to(rows)
 
 
-def load_torch_encoder(
-    name: str,
-    *,
-    revision: str | None,
-    weights: str,
-    seed: int,
-    dtype: str,
-    pooling: str | None,
-    layer: int,
-    offline: bool,
-    allowed: AllowedCode | None,
-) -> TorchEncoder:
+def load_torch_encoder(name: str, options: LoadOptions) -> TorchEncoder:
     """Load a folder, a registered model or a hub repository with transformers.
 
     Raises:
-        SelectionError: for an unknown pooling or layer.
+        SelectionError: for an unknown model or layer, or a permission that names no commit.
         CheckpointError: if there is code that is not allowed, or no safetensors, or weights lack.
         ModelError: if torch or transformers is not installed, or transformers cannot load it.
     """
-    folder, label, revision = _bring(name, revision=revision, offline=offline, allowed=allowed)
-    is_folder = revision is None
-    owner = str(folder.resolve()) if is_folder else label
-    trusted = require_allowed(folder, name=owner, revision=revision, allowed=allowed)
-    untrained = weights == "random"
-    files = () if untrained else _safetensors(folder)
-    pooling = require_pooling("mean" if pooling in (None, "geneb") else str(pooling))
-    model, tokenizer = _load(folder, trusted=trusted, dtype=dtype, seed=seed if untrained else None)
+    code = options.allow_remote_code
+    allowed = parse_allowed_code(code) if code else None
+    folder, snapshot = _bring(name, options, allowed)
+    trusted = require_allowed(
+        folder,
+        name=str(folder.resolve()) if snapshot is None else snapshot.hub_id,
+        revision=None if snapshot is None else snapshot.revision,
+        allowed=allowed,
+    )
+    snapshot = snapshot or HubSnapshot.at(folder)
+    files = [] if options.untrained else [DigestedFile(file) for file in _safetensors(folder)]
+    digest = combined_sha256([file.sha256() for file in files])
+    model, tokenizer = _load(folder, options, trusted=trusted)
+    for file in files:
+        file.require_unchanged()
+        file.close()
     settings = model.config
     layers = getattr(settings, "num_hidden_layers", None)
     if getattr(settings, "is_encoder_decoder", False):
         model = model.get_encoder()
     limit = _limit(tokenizer, settings)
-    digest = f"random:{seed}" if untrained else combined_sha256([file_sha256(f) for f in files])
+    revision = "local" if snapshot is None else snapshot.revision
+    drawn = f"random:{options.seed}"
     identity = EncoderIdentity(
-        model_id=PREFIX + label,
-        revision=f"random:{seed}" if untrained else revision or "local",
-        weights=digest,
+        model_id=PREFIX + (folder.resolve().name if snapshot is None else snapshot.hub_id),
+        revision=drawn if options.untrained else revision,
+        weights=drawn if options.untrained else digest,
         tokenizer=_digest_of(folder, _TOKENIZER_FILES, extra=str(limit)),
-        pooling=pooling,
-        layer=layer if layers is None else require_layer(layer, layers),
-        dtype=dtype,
+        pooling=options.pooling_of_its_own or "mean",
+        layer=options.layer if layers is None else require_layer(options.layer, layers),
+        dtype=options.dtype,
         code=f"torch/{type(model).__name__}/1"
         + (f"/{_digest_of(folder, ('**/*.py',))[:16]}" if trusted else ""),
         config=_digest_of(folder, ("config.json",)),
@@ -202,12 +204,13 @@ def load_torch_encoder(
 
 
 def _bring(
-    name: str, *, revision: str | None, offline: bool, allowed: AllowedCode | None
-) -> tuple[Path, str, str | None]:
-    """Folder with the files, the model's name, and the commit (None for a folder of the user's)."""
+    name: str, options: LoadOptions, allowed: AllowedCode | None
+) -> tuple[Path, HubSnapshot | None]:
+    """Folder with the files, and what was downloaded into it (None for a folder of the user's)."""
     folder = Path(name).expanduser()
     if folder.is_dir():
-        return folder, folder.resolve().name, None
+        return folder, None
+    revision = options.revision
     if "/" not in name:
         spec = find_spec(name)
         if spec.source.hub_id is None:
@@ -218,8 +221,8 @@ def _bring(
     if allowed is not None and allowed.name == name:
         revision = revision or allowed.revision
     code = allowed is not None and (allowed.name, allowed.revision) == (name, revision)
-    folder = download_repository(name, revision=revision, offline=offline, code=code)
-    return folder, name, folder.name
+    folder = download_repository(name, revision=revision, offline=options.offline, code=code)
+    return folder, HubSnapshot(name, folder.name)
 
 
 def _safetensors(folder: Path) -> tuple[Path, ...]:
@@ -232,7 +235,7 @@ def _safetensors(folder: Path) -> tuple[Path, ...]:
     return find_weight_files(folder)
 
 
-def _load(folder: Path, *, trusted: bool, dtype: str, seed: int | None) -> tuple[Any, Any]:
+def _load(folder: Path, options: LoadOptions, *, trusted: bool) -> tuple[Any, Any]:
     """Model and tokenizer by transformers, from local files only."""
     try:
         import torch
@@ -251,16 +254,16 @@ def _load(folder: Path, *, trusted: bool, dtype: str, seed: int | None) -> tuple
     common: dict[str, Any] = {"trust_remote_code": trusted, "local_files_only": True}
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **common)
-        if seed is not None:
+        if options.untrained:
             config = transformers.AutoConfig.from_pretrained(folder, **common)
-            torch.manual_seed(seed)
+            torch.manual_seed(options.seed)
             model = transformers.AutoModel.from_config(config, trust_remote_code=trusted)
-            model = model.to(getattr(torch, dtype))
+            model = model.to(getattr(torch, options.dtype))
         else:
             model, report = transformers.AutoModel.from_pretrained(
                 folder,
                 use_safetensors=True,
-                dtype=getattr(torch, dtype),
+                dtype=getattr(torch, options.dtype),
                 output_loading_info=True,
                 **common,
             )

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import jax
 import numpy as np
 from flax import nnx
 
@@ -47,19 +48,27 @@ class FittedCheckpoint:
             dtype: Compute dtype; parameters declared ``keep_float32`` stay in float32.
 
         Raises:
-            CheckpointError: if a tensor holds NaN or infinities, or copies of a tied one differ.
+            CheckpointError: if a tensor holds NaN or infinities, copies of a tied one differ, or a
+                file is no longer the one that was hashed.
         """
-        flat = {}
-        for path, matches in self.parts.items():
-            variable = self.variables[path]
-            target = compute_dtype(variable, dtype)
-            values = np.empty(variable.get_value().shape, target)
-            for match in matches:
-                part: tuple[Any, ...] = (*match.index, ...)
-                _fill(values[part], _read(self.checkpoint, match, target))
-            flat[path] = place(values, variable, dtype)
+        self.checkpoint.require_unchanged()
+        try:
+            flat = {path: self._parameter(path, dtype=dtype) for path in self.parts}
+        except CheckpointError:
+            self.checkpoint.require_unchanged()  # then that is what is wrong with the tensor
+            raise
+        self.checkpoint.require_unchanged()
         self.checkpoint.release()
         return nested(flat)
+
+    def _parameter(self, path: str, *, dtype: str) -> jax.Array:
+        variable = self.variables[path]
+        target = compute_dtype(variable, dtype)
+        values = np.empty(variable.get_value().shape, target)
+        for match in self.parts[path]:
+            part: tuple[Any, ...] = (*match.index, ...)
+            _fill(values[part], _read(self.checkpoint, match, target))
+        return place(values, variable, dtype)
 
 
 def fit_checkpoint(module: nnx.Module, checkpoint: Checkpoint, key_map: KeyMap) -> FittedCheckpoint:

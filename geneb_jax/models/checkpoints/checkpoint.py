@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from geneb_jax.errors import CheckpointError
+from geneb_jax.models.checkpoints.file_digests import DigestedFile, combined_sha256
 
 __all__ = ["SAFETENSORS_SUFFIX", "TORCH_SUFFIXES", "Checkpoint", "TensorInfo", "unreadable"]
 
@@ -32,10 +33,15 @@ class TensorInfo:
 
 
 class Checkpoint(ABC):
-    """Tensors of one model by name, over any number of files."""
+    """Tensors of one model by name, over any number of files.
 
-    def __init__(self, files: Sequence[Path]) -> None:
-        self.files = tuple(files)
+    Args:
+        files: The files; those given as :class:`DigestedFile` are known by their content.
+    """
+
+    def __init__(self, files: Sequence[Path | DigestedFile]) -> None:
+        self.digested = tuple(file for file in files if isinstance(file, DigestedFile))
+        self.files = tuple(f.path if isinstance(f, DigestedFile) else f for f in files)
         self.tensors: dict[str, TensorInfo] = {}
         self._home: dict[str, int] = {}
 
@@ -48,9 +54,24 @@ class Checkpoint(ABC):
     def read(self, name: str) -> np.ndarray:
         """One tensor's values on the host, in its stored dtype (bf16 as ``ml_dtypes.bfloat16``)."""
 
+    @property
+    def sha256(self) -> str:
+        """SHA-256 (hex) over the content of all files, in their order."""
+        return combined_sha256([file.sha256() for file in self.digested])
+
+    def require_unchanged(self) -> None:
+        """Make sure that the values read belong to :attr:`sha256`.
+
+        Raises:
+            CheckpointError: if a file was changed or replaced since it was hashed.
+        """
+        for file in self.digested:
+            file.require_unchanged()
+
     def release(self) -> None:
-        """Give up what reading holds in memory; the next read opens the files again."""
-        return
+        """Give up what reading holds; the next read opens the files again."""
+        for file in self.digested:
+            file.close()
 
     def _register(self, name: str, info: TensorInfo, file_index: int) -> None:
         if name in self._home:

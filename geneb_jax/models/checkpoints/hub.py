@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from geneb_jax.errors import DownloadError
 
-__all__ = ["download_checkpoint", "download_files", "download_repository"]
+__all__ = ["HubSnapshot", "download_checkpoint", "download_files", "download_repository"]
 
+_REPOSITORY = "models--"
 _BESIDE_WEIGHTS = (
     "config.json",
     "tokenizer_config.json",
@@ -18,6 +20,28 @@ _BESIDE_WEIGHTS = (
 )
 _SAFETENSORS = ("model.safetensors", "model-*.safetensors", "model.safetensors.index.json")
 _TORCH = ("pytorch_model.bin", "pytorch_model-*.bin", "pytorch_model.bin.index.json")
+
+
+@dataclass(frozen=True, slots=True)
+class HubSnapshot:
+    """A commit of a repository, as the hub's cache keeps it in a folder.
+
+    Attributes:
+        hub_id: ``org/name``.
+        revision: The commit.
+    """
+
+    hub_id: str
+    revision: str
+
+    @classmethod
+    def at(cls, folder: Path) -> HubSnapshot | None:
+        """The snapshot that a folder is (``models--ORG--NAME/snapshots/COMMIT``), or links to."""
+        place = folder.resolve()
+        repository = place.parent.parent.name
+        if place.parent.name != "snapshots" or not repository.startswith(_REPOSITORY):
+            return None
+        return cls(repository.removeprefix(_REPOSITORY).replace("--", "/"), place.name)
 
 
 def download_files(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import warnings
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import ml_dtypes
@@ -13,6 +12,7 @@ import numpy as np
 
 from geneb_jax.errors import CheckpointError
 from geneb_jax.models.checkpoints.checkpoint import Checkpoint, TensorInfo, unreadable
+from geneb_jax.models.checkpoints.file_digests import DigestedFile
 from geneb_jax.models.checkpoints.training_objects import readable_objects
 
 __all__ = ["TorchCheckpoint"]
@@ -24,7 +24,7 @@ _NESTS = ("state_dict", "model_state_dict", "model", "module")
 class TorchCheckpoint(Checkpoint):
     """A torch file, or several."""
 
-    def __init__(self, files: Sequence[Path]) -> None:
+    def __init__(self, files: Sequence[DigestedFile]) -> None:
         super().__init__(files)
         if importlib.util.find_spec("torch") is None:
             raise CheckpointError(
@@ -44,12 +44,13 @@ class TorchCheckpoint(Checkpoint):
     def _content(self, index: int) -> Mapping[str, Any]:
         """A file's tensors, memory-mapped where the format allows it."""
         if index not in self._values:
-            self._values[index] = _torch_tensors(self.files[index])
+            self._values[index] = _torch_tensors(self.digested[index])
         return self._values[index]
 
     def release(self) -> None:
         """Give up what reading holds in memory."""
         self._values.clear()
+        super().release()
 
     def read(self, name: str) -> np.ndarray:
         """One tensor's values, memory-mapped where the format allows it."""
@@ -61,19 +62,20 @@ class TorchCheckpoint(Checkpoint):
         return tensor.numpy()  # strides are kept: some published matrices are column-major
 
 
-def _torch_tensors(path: Path) -> Mapping[str, Any]:
+def _torch_tensors(file: DigestedFile) -> Mapping[str, Any]:
     """The tensors of a torch file, unwrapped from the dicts that training code nests them in."""
     import pickle
 
     import torch
 
+    path, address = file.path, file.address
     try:
         with warnings.catch_warnings(), torch.serialization.safe_globals(readable_objects()):
             warnings.simplefilter("ignore")  # on pickle protocols; what matters is refused
             try:
-                content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+                content = torch.load(address, map_location="cpu", weights_only=True, mmap=True)
             except RuntimeError:  # written before torch 1.6: cannot be memory-mapped
-                content = torch.load(path, map_location="cpu", weights_only=True)
+                content = torch.load(address, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
             "the file holds Python objects besides tensors; nothing in it was run",

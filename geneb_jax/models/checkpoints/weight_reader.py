@@ -22,13 +22,15 @@ from geneb_jax.models.checkpoints.checkpoint import (
     TensorInfo,
     unreadable,
 )
+from geneb_jax.models.checkpoints.file_digests import DigestedFile, check_pinned
 from geneb_jax.models.checkpoints.torch_reader import TorchCheckpoint
+from geneb_jax.models.spec import PinnedFile
 
 __all__ = ["open_checkpoint"]
 
 
 class _SafetensorsCheckpoint(Checkpoint):
-    def __init__(self, files: Sequence[Path]) -> None:
+    def __init__(self, files: Sequence[DigestedFile]) -> None:
         super().__init__(files)
         self._handles: dict[int, Any] = {}
         for index in range(len(self.files)):
@@ -41,7 +43,7 @@ class _SafetensorsCheckpoint(Checkpoint):
         """A file, memory-mapped."""
         if index not in self._handles:
             try:
-                self._handles[index] = safe_open(self.files[index], framework="np")
+                self._handles[index] = safe_open(self.digested[index].address, framework="np")
             except (SafetensorError, OSError) as error:
                 raise unreadable(self.files[index], error) from error
         return self._handles[index]
@@ -55,25 +57,34 @@ class _SafetensorsCheckpoint(Checkpoint):
 
     def release(self) -> None:
         self._handles.clear()
+        super().release()
 
 
-def open_checkpoint(files: Sequence[Path]) -> Checkpoint:
-    """Open the weight files of one model; values are read when asked for.
+def open_checkpoint(files: Sequence[Path], *, pinned: Sequence[PinnedFile] = ()) -> Checkpoint:
+    """Open and hash the weight files of one model; values are read when asked for.
+
+    Args:
+        files: The files.
+        pinned: What each of them must be; empty where nothing is known of them.
 
     Raises:
-        CheckpointError: if a file is missing, damaged, of an unknown kind, holds anything but
-            tensors, or if two files hold the same name.
+        CheckpointError: if a file is missing, damaged, not the pinned one, of an unknown kind,
+            holds anything but tensors, or if two files hold the same name.
     """
     if not files:
         raise CheckpointError("no weight files")
-    for path in files:
-        if not path.is_file():
-            raise CheckpointError("this weight file is missing", where=path)
+    digested = [DigestedFile(path) for path in files]
+    if pinned:
+        for file, pin in zip(digested, pinned, strict=True):
+            check_pinned(file, pin)
+    else:
+        for file in digested:
+            file.sha256()
     suffixes = {path.suffix for path in files}
     if suffixes == {SAFETENSORS_SUFFIX}:
-        return _SafetensorsCheckpoint(files)
+        return _SafetensorsCheckpoint(digested)
     if suffixes <= set(TORCH_SUFFIXES):
-        return TorchCheckpoint(files)
+        return TorchCheckpoint(digested)
     raise CheckpointError(
         f"cannot read weight files ending in {', '.join(sorted(suffixes))}",
         where=files[0],

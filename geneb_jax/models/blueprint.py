@@ -1,0 +1,219 @@
+"""What a name means: a model before its parameters, from its TOML or from its folder's own files.
+
+1. A built-in id, one of the 40, a folder, or ``org/name`` on the hub.
+2. Family, config and tokenizer, from the TOML or from config.json and the tokenizer's files.
+3. Where its weight files are; nothing in them is read here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import random
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from geneb_jax.errors import ModelError, SelectionError
+from geneb_jax.models.checkpoints.config_json import read_config_json
+from geneb_jax.models.checkpoints.file_digests import DigestedFile, check_pinned
+from geneb_jax.models.checkpoints.hub import HubSnapshot, download_checkpoint, download_files
+from geneb_jax.models.checkpoints.weight_files import find_weight_files
+from geneb_jax.models.family import Family, config_as_dict, family_for_folder, find_family
+from geneb_jax.models.layers.parameters import parameter_shapes
+from geneb_jax.models.load_options import LoadOptions
+from geneb_jax.models.registry import built_in_models, find_spec, registry
+from geneb_jax.models.spec import (
+    ContextSpec,
+    Labels,
+    ModelSpec,
+    PinnedFile,
+    PoolingSpec,
+    SourceSpec,
+    TokenizerSpec,
+)
+from geneb_jax.tokenizers import BpeTokenizer, Tokenizer, build_tokenizer, shipped_file
+
+__all__ = ["Blueprint", "find_blueprint"]
+
+_LOG = logging.getLogger(__name__)
+#: Two texts of whose tokens the difference is counted; without a period that a vocabulary may know.
+_LABEL_TEXT = "".join(random.Random(0).choices("ACGT", k=48))  # noqa: S311
+
+
+@dataclass(frozen=True, slots=True)
+class Blueprint:
+    """A model before its parameters: everything that needs no weight to be known.
+
+    Attributes:
+        spec: What is known of it.
+        family: Its architecture.
+        config: Its sizes and switches.
+        tokenizer: Text to ids.
+        revision: Commit of the weights, ``local`` for the user's own, ``built-in`` without any.
+        files: Weight files; none for an untrained model.
+        pinned: What these files must be; empty where nothing is known of them.
+    """
+
+    spec: ModelSpec
+    family: Family[Any]
+    config: Any
+    tokenizer: Tokenizer
+    revision: str
+    files: tuple[Path, ...] = ()
+    pinned: tuple[PinnedFile, ...] = ()
+
+
+def find_blueprint(id_or_path: str | Path, options: LoadOptions) -> Blueprint:
+    """Settle what a name means.
+
+    Raises:
+        SelectionError: for an unknown model.
+        CheckpointError: if config and tokenizer do not fit together, or there are no weights.
+        DownloadError: if files cannot be had.
+        ModelError: if the model's family does not run here, or its files must be fetched by hand.
+    """
+    name = str(id_or_path)
+    registered = name in registry() or name in built_in_models()
+    folder = Path(name).expanduser()
+    # An id means the registered model even beside a folder of its name: ./ID is the folder.
+    if isinstance(id_or_path, Path) or (
+        options.path is None and not registered and folder.is_dir()
+    ):
+        return _of_folder(folder, HubSnapshot.at(folder), options)
+    try:
+        spec = find_spec(name)
+    except SelectionError:
+        if name.startswith((".", "/", "~")) or name.count("/") > 1:
+            raise _no_folder(name) from None
+        if "/" not in name or options.path is not None:
+            raise
+        folder = download_checkpoint(name, revision=options.revision, offline=options.offline)
+        return _of_folder(folder, HubSnapshot(name, folder.name), options)
+    return _of_registered(spec, options)
+
+
+def _of_registered(spec: ModelSpec, options: LoadOptions) -> Blueprint:
+    family = find_family(spec.family)
+    config = family.read_config(spec.config, where=spec.model_id)
+    tokenizer = build_tokenizer(
+        spec.tokenizer.kind,
+        spec.tokenizer.options,
+        limit=spec.context.limit,
+        rows=config.vocab_size,
+        find_file=partial(_tokenizer_file, spec, options),
+    )
+    blueprint = Blueprint(spec, family, config, tokenizer, "built-in")
+    if spec.source.kind == "built-in" or options.untrained:
+        return blueprint
+    if options.path is not None:
+        path = Path(options.path)
+        snapshot = HubSnapshot.at(path if path.is_dir() else path.parent)
+        return dataclasses.replace(
+            blueprint,
+            files=find_weight_files(path),
+            revision="local" if snapshot is None else snapshot.revision,
+        )
+    pins = spec.weight_files()
+    names = [pin.name for pin in pins]
+    if spec.source.hub_id is None:
+        raise _by_hand(spec, ", ".join(names))
+    revision = options.revision or spec.source.revision
+    folder = download_files(spec.source.hub_id, names, revision=revision, offline=options.offline)
+    return dataclasses.replace(
+        blueprint,
+        files=tuple(folder / name for name in names),
+        revision=folder.name,
+        pinned=pins if revision == spec.source.revision else (),
+    )
+
+
+def _tokenizer_file(spec: ModelSpec, options: LoadOptions, name: str) -> Path:
+    """A tokenizer's file: beside the user's weights, shipped with the package, or on the hub."""
+    path = None if options.path is None else Path(options.path)
+    beside = None if path is None else (path if path.is_dir() else path.parent) / name
+    if beside is not None and beside.is_file():
+        return beside
+    revision = options.revision or spec.source.revision
+    pinned = revision == spec.source.revision
+    pins = [file for file in spec.tokenizer.files if file.name == name and pinned]
+    shipped = shipped_file(pins[0].sha256) if pins else None
+    if shipped is not None:
+        return shipped
+    if spec.source.hub_id is None:
+        raise _by_hand(spec, name)
+    folder = download_files(spec.source.hub_id, [name], revision=revision, offline=options.offline)
+    if pins:
+        file = DigestedFile(folder / name)
+        check_pinned(file, pins[0])
+        file.close()
+    return folder / name
+
+
+def _of_folder(folder: Path, snapshot: HubSnapshot | None, options: LoadOptions) -> Blueprint:
+    if not folder.is_dir():
+        raise _no_folder(folder)
+    config_json = read_config_json(folder)
+    family = family_for_folder(config_json)
+    config = family.config_from_json(config_json)
+    found = family.folder_tokenizer(folder, config_json, config)
+    if found.note:
+        _LOG.warning("%s", found.note)
+    name = folder.resolve().name if snapshot is None else snapshot.hub_id
+    spec = ModelSpec(
+        model_id=name,
+        display=name,
+        family=family.name,
+        parameters=sum(
+            variable.get_value().size
+            for variable in parameter_shapes(family.module(config)).values()
+        ),
+        labels=Labels(
+            architecture=family.name,
+            tokenization=_tokenization_label(found.tokenizer),
+            corpus="unknown",
+        ),
+        source=SourceSpec(kind="folder")
+        if snapshot is None
+        else SourceSpec(kind="hub", hub_id=snapshot.hub_id, revision=snapshot.revision),
+        config=config_as_dict(config),
+        tokenizer=TokenizerSpec(kind="folder"),
+        context=ContextSpec(limit=found.tokenizer.max_tokens),
+        pooling=PoolingSpec(geneb="mean", default="mean"),
+        notes=(found.note,) if found.note else (),
+    )
+    return Blueprint(
+        spec,
+        family,
+        config,
+        found.tokenizer,
+        revision="local" if snapshot is None else snapshot.revision,
+        files=() if options.untrained else find_weight_files(folder),
+    )
+
+
+def _tokenization_label(tokenizer: Tokenizer) -> str:
+    """The paper's label (table 4) of what the tokenizer does: SN, BPE or k-mer.
+
+    A token a letter is SN (single nucleotide) whatever the kind of its file.
+    """
+    whole, half = (tokenizer.tokenize(text) for text in (_LABEL_TEXT, _LABEL_TEXT[::2]))
+    letters = len(_LABEL_TEXT) - whole.dropped_bp - (len(_LABEL_TEXT[::2]) - half.dropped_bp)
+    if len(whole.ids) - len(half.ids) >= letters:
+        return "SN"
+    return "BPE" if isinstance(tokenizer, BpeTokenizer) else "k-mer"
+
+
+def _no_folder(name: object) -> SelectionError:
+    return SelectionError(
+        f"there is no folder {name}", hint="name a folder with config.json and weights"
+    )
+
+
+def _by_hand(spec: ModelSpec, names: str) -> ModelError:
+    return ModelError(
+        f"{names} of {spec.model_id} cannot be downloaded automatically",
+        cause=spec.source.instructions,
+        hint=f"download it by hand, then `-m {spec.model_id} --path FOLDER`",
+    )
