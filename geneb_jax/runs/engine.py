@@ -12,8 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
-from typing import Any
+from dataclasses import asdict, replace
 
 import jax
 
@@ -21,7 +20,14 @@ from geneb_jax.benchmark import Regime, Task
 from geneb_jax.durable_files import require_writable_folder
 from geneb_jax.errors import ConfigError, GenebError
 from geneb_jax.models import Encoder
-from geneb_jax.results import Records, ScoreRow, UnitKey, keep_answer_key
+from geneb_jax.results import (
+    EmbeddingFacts,
+    ModelFacts,
+    Records,
+    ScoreRow,
+    UnitKey,
+    keep_answer_key,
+)
 from geneb_jax.runs.compiled_programs import keep_compiled_programs
 from geneb_jax.runs.embed_stage import embed_model, load_requested
 from geneb_jax.runs.model_facts import model_facts, require_known_models
@@ -69,7 +75,7 @@ def execute(
     data = TaskData(chosen, observer)
     records = Records(out)
     rows: dict[str, list[ScoreRow]] = {}
-    models: dict[str, dict[str, Any]] = {}
+    models: dict[str, ModelFacts] = {}
     problems: dict[str, str] = {task.task_id: why for task, why in chosen.failures.items()}
     for name in request.models:
         try:
@@ -115,7 +121,7 @@ def _run_model(
     observer: RunObserver,
     *,
     stored_only: bool,
-) -> tuple[list[ScoreRow], dict[str, Any]]:
+) -> tuple[list[ScoreRow], ModelFacts]:
     """All rows of one model, finished ones from their records, and what run.json says of it."""
     chosen, identity = data.chosen, encoder.identity
     model_id = identity.model_id
@@ -127,13 +133,13 @@ def _run_model(
     done: dict[Unit, Sequence[ScoreRow]] = {}
     if not request.fresh:
         done = {unit: found for unit, key in keys.items() if (found := records.find(key))}
-    facts = model_facts(encoder) | {"units_reused": len(done)}
+    facts = replace(model_facts(encoder), units_reused=len(done))
     unusable: Mapping[Task, str] = {}
     if len(done) < len(keys):
         computed, unusable = _compute(
             encoder, request, data, settings, keys, done, records, observer, stored_only=stored_only
         )
-        facts |= computed
+        facts = replace(facts, embedding=computed[0], probing_seconds=computed[1])
     ordered: list[ScoreRow] = []
     for task in chosen.suite.tasks:
         why = chosen.failures.get(task) or data.failures.get(task) or unusable.get(task)
@@ -156,11 +162,12 @@ def _compute(
     observer: RunObserver,
     *,
     stored_only: bool,
-) -> tuple[dict[str, Any], Mapping[Task, str]]:
+) -> tuple[tuple[EmbeddingFacts, float], Mapping[Task, str]]:
     """Embed what is missing, fit what is missing, record it; adds the new rows to ``done``.
 
     Returns:
-        What run.json says of it, and the tasks that some embeddings are missing for.
+        What embedding cost and the seconds of fitting, and the tasks that some embeddings are
+        missing for.
     """
     model_id = encoder.identity.model_id
     started = time.perf_counter()
@@ -199,14 +206,10 @@ def _compute(
     observer.finished()
     for task, why in unusable.items():
         observer.note(f"{task.task_id}: {why}")
-    facts: dict[str, Any] = {
-        "embedding": asdict(report),
-        "embedding_seconds": round(embed_seconds, 3),
-        "probing_seconds": round(time.perf_counter() - started - embed_seconds, 3),
-    }
-    if report.embedded:
-        facts["sequences_per_second"] = round(report.sequences_per_second, 1)
-    return facts, unusable
+    counts_of = asdict(report)
+    counts_of.pop("model_id")
+    probing_seconds = round(time.perf_counter() - started - embed_seconds, 3)
+    return (EmbeddingFacts(**counts_of), probing_seconds), unusable
 
 
 def _count(done: Iterable[Unit], tasks: Sequence[Task]) -> int:

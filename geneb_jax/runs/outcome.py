@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import jax
 
+from geneb_jax.analysis import summarise, write_summary_csv
 from geneb_jax.benchmark import Suite
 from geneb_jax.errors import DataError
 from geneb_jax.report import write_report
 from geneb_jax.results import (
     SCORES_FILE,
+    ModelFacts,
+    RunRecord,
+    RunSettings,
     ScoreRow,
-    read_run_json,
+    SubmissionMeta,
+    SuiteFacts,
+    TaskFacts,
+    read_run_record,
     read_scores,
     submission_gaps,
-    summarise,
-    write_run_json,
+    write_run_record,
     write_scores_csv,
     write_submission,
-    write_summary_csv,
 )
-from geneb_jax.runs.model_facts import submission_meta
 from geneb_jax.runs.units import ProbeSettings
 
 __all__ = ["RunOutcome", "assemble"]
@@ -47,7 +50,7 @@ class RunOutcome:
     out: Path
     suite: Suite
     rows: tuple[ScoreRow, ...]
-    run: Mapping[str, Any]
+    run: RunRecord
     report: Path
     submissions: tuple[Path, ...]
     problems: Mapping[str, str]
@@ -66,7 +69,7 @@ def assemble(
     fingerprints: Mapping[str, str],
     data_notes: Mapping[str, Mapping[str, int]],
     rows: Sequence[ScoreRow],
-    models: Mapping[str, Mapping[str, Any]],
+    models: Mapping[str, ModelFacts],
     problems: Mapping[str, str],
     seconds: float,
 ) -> RunOutcome:
@@ -74,47 +77,55 @@ def assemble(
     earlier_rows, earlier = _earlier(out, suite)
     kept = _still_valid(earlier_rows, earlier, rows, models, fingerprints)
     together = _in_order([*kept, *rows], suite)
-    run: dict[str, Any] = {
-        "suite": suite.name,
-        "simulated": suite.simulated,
-        "dataset": asdict(suite.dataset) if suite.dataset else None,
-        "settings": {**asdict(settings), "regimes": [regime.name for regime in settings.regimes]},
-        "devices": [f"{device.platform}: {device.device_kind}" for device in jax.devices()],
-        "models": {**_models_of(earlier, kept), **models},
-        "tasks": {**_tasks_of(earlier, kept), **_task_facts(fingerprints, data_notes, earlier)},
-        "problems": dict(problems),
-        "seconds": round(seconds, 3),
-    }
+    run = RunRecord(
+        suite=SuiteFacts.of(suite),
+        settings=RunSettings(
+            probe=settings.probe,
+            solver=settings.solver,
+            regimes=tuple(regime.name for regime in settings.regimes),
+            seeds=settings.seeds,
+            C=settings.C,
+            max_iter=settings.max_iter,
+            tol=settings.tol,
+            dtype=settings.dtype,
+            code=settings.code,
+        ),
+        devices=tuple(f"{device.platform}: {device.device_kind}" for device in jax.devices()),
+        models={**_models_of(earlier, kept), **models},
+        tasks={**_tasks_of(earlier, kept), **_task_facts(fingerprints, data_notes, earlier)},
+        problems=dict(problems),
+        seconds=round(seconds, 3),
+    )
     write_scores_csv(out, together)
     write_summary_csv(out, summarise(suite, together))
-    write_run_json(out, run)
+    write_run_record(out, run)
     submissions = tuple(
-        write_submission(out, model_id, submission_meta(facts), together, suite)
-        for model_id, facts in run["models"].items()
+        write_submission(out, label, SubmissionMeta.of(facts), together, suite)
+        for label, facts in run.models.items()
         # An untrained control under a model's name must not be mistaken for the model.
-        if facts.get("weights") != "random" and not submission_gaps(model_id, together, suite)
+        if not facts.untrained and not submission_gaps(label, together, suite)
     )
     report = write_report(out, suite=suite, scores=together, run=run)
     return RunOutcome(out, suite, tuple(together), run, report, submissions, dict(problems))
 
 
-def _earlier(out: Path, suite: Suite) -> tuple[list[ScoreRow], Mapping[str, Any]]:
+def _earlier(out: Path, suite: Suite) -> tuple[list[ScoreRow], RunRecord | None]:
     """Rows and run.json that an earlier run of the same suite left here; nothing if unreadable."""
     if not (out / SCORES_FILE).is_file():
-        return [], {}
+        return [], None
     try:
-        run = read_run_json(out)
+        run = read_run_record(out)
         rows = read_scores(out)
     except DataError:
-        return [], {}  # the records are the truth; tables are written anew from them
-    return (rows, run) if run.get("suite") == suite.name else ([], {})
+        return [], None  # the records are the truth; tables are written anew from them
+    return (rows, run) if run.suite.name == suite.name else ([], None)
 
 
 def _still_valid(
     earlier_rows: Sequence[ScoreRow],
-    earlier: Mapping[str, Any],
+    earlier: RunRecord | None,
     rows: Sequence[ScoreRow],
-    models: Mapping[str, Mapping[str, Any]],
+    models: Mapping[str, ModelFacts],
     fingerprints: Mapping[str, str],
 ) -> list[ScoreRow]:
     """Earlier rows that this run neither replaces nor contradicts.
@@ -123,18 +134,20 @@ def _still_valid(
     same identity; a model that pools differently today must not share a table with its former self.
     """
     replaced = {row.identity for row in rows}
-    former_models, former_tasks = earlier.get("models", {}), earlier.get("tasks", {})
+    former_models = earlier.models if earlier else {}
+    former_tasks = earlier.tasks if earlier else {}
 
     def valid(row: ScoreRow) -> bool:
         if row.identity in replaced:
             return False
-        former = former_tasks.get(row.task_id, {}).get("fingerprint")
-        if row.task_id in fingerprints and fingerprints[row.task_id] != former:
+        former = former_tasks.get(row.task_id)
+        wanted = fingerprints.get(row.task_id)
+        if wanted is not None and (former is None or former.fingerprint != wanted):
             return False
         if row.model_id not in models:
             return True
-        was = former_models.get(row.model_id, {}).get("identity")
-        return was == models[row.model_id]["identity"]
+        was = former_models.get(row.model_id)
+        return was is not None and was.identity == models[row.model_id].identity
 
     return [row for row in earlier_rows if valid(row)]
 
@@ -159,26 +172,29 @@ def _in_order(rows: Sequence[ScoreRow], suite: Suite) -> list[ScoreRow]:
     )
 
 
-def _models_of(earlier: Mapping[str, Any], kept: Sequence[ScoreRow]) -> dict[str, Any]:
+def _models_of(earlier: RunRecord | None, kept: Sequence[ScoreRow]) -> dict[str, ModelFacts]:
     names = {row.model_id for row in kept}
-    return {name: facts for name, facts in earlier.get("models", {}).items() if name in names}
+    return {
+        name: facts for name, facts in (earlier.models if earlier else {}).items() if name in names
+    }
 
 
-def _tasks_of(earlier: Mapping[str, Any], kept: Sequence[ScoreRow]) -> dict[str, Any]:
+def _tasks_of(earlier: RunRecord | None, kept: Sequence[ScoreRow]) -> dict[str, TaskFacts]:
     names = {row.task_id for row in kept}
-    return {name: facts for name, facts in earlier.get("tasks", {}).items() if name in names}
+    return {
+        name: facts for name, facts in (earlier.tasks if earlier else {}).items() if name in names
+    }
 
 
 def _task_facts(
     fingerprints: Mapping[str, str],
     data_notes: Mapping[str, Mapping[str, int]],
-    earlier: Mapping[str, Any],
-) -> dict[str, Any]:
+    earlier: RunRecord | None,
+) -> dict[str, TaskFacts]:
     """Fingerprint and counted notes of each task; a run that parsed nothing keeps the counts."""
-    facts: dict[str, Any] = {}
+    facts: dict[str, TaskFacts] = {}
     for task_id, fingerprint in fingerprints.items():
-        former = earlier.get("tasks", {}).get(task_id, {})
-        same = former.get("fingerprint") == fingerprint
-        notes = data_notes.get(task_id, former.get("notes", {}) if same else {})
-        facts[task_id] = {"fingerprint": fingerprint, "notes": dict(notes)}
+        former = earlier.tasks.get(task_id) if earlier else None
+        before = former.notes if former and former.fingerprint == fingerprint else {}
+        facts[task_id] = TaskFacts(fingerprint, dict(data_notes.get(task_id, before)))
     return facts
