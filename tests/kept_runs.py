@@ -16,9 +16,10 @@ from geneb_jax.results import (
     UnitKey,
     UnitPredictions,
     keep_answer_key,
-    write_run_json,
+    write_run_record,
     write_scores_csv,
 )
+from tests.run_records import run_record
 
 __all__ = ["fingerprint", "write_kept_run"]
 
@@ -98,7 +99,7 @@ def write_kept_run(
                 written += records.add(key, unit, UnitPredictions(labels))
                 guesses[model_id, regime.name, task.task_id] = labels[0]
     write_scores_csv(out, written)
-    write_run_json(out, {"suite": suite.name})
+    write_run_record(out, run_record(suite=suite.name))
     return guesses
 
 

@@ -14,7 +14,13 @@ from geneb_jax.analysis.agreement import (
 from geneb_jax.analysis.baselines import Baseline, baselines, chance_bound, tasks_at_chance
 from geneb_jax.analysis.bootstrap import Interval, TaskBootstrap, row_bootstrap_mcc, task_bootstrap
 from geneb_jax.analysis.critical_difference import CriticalDifference, critical_difference
-from geneb_jax.analysis.cube import ModelFacts, ScoreCube, join_cubes
+from geneb_jax.analysis.cube import ScoreCube, join_cubes
+from geneb_jax.analysis.cube_from_scores import (
+    ProbeSetting,
+    chosen_setting,
+    cube_from_scores,
+    settings_of,
+)
 from geneb_jax.analysis.few_shot import Degradation, few_shot_degradation, mean_macro, retention
 from geneb_jax.analysis.label_groups import LabelGroup, label_groups
 from geneb_jax.analysis.leaderboard import Leaderboard, LeaderboardRow, leaderboard, tie_groups
@@ -54,18 +60,6 @@ from geneb_jax.analysis.published import (
     published_probe_subset,
 )
 from geneb_jax.analysis.recommend import CLOSE, Budget, Candidate, Recommendation, recommend
-from geneb_jax.analysis.records import (
-    ProbeSetting,
-    chosen_setting,
-    cube_from_scores,
-    settings_of,
-)
-from geneb_jax.analysis.row_comparison import RowComparison, TaskRowDifference, compare_rows
-from geneb_jax.analysis.row_intervals import RowSpread, ScoreInterval, row_spread, score_interval
-from geneb_jax.analysis.row_predictions import ModelPredictions, TaskRows, model_predictions
-from geneb_jax.analysis.run_facts import model_facts
-from geneb_jax.analysis.run_folder import read_run_folder
-from geneb_jax.analysis.run_scores import RunScores, require_same_data
 from geneb_jax.analysis.scaling import (
     Correlation,
     Scaling,
@@ -80,12 +74,32 @@ from geneb_jax.analysis.seed_spread import SeedSpread, seed_spread
 from geneb_jax.analysis.size_inversions import SizeInversion, in_domain, smaller_beats_larger
 from geneb_jax.analysis.specialisation import Specialisation, specialisation
 from geneb_jax.analysis.stability import LeftOut, RankRange, leave_one_category_out, rank_ranges
+from geneb_jax.analysis.summary import (
+    SUMMARY_COLUMNS,
+    SUMMARY_FILE,
+    Spread,
+    Summary,
+    SummaryRow,
+    SummarySetting,
+    summarise,
+    write_summary_csv,
+)
+from geneb_jax.analysis.test_row_comparison import RowComparison, TaskRowDifference, compare_rows
+from geneb_jax.analysis.test_row_intervals import (
+    RowSpread,
+    ScoreInterval,
+    row_spread,
+    score_interval,
+)
+from geneb_jax.analysis.test_row_predictions import ModelPredictions, TaskRows, model_predictions
 from geneb_jax.analysis.variance import EndBands, TaskSpread, end_bands, task_spread
 from geneb_jax.analysis.wins import TaskWinner, category_leaders, task_winners, win_counts
 
 __all__ = [
     "CLOSE",
     "OUT_OF_DOMAIN_CORPORA",
+    "SUMMARY_COLUMNS",
+    "SUMMARY_FILE",
     "Aggregates",
     "Baseline",
     "Budget",
@@ -104,7 +118,6 @@ __all__ = [
     "LeaderboardRow",
     "Leakage",
     "LeftOut",
-    "ModelFacts",
     "ModelLeakage",
     "ModelPredictions",
     "OverviewOptions",
@@ -119,7 +132,6 @@ __all__ = [
     "RegimeAgreement",
     "RowComparison",
     "RowSpread",
-    "RunScores",
     "Scaling",
     "ScoreCube",
     "ScoreInterval",
@@ -131,6 +143,10 @@ __all__ = [
     "SizeInversion",
     "SizeTier",
     "Specialisation",
+    "Spread",
+    "Summary",
+    "SummaryRow",
+    "SummarySetting",
     "TaskBootstrap",
     "TaskRowDifference",
     "TaskRows",
@@ -162,7 +178,6 @@ __all__ = [
     "leave_one_category_out",
     "mean_macro",
     "micro_macro",
-    "model_facts",
     "model_predictions",
     "overview",
     "own_scores",
@@ -173,10 +188,8 @@ __all__ = [
     "published_probe_subset",
     "rank_ranges",
     "read_pairs",
-    "read_run_folder",
     "recommend",
     "regime_agreement",
-    "require_same_data",
     "retention",
     "row_bootstrap_mcc",
     "row_spread",
@@ -190,10 +203,12 @@ __all__ = [
     "smaller_beats_larger",
     "spearman",
     "specialisation",
+    "summarise",
     "task_bootstrap",
     "task_spread",
     "task_winners",
     "tasks_at_chance",
     "tie_groups",
     "win_counts",
+    "write_summary_csv",
 ]

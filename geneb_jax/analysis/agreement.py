@@ -10,7 +10,7 @@ import numpy as np
 
 from geneb_jax.analysis.aggregation import aggregate, mean_of
 from geneb_jax.analysis.cube import ScoreCube
-from geneb_jax.analysis.records import ProbeSetting
+from geneb_jax.analysis.cube_from_scores import ProbeSetting
 from geneb_jax.analysis.scaling import Correlation, spearman
 from geneb_jax.analysis.wins import category_leaders
 
@@ -91,7 +91,7 @@ def micro_macro(cube: ScoreCube, regime: str) -> tuple[Correlation | None, float
 
 def regime_agreement(cube: ScoreCube, *, full: str = "full") -> tuple[RegimeAgreement, ...]:
     """Every few-shot regime against the full one, over models complete in all regimes."""
-    cube = cube.keep_models(np.isfinite(cube.mcc).all(axis=(1, 2)))
+    cube = cube.select_models(np.isfinite(cube.mcc).all(axis=(1, 2)))
     means = aggregate(cube)
     base = cube.regime_index(full)
     leaders = category_leaders(cube, full)

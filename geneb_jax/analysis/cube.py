@@ -7,49 +7,19 @@ and a mean over tasks of which one is NaN is NaN: nothing is ever averaged over 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from geneb_jax.benchmark import Task, near_matches
 from geneb_jax.errors import SelectionError
+from geneb_jax.results import ModelFacts, with_variant
 
-__all__ = ["ModelFacts", "ScoreCube", "join_cubes"]
+__all__ = ["ScoreCube", "join_cubes"]
 
 _SUFFIX = re.compile(r" \(run(?: \d+)?\)$")
-
-
-@dataclass(frozen=True, slots=True)
-class ModelFacts:
-    """What is known of a model besides its scores.
-
-    Attributes:
-        model_id: The id its scores are filed under; unique within a cube.
-        display: The name tables show.
-        params: Number of parameters, or None where nobody said.
-        architecture: Label of the paper's model table, or "" where unknown; so are the next two.
-        tokenization: Tokenization label.
-        corpus: Pretraining corpus label.
-        source: "published" for the benchmark's own 40, "user" for everything else.
-        weights: "pretrained", "random" (an untrained control) or "none" (no network, as k-mers).
-        sequences_per_second: Embedding throughput measured in the run, or None.
-        tokens_per_second: The same in tokens of the model's own tokenizer.
-        off_protocol: Why the scores are not comparable with the published ones; empty when they
-        are.
-    """
-
-    model_id: str
-    display: str
-    params: int | None = None
-    architecture: str = ""
-    tokenization: str = ""
-    corpus: str = ""
-    source: str = "user"
-    weights: str = "pretrained"
-    sequences_per_second: float | None = None
-    tokens_per_second: float | None = None
-    off_protocol: tuple[str, ...] = ()
+_RUN = "run"
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,13 +27,15 @@ class ScoreCube:
     """MCC of models in regimes on tasks.
 
     Attributes:
-        models: One entry a model; ``model_id`` unique.
+        models: One entry a label; labels are unique.
         regimes: Regime names.
         tasks: Tasks in the suite's order.
         mcc: float64 ``[model, regime, task]``, mean over seeds; NaN where not scored.
         seed_sd: float64 ``[model, regime, task]``, standard deviation over seeds (n - 1); NaN where
             fewer than two seeds were scored or the source keeps no seeds.
         test_rows: int64 ``[task]``, rows of the test set; 0 where unknown.
+        off_protocol: Label -> why the scores are not comparable with the published ones; a model
+            that is not in it keeps to the protocol.
     """
 
     models: tuple[ModelFacts, ...]
@@ -72,6 +44,7 @@ class ScoreCube:
     mcc: np.ndarray
     seed_sd: np.ndarray
     test_rows: np.ndarray
+    off_protocol: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         shape = (len(self.models), len(self.regimes), len(self.tasks))
@@ -79,13 +52,23 @@ class ScoreCube:
             raise ValueError(f"scores {self.mcc.shape}, spread {self.seed_sd.shape}, not {shape}")
         if self.test_rows.shape != (len(self.tasks),):
             raise ValueError(f"test_rows {self.test_rows.shape}, not {(len(self.tasks),)}")
-        if len({model.model_id for model in self.models}) < len(self.models):
-            raise ValueError("a model id appears twice in a cube")
+        if len({model.label for model in self.models}) < len(self.models):
+            raise ValueError("a label appears twice in a cube")
 
     @property
     def model_ids(self) -> tuple[str, ...]:
-        """Model ids in the cube's order."""
-        return tuple(model.model_id for model in self.models)
+        """The models' labels in the cube's order: the ``model_id`` of every table."""
+        return tuple(model.label for model in self.models)
+
+    @property
+    def on_protocol(self) -> np.ndarray:
+        """Bool ``[model]``: whether the scores are comparable with the published ones."""
+        return np.array([not self.off_protocol.get(name) for name in self.model_ids], dtype=bool)
+
+    @property
+    def of_user(self) -> np.ndarray:
+        """Bool ``[model]``: whether the model is the user's and not a published one."""
+        return np.array([model.source == "user" for model in self.models], dtype=bool)
 
     @property
     def categories(self) -> tuple[str, ...]:
@@ -110,12 +93,12 @@ class ScoreCube:
         return np.array([getattr(model, attribute) for model in self.models], dtype=object)
 
     def model_index(self, model_id: str) -> int:
-        """The position of a model, by id or displayed name.
+        """The position of a model, by label or displayed name.
 
         Raises:
             SelectionError: if no model has that name, with near matches.
         """
-        for names in (self.model_ids, tuple(model.display for model in self.models)):
+        for names in (self.model_ids, tuple(model.title for model in self.models)):
             if model_id in names:
                 return names.index(model_id)
         near = near_matches(model_id, self.model_ids)
@@ -168,7 +151,7 @@ class ScoreCube:
         whole: np.ndarray = np.isfinite(self.in_regime(regime)).all(axis=1)
         return whole
 
-    def keep_models(self, keep: np.ndarray | Sequence[int]) -> ScoreCube:
+    def select_models(self, keep: np.ndarray | Sequence[int]) -> ScoreCube:
         """The cube of some models, by boolean mask or positions."""
         rows = np.flatnonzero(keep) if np.asarray(keep).dtype == bool else np.asarray(keep, int)
         return replace(
@@ -203,9 +186,9 @@ class ScoreCube:
 def join_cubes(first: ScoreCube, second: ScoreCube) -> ScoreCube:
     """Both cubes' models over the regimes and tasks of ``first``, in their order.
 
-    A model of ``second`` whose id is taken is filed as ``id (run)``, so that a published model
-    and the user's own run of it stand side by side. Tasks and regimes of ``second`` that ``first``
-    lacks are dropped; those it lacks are NaN.
+    A model of ``second`` whose label is taken is filed as ``label (run)``, so that a published
+    model and the user's own run of it stand side by side. Tasks and regimes of ``second`` that
+    ``first`` lacks are dropped; those it lacks are NaN.
     """
     task_place = {task.task_id: place for place, task in enumerate(second.tasks)}
     shape = (len(second.models), len(first.regimes), len(first.tasks))
@@ -227,24 +210,34 @@ def join_cubes(first: ScoreCube, second: ScoreCube) -> ScoreCube:
     test_rows[columns] = np.where(
         test_rows[columns] > 0, test_rows[columns], second.test_rows[origins]
     )
+    renamed = _renamed(second.models, taken=set(first.model_ids))
     return replace(
         first,
-        models=first.models + _renamed(second.models, taken=set(first.model_ids)),
+        models=first.models + renamed,
         mcc=np.concatenate([first.mcc, mcc]),
         seed_sd=np.concatenate([first.seed_sd, seed_sd]),
         test_rows=test_rows,
+        off_protocol={
+            **first.off_protocol,
+            **{
+                new.label: second.off_protocol[old.label]
+                for old, new in zip(second.models, renamed, strict=True)
+                if old.label in second.off_protocol
+            },
+        },
     )
 
 
 def _renamed(models: Sequence[ModelFacts], *, taken: set[str]) -> tuple[ModelFacts, ...]:
     renamed = []
     for model in models:
-        name, display, count = model.model_id, model.display, 1
         # Runs that were joined before may carry a suffix already.
-        bare, bare_display = (_SUFFIX.sub("", text) for text in (name, display))
-        while name in taken:
-            suffix = " (run)" if count == 1 else f" (run {count})"
-            name, display, count = bare + suffix, bare_display + suffix, count + 1
-        taken.add(name)
-        renamed.append(replace(model, model_id=name, display=display))
+        bare = _SUFFIX.sub("", model.label)
+        usual = tuple(word for word in model.variant if word.split(" ")[0] != _RUN)
+        label, variant, count = model.label, model.variant, 1
+        while label in taken:
+            word = _RUN if count == 1 else f"{_RUN} {count}"
+            label, variant, count = with_variant(bare, (word,)), (*usual, word), count + 1
+        taken.add(label)
+        renamed.append(replace(model, label=label, variant=variant))
     return tuple(renamed)

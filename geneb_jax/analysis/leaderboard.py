@@ -10,7 +10,8 @@ from scipy.stats import rankdata
 
 from geneb_jax.analysis.aggregation import aggregate
 from geneb_jax.analysis.bootstrap import TaskBootstrap, task_bootstrap
-from geneb_jax.analysis.cube import ModelFacts, ScoreCube
+from geneb_jax.analysis.cube import ScoreCube
+from geneb_jax.results import ModelFacts
 
 __all__ = ["Leaderboard", "LeaderboardRow", "leaderboard", "tie_groups"]
 
@@ -70,7 +71,7 @@ def leaderboard(cube: ScoreCube, *, title: str, regime: str | None = None) -> Le
     means = aggregate(cube)
     macro = means.macro[:, place]
     scores = cube.in_regime(regime)
-    ranked = np.isfinite(macro) & np.array([not m.off_protocol for m in cube.models], dtype=bool)
+    ranked = np.isfinite(macro) & cube.on_protocol
     order = [row for row in np.argsort(-macro, kind="stable") if ranked[row]]
     ranks = dict(zip(order, _ranks(macro[order]), strict=True))
     resampling = task_bootstrap(cube.category_of_task)

@@ -10,7 +10,7 @@ import numpy as np
 from geneb_jax.analysis.aggregation import category_means, mean_of
 from geneb_jax.analysis.bootstrap import row_bootstrap_mcc
 from geneb_jax.analysis.cube import ScoreCube
-from geneb_jax.analysis.row_predictions import as_codes
+from geneb_jax.analysis.test_row_predictions import as_codes
 
 __all__ = ["CleanMacro", "Leakage", "ModelLeakage", "clean_macros", "leakage", "leaked_rows"]
 

@@ -121,14 +121,14 @@ def _models(everyone: ScoreCube, ranked: ScoreCube) -> dict[str, Any]:
     counted = set(ranked.model_ids)
     scored = everyone.coverage()
     return {
-        model.model_id: {
-            "display": model.display,
+        model.label: {
+            "display": model.title,
             "source": model.source,
             "params": model.params,
             "weights": model.weights,
             "scored": dict(zip(everyone.regimes, scored[k].tolist(), strict=True)),
-            "off_protocol": list(model.off_protocol),
-            "ranked": model.model_id in counted,
+            "off_protocol": list(everyone.off_protocol.get(model.label, ())),
+            "ranked": model.label in counted,
         }
         for k, model in enumerate(everyone.models)
     }
@@ -138,10 +138,10 @@ def _leaderboard(cube: ScoreCube, regime: str) -> list[dict[str, Any]]:
     ranges = rank_ranges(cube, regime)
     rows = []
     for row in leaderboard(cube, title="", regime=regime).rows:
-        span = ranges.get(row.model.model_id)
+        span = ranges.get(row.model.label)
         rows.append(
             {
-                "model_id": row.model.model_id,
+                "model_id": row.model.label,
                 "rank": row.rank,
                 "tie_group": row.tie_group,
                 "macro": dict(row.macro),

@@ -11,7 +11,7 @@ from geneb_jax.analysis.baselines import chance_bound
 from geneb_jax.analysis.bootstrap import Interval
 from geneb_jax.analysis.cube import ScoreCube
 from geneb_jax.analysis.leakage import Leakage
-from geneb_jax.analysis.row_intervals import ScoreInterval
+from geneb_jax.analysis.test_row_intervals import ScoreInterval
 
 __all__ = ["OwnScore", "own_scores"]
 
@@ -78,11 +78,11 @@ def own_scores(
         for k, task in enumerate(cube.tasks):
             if not np.isfinite(scores[row, k]):
                 continue
-            unit = (model.model_id, task.task_id)
+            unit = (model.label, task.task_id)
             interval, leak = intervals.get(unit), leaks.get(unit)
             found.append(
                 OwnScore(
-                    model_id=model.model_id,
+                    model_id=model.label,
                     regime=regime,
                     task_id=task.task_id,
                     label=task.label,

@@ -11,8 +11,8 @@ from scipy import stats
 from geneb_jax.analysis.aggregation import category_means, mean_of
 from geneb_jax.analysis.bootstrap import Interval, row_bootstrap_mcc, task_bootstrap
 from geneb_jax.analysis.cube import ScoreCube
-from geneb_jax.analysis.row_comparison import RowComparison, compare_rows
-from geneb_jax.analysis.row_predictions import ModelPredictions, as_codes
+from geneb_jax.analysis.test_row_comparison import RowComparison, compare_rows
+from geneb_jax.analysis.test_row_predictions import ModelPredictions, as_codes
 from geneb_jax.errors import DataError
 
 __all__ = ["CategoryDifference", "PairedComparison", "compare_models", "compare_predictions"]

@@ -163,7 +163,7 @@ def read_pairs(path: Path, cube: ScoreCube) -> tuple[ControlledPair, ...]:
         )
     pairs = []
     for number, row in enumerate(reader, start=2):
-        a, b = (cube.models[cube.model_index(row[name] or "")].model_id for name in _COLUMNS[:2])
+        a, b = (cube.model_ids[cube.model_index(row[name] or "")] for name in _COLUMNS[:2])
         if a == b:
             raise DataError(f"{a!r} is paired with itself", where=f"{path}:{number}")
         pairs.append(ControlledPair(a, b, row["factor"] or "other"))

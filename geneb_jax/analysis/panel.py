@@ -7,28 +7,28 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from geneb_jax.analysis.cube import ModelFacts, ScoreCube, join_cubes
-from geneb_jax.analysis.published import (
-    SizeColumn,
-    comparable_with_published,
-    published_cube,
-)
-from geneb_jax.analysis.records import (
+from geneb_jax.analysis.cube import ScoreCube, join_cubes
+from geneb_jax.analysis.cube_from_scores import (
     ProbeSetting,
     chosen_setting,
     cube_from_scores,
     settings_of,
 )
-from geneb_jax.analysis.row_predictions import ModelPredictions, model_predictions
-from geneb_jax.analysis.run_facts import model_facts
-from geneb_jax.analysis.run_scores import (
+from geneb_jax.analysis.published import (
+    SizeColumn,
+    comparable_with_published,
+    published_cube,
+)
+from geneb_jax.analysis.test_row_predictions import ModelPredictions, model_predictions
+from geneb_jax.benchmark import Suite, load_suite
+from geneb_jax.errors import DataError
+from geneb_jax.results import (
+    ModelFacts,
     RunScores,
     changed_files,
     other_revision,
     require_same_data,
 )
-from geneb_jax.benchmark import Suite, load_suite
-from geneb_jax.errors import DataError
 
 __all__ = ["Panel", "build_panel"]
 
@@ -63,24 +63,24 @@ class Panel:
 
         Where none of them has every task in any regime, the tasks are the common ones instead.
         """
-        cube = self.cube.keep_models(self._fair)
+        cube = self.cube.select_models(self._fair)
         if self.common is not None and not any(cube.complete(name).any() for name in cube.regimes):
-            return self.common.keep_models(self._fair)
+            return self.common.select_models(self._fair)
         return cube
 
     @property
     def comparable(self) -> ScoreCube:
         """The models that keep to the protocol, over the whole suite, gaps and all."""
-        return self.cube.keep_models(self._fair)
+        return self.cube.select_models(self._fair)
 
     @property
     def shown(self) -> ScoreCube:
         """The models that keep to the protocol, over the tasks on which all of them have scores."""
-        return (self.cube if self.common is None else self.common).keep_models(self._fair)
+        return (self.cube if self.common is None else self.common).select_models(self._fair)
 
     @property
     def _fair(self) -> np.ndarray:
-        return np.array([not model.off_protocol for model in self.cube.models], dtype=bool)
+        return self.cube.on_protocol
 
 
 def build_panel(
@@ -108,52 +108,31 @@ def build_panel(
     require_same_data(runs)
     suite = runs[0].suite
     beside = published and comparable_with_published(suite)
-    known = {model.model_id: model for model in published_cube(sizes).models} if beside else {}
-    cube: ScoreCube | None = None
-    notices = changed_files(runs)
-    kept: list[ModelPredictions | None] = []
-    for run in runs:
-        facts = model_facts(run.run, known)
-        if beside and (reason := other_revision(run)):
-            facts |= {
-                name: replace(facts.get(name, ModelFacts(name, name)), off_protocol=(reason,))
-                for name in {row.model_id for row in run.scores}
-            }
-        mine, told = cube_from_scores(run.scores, suite, facts, setting=setting)
-        notices += told
-        kept += _predictions(run, suite, mine.model_ids, setting)
-        cube = mine if cube is None else join_cubes(cube, mine)
-    if cube is None or not cube.models:
-        raise DataError(
-            "the run has no scores of the suite's tasks",
-            hint="run geneb-jax run first, or name another output folder",
-        )
+    reference = published_cube(sizes) if beside else None
+    joined = _joined(runs, reference, setting)
+    cube, notices = joined.cube, [*changed_files(runs), *joined.notices]
     notices += _off_protocol_notices(cube, ranked=not beside)
     if not beside:
         # Among themselves the models of a run are comparable, however they were probed.
-        cube = replace(cube, models=tuple(replace(m, off_protocol=()) for m in cube.models))
-    common_tasks = _common_tasks(cube)
-    if beside:
+        cube = replace(cube, off_protocol={})
+    common = _common_tasks(cube)
+    if reference is not None:
         # The whole benchmark counts, also when a run chose some of its tasks.
-        whole = load_suite("geneb")
-        if len(whole.tasks) != len(suite.tasks):
-            names = {task.task_id for task in suite.tasks}
-            chosen = np.array([task.task_id in names for task in whole.tasks])
-            filled = np.zeros(len(whole.tasks), dtype=bool)
-            order = {task.task_id: k for k, task in enumerate(suite.tasks)}
-            filled[chosen] = [
-                common_tasks[order[t.task_id]] for t in whole.tasks if t.task_id in names
-            ]
-            common_tasks, suite = filled, replace(suite, tasks=whole.tasks)
-        reference = published_cube(sizes).keep_regimes(
-            [name for name in published_cube(sizes).regimes if name in cube.regimes]
+        whole = load_suite("geneb").tasks
+        finished = {
+            task for task, shared in zip(suite.tasks, common.tolist(), strict=True) if shared
+        }
+        common = np.array([task in finished for task in whole], dtype=bool)
+        suite = replace(suite, tasks=whole)
+        cube = join_cubes(
+            reference.keep_regimes([r for r in reference.regimes if r in cube.regimes]), cube
         )
-        cube = join_cubes(reference, cube)
-    partial = bool(common_tasks.any()) and not common_tasks.all()
+    partial = bool(common.any()) and not common.all()
+    kept = joined.predictions
     return Panel(
         suite=suite,
         cube=cube,
-        common=cube.keep_tasks(common_tasks) if partial else None,
+        common=cube.keep_tasks(common) if partial else None,
         published=beside,
         notices=tuple(notices),
         settings=_by_setting(runs),
@@ -164,6 +143,50 @@ def build_panel(
             if one is not None
         },
     )
+
+
+@dataclass(frozen=True, eq=False)
+class _Joined:
+    """The models of all runs in one cube, with their predictions in the same order."""
+
+    cube: ScoreCube
+    notices: tuple[str, ...]
+    predictions: tuple[ModelPredictions | None, ...]
+
+
+def _joined(
+    runs: Sequence[RunScores], reference: ScoreCube | None, setting: ProbeSetting | None
+) -> _Joined:
+    known = {model.name: model for model in reference.models} if reference else {}
+    suite = runs[0].suite
+    cube: ScoreCube | None = None
+    notices: list[str] = []
+    kept: list[ModelPredictions | None] = []
+    for run in runs:
+        mine, told = cube_from_scores(run.scores, suite, _facts(run, known), setting=setting)
+        if reference is not None and (reason := other_revision(run)):
+            off = {name: (reason, *mine.off_protocol.get(name, ())) for name in mine.model_ids}
+            mine = replace(mine, off_protocol=off)
+        notices += told
+        kept += _predictions(run, suite, mine.model_ids, setting)
+        cube = mine if cube is None else join_cubes(cube, mine)
+    if cube is None or not cube.models:
+        raise DataError(
+            "the run has no scores of the suite's tasks",
+            hint="run geneb-jax run first, or name another output folder",
+        )
+    return _Joined(cube, tuple(notices), tuple(kept))
+
+
+def _facts(run: RunScores, known: Mapping[str, ModelFacts]) -> dict[str, ModelFacts]:
+    """Label -> facts: what run.json says, and the published table where it is silent."""
+    said = run.record.models if run.record else {}
+    found = {}
+    for label in dict.fromkeys(row.model_id for row in run.scores):
+        facts = said.get(label, ModelFacts(label))
+        published = known.get(facts.name)
+        found[label] = facts if published is None else facts.filled_from(published)
+    return found
 
 
 def _predictions(
@@ -195,8 +218,8 @@ def _common_tasks(cube: ScoreCube) -> np.ndarray:
 def _off_protocol_notices(cube: ScoreCube, *, ranked: bool) -> list[str]:
     reasons: dict[tuple[str, ...], list[str]] = {}
     for model in cube.models:
-        if model.off_protocol:
-            reasons.setdefault(model.off_protocol, []).append(model.display)
+        if why := cube.off_protocol.get(model.label):
+            reasons.setdefault(why, []).append(model.title)
     return [
         f"{', '.join(names[:5])}{' and others' if names[5:] else ''}: "
         f"{'ranked among themselves only' if ranked else 'not ranked'}, because the scores are "

@@ -11,9 +11,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from geneb_jax.analysis.cube import ModelFacts, ScoreCube
+from geneb_jax.analysis.cube import ScoreCube
 from geneb_jax.benchmark import Suite, load_suite
 from geneb_jax.resources import config_folder
+from geneb_jax.results import ModelFacts
 
 __all__ = [
     "OUT_OF_DOMAIN_CORPORA",
@@ -80,7 +81,7 @@ def published_cube(sizes: SizeColumn = "best") -> ScoreCube:
     suite = load_suite("geneb")
     facts = tuple(
         ModelFacts(
-            model_id=row["model_id"],
+            label=row["model_id"],
             display=row["paper_name"],
             params=int(row[column]),
             architecture=row["architecture"],
@@ -94,7 +95,7 @@ def published_cube(sizes: SizeColumn = "best") -> ScoreCube:
     text = (config_folder() / "published" / "scores.csv").read_text(encoding="utf-8")
     header, *lines = csv.reader(StringIO(text))
     models = header[2:]
-    if tuple(models) != tuple(model.model_id for model in facts):
+    if tuple(models) != tuple(model.label for model in facts):
         raise ValueError("configs/published: scores.csv and models.csv name different models")
     place = {task.task_id: column for column, task in enumerate(suite.tasks)}
     mcc = np.full((len(models), len(regimes), len(suite.tasks)), np.nan)

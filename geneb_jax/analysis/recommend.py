@@ -9,8 +9,9 @@ import numpy as np
 
 from geneb_jax.analysis.aggregation import category_means, mean_of
 from geneb_jax.analysis.bootstrap import Interval, TaskBootstrap, task_bootstrap
-from geneb_jax.analysis.cube import ModelFacts, ScoreCube
+from geneb_jax.analysis.cube import ScoreCube
 from geneb_jax.errors import SelectionError
+from geneb_jax.results import ModelFacts
 
 __all__ = ["CLOSE", "Budget", "Candidate", "Recommendation", "recommend"]
 
@@ -149,7 +150,7 @@ def recommend(
         unlimited_mcc=float(means[top]),
         candidates=candidates,
         left_out=tuple(
-            model.model_id
+            model.label
             for model, known in zip(cube.models, whole, strict=True)
             if not known or budget.lacks_figures(model)
         ),

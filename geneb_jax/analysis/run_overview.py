@@ -14,8 +14,8 @@ from geneb_jax.analysis.cube import ScoreCube
 from geneb_jax.analysis.leakage import ModelLeakage, clean_macros, leakage
 from geneb_jax.analysis.own_scores import OwnScore, own_scores
 from geneb_jax.analysis.panel import Panel
-from geneb_jax.analysis.row_intervals import ScoreInterval, row_spread, score_interval
 from geneb_jax.analysis.seed_spread import seed_spread
+from geneb_jax.analysis.test_row_intervals import ScoreInterval, row_spread, score_interval
 
 __all__ = ["run_overview"]
 
@@ -23,7 +23,7 @@ __all__ = ["run_overview"]
 def run_overview(panel: Panel, regime: str) -> dict[str, Any]:
     """Seeds, test rows, controls, chance, leakage and probe settings of the panel's runs."""
     cube = panel.cube if panel.common is None else panel.common
-    own = cube.keep_models(np.array([m.source == "user" for m in cube.models], dtype=bool))
+    own = cube.select_models(np.array([m.source == "user" for m in cube.models], dtype=bool))
     whole = panel.cube
     leaks, intervals = _rows(panel, whole, regime)
     return {

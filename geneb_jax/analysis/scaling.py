@@ -85,7 +85,7 @@ def scaling(cube: ScoreCube, regime: str, *, without: Collection[str] = ()) -> S
         without: Ids of models to leave out.
     """
     left_out = {cube.model_index(name) for name in without}
-    cube = cube.keep_models([k for k in range(len(cube.models)) if k not in left_out])
+    cube = cube.select_models([k for k in range(len(cube.models)) if k not in left_out])
     means = aggregate(cube)
     place = cube.regime_index(regime)
     size = np.log10(cube.params)

@@ -25,7 +25,7 @@ class SizeInversion:
 
 def in_domain(cube: ScoreCube, out_of_domain: Collection[str]) -> ScoreCube:
     """The models whose corpus is not one of ``out_of_domain``."""
-    return cube.keep_models(
+    return cube.select_models(
         np.array([model.corpus not in out_of_domain for model in cube.models], dtype=bool)
     )
 

@@ -77,7 +77,7 @@ def end_bands(
         threshold: Tasks with a standard deviation over models above this count.
         width: Models in each band. Equal scores at a band's edge are taken in the cube's order.
     """
-    whole = cube.keep_models(cube.complete(regime))
+    whole = cube.select_models(cube.complete(regime))
     chosen = {task.task_id for task in task_spread(whole, regime) if task.sd > threshold}
     labels = whole.labels(attribute)
     top: Counter[str] = Counter()

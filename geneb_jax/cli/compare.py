@@ -97,13 +97,9 @@ def _is_worse(comparison: PairedComparison, margin: float) -> bool:
 def _comparisons(
     first: str, second: str, runs: tuple[Path, ...], suite: str | None, regime: str, level: float
 ) -> list[PairedComparison]:
-    from geneb_jax.analysis import (
-        compare_models,
-        join_cubes,
-        read_run_folder,
-        require_same_data,
-    )
+    from geneb_jax.analysis import compare_models, join_cubes
     from geneb_jax.errors import SelectionError
+    from geneb_jax.results import read_run_folder, require_same_data
 
     folders = [*runs, *(Path(name) for name in (first, second) if Path(name).is_dir())]
     require_same_data([read_run_folder(folder, suite) for folder in folders])
@@ -127,7 +123,7 @@ def _comparisons(
     for names in pairs:
         both = join_cubes(
             *(
-                cube.keep_models([cube.model_index(name)])
+                cube.select_models([cube.model_index(name)])
                 for cube, name in zip(cubes, names, strict=True)
             )
         )

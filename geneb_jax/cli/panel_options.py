@@ -77,8 +77,9 @@ def read_panel(
     folders: Sequence[Path], *, suite: str | None, published: bool, sizes: Any = "best"
 ) -> Panel:
     """Read run folders and put them beside the published models; say on stderr what is amiss."""
-    from geneb_jax.analysis import build_panel, read_run_folder
+    from geneb_jax.analysis import build_panel
     from geneb_jax.cli.console import note
+    from geneb_jax.results import read_run_folder
 
     panel = build_panel(
         [read_run_folder(folder, suite) for folder in folders], published=published, sizes=sizes

@@ -89,7 +89,7 @@ def command(
         ("model", "params", "mcc", "behind", "interval", "equal"),
         [
             (
-                c.model.display,
+                c.model.title,
                 size_text(c.model.params),
                 f"{c.mcc:.4f}",
                 f"{answer.best.mcc - c.mcc:.4f}",
@@ -103,10 +103,10 @@ def command(
     )
     smallest = answer.smallest_equal
     if smallest is not None and smallest.model != answer.best.model:
-        note(f"smallest model close to the best and not told from it: {smallest.model.display}")
+        note(f"smallest model close to the best and not told from it: {smallest.model.title}")
     if answer.unlimited != answer.best.model:
         note(
-            f"best without the limits: {answer.unlimited.display}, {answer.unlimited_mcc:.4f} "
+            f"best without the limits: {answer.unlimited.title}, {answer.unlimited_mcc:.4f} "
             f"({answer.unlimited_mcc - answer.best.mcc:+.4f})"
         )
     if answer.tasks < 5:
@@ -125,8 +125,8 @@ def _document(answer: Recommendation, *, simulated: bool) -> dict[str, Any]:
         "margin": answer.margin,
         "smallest_equal": None
         if answer.smallest_equal is None
-        else answer.smallest_equal.model.model_id,
-        "unlimited": {"model_id": answer.unlimited.model_id, "mcc": answer.unlimited_mcc},
+        else answer.smallest_equal.model.label,
+        "unlimited": {"model_id": answer.unlimited.label, "mcc": answer.unlimited_mcc},
         "candidates": [_candidate(candidate) for candidate in answer.candidates],
         "left_out": list(answer.left_out),
     }
@@ -135,7 +135,7 @@ def _document(answer: Recommendation, *, simulated: bool) -> dict[str, Any]:
 def _candidate(candidate: Candidate) -> dict[str, Any]:
     behind = candidate.behind
     return {
-        "model_id": candidate.model.model_id,
+        "model_id": candidate.model.label,
         "params": candidate.model.params,
         "mcc": candidate.mcc,
         "behind": None if behind is None else behind.estimate,

@@ -65,7 +65,7 @@ def show_outcome(outcome: RunOutcome, *, as_json: bool) -> int:
                 "simulated": outcome.suite.simulated,
                 "leaderboard": [
                     {
-                        "model_id": row.model.model_id,
+                        "model_id": row.model.label,
                         "rank": row.rank,
                         "source": row.model.source,
                         "macro": dict(row.macro),

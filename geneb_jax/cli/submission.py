@@ -9,6 +9,7 @@ import click
 
 if TYPE_CHECKING:
     from geneb_jax.benchmark import Suite
+    from geneb_jax.results import ModelFacts, RunRecord, ScoreRow, SubmissionMeta
 
 __all__ = ["command"]
 
@@ -61,58 +62,84 @@ def write(
     Only for trained models with every task, regime and seed of the benchmark, scored with its
     probe, its C and the reference solver. Exit codes: 0 all written; 1 some not; 2 none written.
     """
-    from dataclasses import replace
-
     from geneb_jax.cli.console import note, print_json
-    from geneb_jax.errors import SelectionError, SubmissionError
-    from geneb_jax.results import read_scores, submission_gaps, write_submission
-    from geneb_jax.runs.encoder_facts import submission_meta
+    from geneb_jax.errors import SubmissionError
+    from geneb_jax.results import read_scores, write_submission
 
     rows = read_scores(out)
-    facts, suite = _run_of(out, suite_name)
-    scored = tuple(dict.fromkeys(row.model_id for row in rows))
-    unknown = [model_id for model_id in models if model_id not in scored]
-    if unknown:
-        raise SelectionError(
-            f"no scores of the model {unknown[0]!r}",
-            where=out,
-            hint=f"scored here: {', '.join(scored) or 'none'}",
-        )
-    chosen = tuple(dict.fromkeys(models)) or scored
+    record = _record_of(out)
+    suite = _suite_of(out, suite_name, record)
+    chosen = _chosen(models, tuple(dict.fromkeys(row.model_id for row in rows)), out)
     given = {name: value for name, value in stated.items() if value is not None}
     if given and len(chosen) > 1:
         raise click.UsageError("What is said of a model needs one --model to say it of.")
-    gaps = {
-        model_id: ("its weights are random: a control, not a submission",)
-        if facts.get(model_id, {}).get("weights") == "random"
-        else submission_gaps(model_id, rows, suite)
-        for model_id in chosen
-    }
+    facts = _facts_of(chosen, record)
+    gaps = {label: _gaps(facts[label], rows, suite) for label in chosen}
     written: dict[str, str] = {}
-    for model_id in chosen:
-        if gaps[model_id]:
-            continue
-        meta = replace(submission_meta({"model_id": model_id, **facts.get(model_id, {})}), **given)
-        written[model_id] = str(write_submission(out, model_id, meta, rows, suite))
-        defaults = [f"{name}={getattr(meta, name)!r}" for name in stated if name not in given]
-        if defaults:
-            note(f"{model_id}: not stated, so taken as known or neutral: {', '.join(defaults)}")
-    incomplete = {model_id: found for model_id, found in gaps.items() if found}
+    for label in chosen:
+        if not gaps[label]:
+            meta = _meta(facts[label], given, stated)
+            written[label] = str(write_submission(out, label, meta, rows, suite))
+    incomplete = {label: found for label, found in gaps.items() if found}
     if not written:
-        model_id, found = next(iter(incomplete.items()), ("", ("the run has no scores",)))
+        label, found = next(iter(incomplete.items()), ("", ("the run has no scores",)))
         raise SubmissionError(
-            f"nothing to submit{f' of {model_id}' if model_id else ''}: {_first(found)}",
+            f"nothing to submit{f' of {label}' if label else ''}: {_first(found)}",
             where=out,
             hint="run what is missing into the same folder first",
         )
-    for model_id, found in incomplete.items():
-        note(f"{model_id} is not written: {_first(found)}")
+    for label, found in incomplete.items():
+        note(f"{label} is not written: {_first(found)}")
     if as_json:
         print_json({"written": written, "incomplete": {k: list(v) for k, v in incomplete.items()}})
     else:
         for path in written.values():
             click.echo(path)
     return 1 if incomplete else 0
+
+
+def _chosen(asked: tuple[str, ...], scored: tuple[str, ...], out: Path) -> tuple[str, ...]:
+    """The labels asked for, or all that have scores."""
+    from geneb_jax.errors import SelectionError
+
+    unknown = [label for label in asked if label not in scored]
+    if unknown:
+        raise SelectionError(
+            f"no scores of the model {unknown[0]!r}",
+            where=out,
+            hint=f"scored here: {', '.join(scored) or 'none'}",
+        )
+    return tuple(dict.fromkeys(asked)) or scored
+
+
+def _facts_of(labels: tuple[str, ...], record: RunRecord | None) -> dict[str, ModelFacts]:
+    """What run.json says of each model; of one that it does not name, the label alone."""
+    from geneb_jax.results import ModelFacts
+
+    known = record.models if record else {}
+    return {label: known.get(label, ModelFacts(label)) for label in labels}
+
+
+def _gaps(facts: ModelFacts, rows: list[ScoreRow], suite: Suite) -> tuple[str, ...]:
+    from geneb_jax.results import submission_gaps
+
+    if facts.untrained:
+        return ("its weights are random: a control, not a submission",)
+    return submission_gaps(facts.label, rows, suite)
+
+
+def _meta(facts: ModelFacts, given: dict[str, Any], stated: dict[str, Any]) -> SubmissionMeta:
+    """What the submission says of the model; says on stderr what was not stated."""
+    from dataclasses import replace
+
+    from geneb_jax.cli.console import note
+    from geneb_jax.results import SubmissionMeta
+
+    meta = replace(SubmissionMeta.of(facts), **given)
+    defaults = [f"{name}={getattr(meta, name)!r}" for name in stated if name not in given]
+    if defaults:
+        note(f"{facts.label}: not stated, so taken as known or neutral: {', '.join(defaults)}")
+    return meta
 
 
 @command.command()
@@ -145,27 +172,26 @@ def validate(files: tuple[Path, ...], suite_name: str, as_json: bool) -> int:
     return REFUSED if any(problems for _, problems in verdicts) else 0
 
 
-def _run_of(out: Path, suite_name: str | None) -> tuple[dict[str, Any], Suite]:
-    """What run.json knows of the models, and the suite of the run."""
-    from geneb_jax.benchmark import load_suite
-    from geneb_jax.errors import DataError, SelectionError
-    from geneb_jax.results import read_run_json
+def _record_of(out: Path) -> RunRecord | None:
+    """The run's record; None where there is none: scores.csv is enough to submit."""
+    from geneb_jax.results import RUN_FILE, read_run_record
 
+    return read_run_record(out) if (out / RUN_FILE).is_file() else None
+
+
+def _suite_of(out: Path, named: str | None, record: RunRecord | None) -> Suite:
+    from geneb_jax.benchmark import load_suite
+    from geneb_jax.errors import SelectionError
+
+    name = named or (record.suite.name if record else "geneb")
     try:
-        run = read_run_json(out)
-    except DataError:
-        run = {}  # scores.csv is enough; the models are then known from the registry only
-    name = suite_name or run.get("suite", "geneb")
-    try:
-        suite = load_suite(name)
+        return load_suite(name)
     except SelectionError as error:
-        if suite_name is not None:
+        if named is not None:
             raise
         raise SelectionError(
             f"the run's suite {name!r} is not built in", where=out, hint="name its folder: --suite"
         ) from error
-    models = run.get("models", {})
-    return {key: value for key, value in models.items() if isinstance(value, dict)}, suite
 
 
 def _first(gaps: tuple[str, ...]) -> str:

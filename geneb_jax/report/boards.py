@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -11,13 +10,12 @@ from geneb_jax.analysis import (
     Leaderboard,
     LeaderboardRow,
     Panel,
-    RunScores,
     ScoreCube,
     build_panel,
     leaderboard,
 )
 from geneb_jax.benchmark import Suite
-from geneb_jax.results import ScoreRow
+from geneb_jax.results import RunRecord, RunScores, ScoreRow
 
 __all__ = [
     "boards_of",
@@ -60,7 +58,7 @@ def _regime(cube: ScoreCube) -> str:
 def leaderboard_rows(
     suite: Suite,
     scores: Sequence[ScoreRow],
-    run: Mapping[str, Any] | None = None,
+    run: RunRecord | None = None,
     *,
     published: bool = True,
 ) -> Leaderboard:
@@ -75,7 +73,7 @@ def leaderboard_rows(
         run: run.json.
         published: Whether to show the published models beside the run's, where that is fair.
     """
-    panel = build_panel([RunScores(suite, scores, run or {})], published=published)
+    panel = build_panel([RunScores(suite, scores, run)], published=published)
     return boards_of(panel)[0]
 
 
@@ -115,7 +113,7 @@ def _line(board: Leaderboard, row: LeaderboardRow) -> tuple[str, ...]:
     return (
         "" if row.rank is None else str(row.rank),
         "" if row.tie_group is None else str(row.tie_group),
-        mark + row.model.display,
+        mark + row.model.title,
         size_text(row.model.params),
         *macro,
         f"{fewest}/{board.tasks}",

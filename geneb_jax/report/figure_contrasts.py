@@ -110,7 +110,7 @@ def pairs_figure(cube: ScoreCube, pairs: Sequence[PairDifference]) -> Figure | N
         y += tall
         for entry in (pair for pair in ordered if pair.pair.factor == factor):
             words = " \u2212 ".join(
-                short_name(cube.models[cube.model_index(name)].display, 26)
+                short_name(cube.models[cube.model_index(name)].title, 26)
                 for name in (entry.pair.model_a, entry.pair.model_b)
             )
             canvas.text(left - 8, y + 13, words, anchor="end", size=11)

@@ -49,15 +49,15 @@ def few_shot_figure(cube: ScoreCube, regime: str) -> Figure | None:
         y = top + tall * (line + 0.5)
         model = cube.models[row]
         mine = model.source == "user"
-        canvas.text(left - 6, y + 4, short_name(model.display), anchor="end", size=11, bold=mine)
+        canvas.text(left - 6, y + 4, short_name(model.title), anchor="end", size=11, bold=mine)
         known = [float(macro[row, k]) for _, k in names if np.isfinite(macro[row, k])]
         canvas.line(x(min(known)), y, x(max(known)), y, stroke="#8a929c")
         for k, (name, place) in enumerate(names):
             value = float(macro[row, place])
             if math.isfinite(value):
-                tip = f"{model.display}, {name}: {value:.4f}"
+                tip = f"{model.title}, {name}: {value:.4f}"
                 canvas.mark(x(value), y, k, fill=PALETTE[k], tip=tip)
-        share = relative.get(model.model_id)
+        share = relative.get(model.label)
         if share is not None:
             canvas.text(752, y + 4, f"{share:.0%}", anchor="end", size=11)
     data = tuple(

@@ -62,18 +62,18 @@ def pareto_figure(cube: ScoreCube, regime: str) -> Figure | None:
         shape, colour = (5, _MINE) if own else looks[model.architecture]
         place = x(math.log10(size[row])), y(macro[row])
         points.append(place)
-        tip = f"{model.display}: {macro[row]:.4f}, {model.params:,} parameters"
+        tip = f"{model.title}: {macro[row]:.4f}, {model.params:,} parameters"
         canvas.mark(*place, shape, fill=colour, size=6.0 if own else 5.0, tip=tip)
     mine = [k for k in known.tolist() if cube.models[k].source == "user"]
     wanted = [*mine, *(k for k in frontier.tolist() if k not in mine)]
     taken: list[tuple[float, float, float, float]] = []
     for row in unsized.tolist():
-        words = short_name(cube.models[row].display) + " (no size)"
+        words = short_name(cube.models[row].title) + " (no size)"
         spot = _free_spot(right - 8, y(macro[row]) - 8, words, points, taken, ends=("end",))
         if spot:
             canvas.text(spot[0], spot[1], words, size=11, anchor=spot[2], bold=True, halo=True)
     for row in wanted:
-        words = short_name(cube.models[row].display)
+        words = short_name(cube.models[row].title)
         place = x(math.log10(size[row])), y(macro[row])
         spot = _free_spot(*place, words, points, taken)
         if spot:

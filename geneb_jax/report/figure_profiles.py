@@ -48,7 +48,7 @@ def heatmap_figure(cube: ScoreCube, regime: str) -> Figure | None:
         canvas.text(
             left - 8,
             y + 13,
-            short_name(model.display),
+            short_name(model.title),
             anchor="end",
             size=11,
             bold=model.source == "user",
@@ -121,7 +121,7 @@ def radar_figure(cube: ScoreCube, regime: str) -> Figure | None:
             y = cy + 150 + 16 * place
             canvas.line(cx - 110, y - 4, cx - 80, y - 4, stroke=colour, dash=dash, width=2.4)
             model = cube.models[row]
-            canvas.text(cx - 72, y, short_name(model.display), size=11, bold=model.source == "user")
+            canvas.text(cx - 72, y, short_name(model.title), size=11, bold=model.source == "user")
     rows = tuple(
         (rank, cube.model_ids[row], *means[row].tolist()) for rank, row in enumerate(order, 1)
     )

@@ -29,7 +29,7 @@ def draw_figures(
         regime: Regime of the figures that are of one regime.
         pairs: Controlled pairs over the same cube.
     """
-    whole = cube.keep_models(cube.complete(regime))
+    whole = cube.select_models(cube.complete(regime))
     drawn = (
         pareto_figure(whole, regime),
         heatmap_figure(whole, regime),

@@ -35,7 +35,7 @@ def _own(
     row: LeaderboardRow,
     statistics: Mapping[str, Any],
 ) -> str:
-    name = row.model.model_id
+    name = row.model.label
     parts = [
         f"{_name(row)}: macro MCC {_score(row.macro[board.regime])}{_interval(row)} on "
         f"{board.tasks} tasks, rank {row.rank} of {len(ranked)}{_firmness(board, name, statistics)}"
@@ -116,7 +116,7 @@ def _names(rows: Sequence[LeaderboardRow], most: int = 3) -> str:
 
 
 def _name(row: LeaderboardRow) -> str:
-    return short_name(row.model.display, 60)
+    return short_name(row.model.title, 60)
 
 
 def _score(value: float | None) -> str:

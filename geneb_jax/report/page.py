@@ -16,7 +16,6 @@ from geneb_jax.analysis import (
     Leaderboard,
     OverviewOptions,
     Panel,
-    RunScores,
     build_panel,
     overview,
     pair_differences,
@@ -33,7 +32,7 @@ from geneb_jax.report.run_tables import run_tables
 from geneb_jax.report.statistics_tables import paper_tables, robustness_tables
 from geneb_jax.report.svg import short_name
 from geneb_jax.report.tables import Table, write_table
-from geneb_jax.results import ScoreRow, csv_text
+from geneb_jax.results import RunRecord, RunScores, ScoreRow, csv_text
 
 __all__ = ["FIGURE_FOLDER", "REPORT_FILE", "write_panel_report", "write_report"]
 
@@ -46,7 +45,7 @@ def write_report(
     *,
     suite: Suite,
     scores: Sequence[ScoreRow],
-    run: Mapping[str, Any],
+    run: RunRecord | None,
     published: bool = True,
 ) -> Path:
     """Write ``out/report.html`` and ``out/figures/`` for one run.
@@ -69,7 +68,7 @@ def write_report(
         OutputError: if the folder cannot be written.
     """
     panel = build_panel([RunScores(suite, scores, run, out)], published=published)
-    return write_panel_report(out, panel, versions=_versions(run))
+    return write_panel_report(out, panel, versions=run.versions if run else {})
 
 
 def write_panel_report(
@@ -167,13 +166,6 @@ def _asset(environment: Environment, name: str) -> Markup:
     if environment.loader is None:
         raise RuntimeError("the environment has no loader")
     return Markup(environment.loader.get_source(environment, name)[0])  # noqa: S704
-
-
-def _versions(run: Mapping[str, Any]) -> dict[str, str]:
-    versions = run.get("versions", {})
-    if not isinstance(versions, Mapping):
-        return {}
-    return {str(name): str(value) for name, value in versions.items()}
 
 
 def _score(value: float | None, digits: int = 3) -> str:

@@ -128,7 +128,7 @@ def task_table(cube: ScoreCube, regime: str, *, most: int = 6) -> Table:
             (
                 task.label,
                 task.category,
-                cube.models[best].display,
+                cube.models[best].title,
                 float(column[best]),
                 float(np.median(column[known])),
                 len(known),
@@ -198,14 +198,14 @@ def choice_table(cube: ScoreCube, regime: str, *, limits: Sequence[float] = (1e8
             (
                 name,
                 answer.tasks,
-                answer.best.model.display,
+                answer.best.model.title,
                 answer.best.mcc,
-                second.model.display if second else None,
+                second.model.title if second else None,
                 answer.margin,
                 lead.low if lead else None,
                 lead.high if lead else None,
                 equal - 1 if telling else None,
-                smallest.model.display if smallest else None,
+                smallest.model.title if smallest else None,
                 *(_best_within(cube, chosen, regime, limit) for limit in limits),
                 *(_best_own(answer.candidates) if len(sources) > 1 else (None, None, None)),
             )
@@ -243,7 +243,7 @@ def _best_own(candidates: Sequence[Candidate]) -> tuple[Cell, Cell, Cell]:
     for candidate in candidates:
         if candidate.model.source == "user" and candidate.model.weights != "random":
             ahead = sum(other.mcc > candidate.mcc for other in candidates)
-            return candidate.model.display, candidate.mcc, ahead + 1
+            return candidate.model.title, candidate.mcc, ahead + 1
     return None, None, None
 
 
@@ -254,4 +254,4 @@ def _best_within(
         answer = recommend(cube, categories, regime=regime, budget=Budget(max_params=limit))
     except SelectionError:
         return None
-    return f"{answer.best.model.display} ({answer.best.mcc:.3f})"
+    return f"{answer.best.model.title} ({answer.best.mcc:.3f})"

@@ -4,15 +4,28 @@ from __future__ import annotations
 
 from geneb_jax.results.answer_keys import AnswerKey, find_answer_key, keep_answer_key
 from geneb_jax.results.file_names import safe_folder_name, submission_file_name
+from geneb_jax.results.folder_contents import FolderContents, read_contents
+from geneb_jax.results.model_facts import EmbeddingFacts, ModelFacts, weights_kind, with_variant
 from geneb_jax.results.predictions import UnitPredictions
 from geneb_jax.results.records import DamagedRecord, KeptUnit, Records
 from geneb_jax.results.redaction import redacted, redacted_data
+from geneb_jax.results.run_folder import read_run_folder
 from geneb_jax.results.run_record import (
     RUN_FILE,
+    RunRecord,
+    RunSettings,
+    SuiteFacts,
+    TaskFacts,
     installed_versions,
-    read_run_json,
+    read_run_record,
     utc_now,
-    write_run_json,
+    write_run_record,
+)
+from geneb_jax.results.run_scores import (
+    RunScores,
+    changed_files,
+    other_revision,
+    require_same_data,
 )
 from geneb_jax.results.score_rows import (
     FAILED,
@@ -22,6 +35,7 @@ from geneb_jax.results.score_rows import (
     ScoreRow,
 )
 from geneb_jax.results.score_tables import SCORES_FILE, csv_text, read_scores, write_scores_csv
+from geneb_jax.results.seed_means import mean_over_seeds, sd_over_seeds
 from geneb_jax.results.submission import (
     SUBMISSION_FOLDER,
     SubmissionMeta,
@@ -30,16 +44,7 @@ from geneb_jax.results.submission import (
     write_submission,
 )
 from geneb_jax.results.submission_check import validate_submission
-from geneb_jax.results.summary import (
-    SUMMARY_COLUMNS,
-    SUMMARY_FILE,
-    Setting,
-    Spread,
-    Summary,
-    SummaryRow,
-    summarise,
-    write_summary_csv,
-)
+from geneb_jax.results.suite_record import claim_folder
 from geneb_jax.results.unit_keys import UnitKey, unit_digest
 
 __all__ = [
@@ -50,38 +55,48 @@ __all__ = [
     "SCORES_FILE",
     "SCORE_COLUMNS",
     "SUBMISSION_FOLDER",
-    "SUMMARY_COLUMNS",
-    "SUMMARY_FILE",
     "AnswerKey",
     "DamagedRecord",
+    "EmbeddingFacts",
+    "FolderContents",
     "KeptUnit",
+    "ModelFacts",
     "Records",
+    "RunRecord",
+    "RunScores",
+    "RunSettings",
     "ScoreRow",
-    "Setting",
-    "Spread",
     "SubmissionMeta",
-    "Summary",
-    "SummaryRow",
+    "SuiteFacts",
+    "TaskFacts",
     "UnitKey",
     "UnitPredictions",
     "build_submission",
+    "changed_files",
+    "claim_folder",
     "csv_text",
     "find_answer_key",
     "installed_versions",
     "keep_answer_key",
-    "read_run_json",
+    "mean_over_seeds",
+    "other_revision",
+    "read_contents",
+    "read_run_folder",
+    "read_run_record",
     "read_scores",
     "redacted",
     "redacted_data",
+    "require_same_data",
     "safe_folder_name",
+    "sd_over_seeds",
     "submission_file_name",
     "submission_gaps",
-    "summarise",
     "unit_digest",
     "utc_now",
     "validate_submission",
-    "write_run_json",
+    "weights_kind",
+    "with_variant",
+    "write_run_record",
     "write_scores_csv",
     "write_submission",
-    "write_summary_csv",
 ]

@@ -1,26 +1,44 @@
-"""run.json: what ran, on what, with which versions, how long; fit to be shown to strangers."""
+"""run.json: what ran, on what, with which versions, how long; fit to be shown to strangers.
+
+One type, one writer, one reader: a fact about a run is a field here, and nowhere a key in quotes.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import platform
 import sys
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 from geneb_jax import durable_files
+from geneb_jax.benchmark import DatasetPin, Suite
 from geneb_jax.errors import DataError
+from geneb_jax.results.model_facts import ModelFacts
 from geneb_jax.results.redaction import redacted_data
 from geneb_jax.results.strict_json import read_json
+from geneb_jax.results.typed_json import STRICT, from_plain, to_plain
 
-__all__ = ["RUN_FILE", "installed_versions", "read_run_json", "utc_now", "write_run_json"]
+__all__ = [
+    "RUN_FILE",
+    "Platform",
+    "RunRecord",
+    "RunSettings",
+    "SuiteFacts",
+    "TaskFacts",
+    "installed_versions",
+    "read_run_record",
+    "utc_now",
+    "write_run_record",
+]
 
 RUN_FILE = "run.json"
 
-_SCHEMA_VERSION = 1
+_SCHEMA_VERSION = 2
 _LARGEST_BYTES = 64 * 2**20
 _DEEPEST = 32
 _PACKAGES = (
@@ -55,51 +73,145 @@ def installed_versions(packages: Iterable[str] = _PACKAGES) -> dict[str, str]:
     return versions
 
 
-def write_run_json(out: Path, content: Mapping[str, Any]) -> Path:
-    """Write ``out/run.json`` atomically: versions and platform, then ``content``, redacted.
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """The kind of machine a run was on."""
 
-    Args:
-        out: The run's output folder.
-        content: Plain data (mappings, sequences, texts, finite numbers, booleans, None), such as
-            suite, models with identities, settings, devices, timings in seconds, counted notes.
+    system: str = field(default_factory=platform.system)
+    machine: str = field(default_factory=platform.machine)
+    byte_order: str = sys.byteorder
+
+
+@dataclass(frozen=True, slots=True)
+class SuiteFacts:
+    """Which suite a run is of.
+
+    Attributes:
+        name: Its name.
+        digest: SHA-256 of what decides its scores (see :meth:`of`).
+        simulated: Whether no organism ever wrote its sequences.
+        dataset: Where its data are, at which revision; None for a suite that carries its data.
+    """
+
+    name: str
+    digest: str = ""
+    simulated: bool = False
+    dataset: DatasetPin | None = None
+
+    @classmethod
+    def of(cls, suite: Suite) -> SuiteFacts:
+        """The facts of a suite, whole: one restricted to some tasks has another digest."""
+        content = {
+            "name": suite.name,
+            "tasks": [[task.task_id, task.category] for task in suite.tasks],
+            "protocol": asdict(suite.protocol),
+            "dataset": asdict(suite.dataset) if suite.dataset else None,
+            "simulated": suite.simulated,
+        }
+        text = json.dumps(content, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+        digest = hashlib.sha256(b"geneb-jax suite 1\n" + text.encode("ascii")).hexdigest()
+        return cls(suite.name, digest, suite.simulated, suite.dataset)
+
+
+@dataclass(frozen=True, slots=True)
+class RunSettings:
+    """How every unit of the run was probed; the names are those of a unit's key."""
+
+    probe: str
+    solver: str
+    regimes: tuple[str, ...]
+    seeds: tuple[int, ...]
+    C: tuple[float, ...]
+    max_iter: int
+    tol: float
+    dtype: str
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFacts:
+    """A task's files: the digest of their content, and what was noted in them, counted."""
+
+    fingerprint: str
+    notes: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """What run.json holds.
+
+    Attributes:
+        suite: The suite.
+        settings: How the last run into the folder probed.
+        devices: Platform and kind of each device.
+        models: Label -> facts, of every model with rows in the folder's tables.
+        tasks: Task id -> its files, of every task with rows.
+        problems: Task or model -> why it has no scores.
+        seconds: Wall time of the last run.
+        versions: Package -> version.
+        platform: The kind of machine.
+        written_utc: When the record was written, ISO 8601 in UTC.
+        schema_version: Version of this layout.
+    """
+
+    __pydantic_config__ = STRICT
+
+    suite: SuiteFacts
+    settings: RunSettings
+    devices: tuple[str, ...] = ()
+    models: Mapping[str, ModelFacts] = field(default_factory=dict)
+    tasks: Mapping[str, TaskFacts] = field(default_factory=dict)
+    problems: Mapping[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
+    versions: Mapping[str, str] = field(default_factory=installed_versions)
+    platform: Platform = field(default_factory=Platform)
+    written_utc: str = field(default_factory=utc_now)
+    schema_version: int = _SCHEMA_VERSION
+
+    def __post_init__(self) -> None:
+        for label, facts in self.models.items():
+            if label != facts.label:
+                raise ValueError(f"models.{label} is filed under a label that is not its own")
+
+
+def write_run_record(out: Path, record: RunRecord) -> Path:
+    """Write ``out/run.json`` atomically, home folders and credentials redacted.
 
     Raises:
         ValueError: if a number is not finite.
-        TypeError: if something is not plain data.
         OutputError: if the file cannot be written.
     """
-    record = {
-        "schema_version": _SCHEMA_VERSION,
-        "written_utc": utc_now(),
-        "versions": installed_versions(),
-        "platform": {
-            "system": platform.system(),
-            "machine": platform.machine(),
-            "byte_order": sys.byteorder,
-        },
-        **content,
-    }
     path = out / RUN_FILE
-    text = json.dumps(redacted_data(record), ensure_ascii=False, allow_nan=False, indent=2)
+    content = redacted_data(to_plain(record))
+    text = json.dumps(content, ensure_ascii=False, allow_nan=False, indent=2)
     durable_files.write_text(path, text + "\n")
     return path
 
 
-def read_run_json(out: Path) -> dict[str, Any]:
+def read_run_record(out: Path) -> RunRecord:
     """Read ``out/run.json``.
 
     Raises:
-        DataError: if it is absent, damaged or of another schema version.
+        DataError: if it is absent, damaged or of another schema version; for a key that is unknown,
+            missing or of another type, naming it.
     """
     path = out / RUN_FILE
     try:
-        record = read_json(path, largest_bytes=_LARGEST_BYTES, deepest=_DEEPEST)
+        content = read_json(path, largest_bytes=_LARGEST_BYTES, deepest=_DEEPEST)
     except OSError as error:
         raise DataError(
             f"cannot be read ({error.strerror})", where=path, hint="name a run's output folder"
         ) from error
     except ValueError as error:
         raise DataError(str(error), where=path) from error
-    if not isinstance(record, dict) or record.get("schema_version") != _SCHEMA_VERSION:
-        raise DataError(f"not a run record of schema version {_SCHEMA_VERSION}", where=path)
-    return record
+    if not isinstance(content, dict) or content.get("schema_version") != _SCHEMA_VERSION:
+        raise DataError(
+            f"not a run record of schema version {_SCHEMA_VERSION}",
+            where=path,
+            cause="another version wrote it",
+            hint="run again into the folder: finished units are found and the record is rewritten",
+        )
+    try:
+        return from_plain(RunRecord, content)
+    except ValueError as error:
+        raise DataError(str(error), where=path, cause="the file was edited or cut") from error

@@ -11,7 +11,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,7 +20,9 @@ from geneb_jax import durable_files
 from geneb_jax.benchmark.definition import Suite
 from geneb_jax.errors import SubmissionError
 from geneb_jax.results.file_names import submission_file_name
+from geneb_jax.results.model_facts import ModelFacts
 from geneb_jax.results.score_rows import PROTOCOL_PROBE, PROTOCOL_SOLVER, SCORE_RANGES, ScoreRow
+from geneb_jax.results.seed_means import mean_over_seeds
 from geneb_jax.results.submission_check import submission_problems
 
 __all__ = [
@@ -58,6 +59,20 @@ class SubmissionMeta:
     training_data: str = ""
     provenance: str = "self-reported"
     submitted_by: str = ""
+
+    @classmethod
+    def of(cls, facts: ModelFacts) -> SubmissionMeta:
+        """What is known of a model; what nobody stated stays empty.
+
+        ``zero_shot`` is false, as the benchmark's own runner has it: only the author can say that
+        the pretraining never saw the tasks' data (``geneb-jax submission write --zero-shot``).
+        """
+        return cls(
+            display=facts.title,
+            params=facts.params or 0,
+            url=facts.url,
+            training_data=facts.corpus,
+        )
 
 
 def submission_gaps(model_id: str, rows: Iterable[ScoreRow], suite: Suite) -> tuple[str, ...]:
@@ -158,8 +173,6 @@ def _collect(
 
 
 def _seed_mean(seeds: dict[int, ScoreRow], metric: str) -> float:
-    values = [getattr(row, metric) for row in seeds.values()]
-    first = values[0]
-    mean = first + math.fsum(value - first for value in values) / len(values)
+    mean = mean_over_seeds([getattr(row, metric) for row in seeds.values()])
     low, high = SCORE_RANGES[metric]
     return min(max(mean, low), high)

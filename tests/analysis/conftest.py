@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from geneb_jax.analysis import ModelFacts, ScoreCube
+from geneb_jax.analysis import ScoreCube
 from geneb_jax.benchmark import Protocol, Regime, Suite, Task
-from geneb_jax.results import ScoreRow
+from geneb_jax.results import ModelFacts, ScoreRow
 
 REGIMES = (Regime("full", None), Regime("10shot", 10), Regime("1shot", 1))
 SEEDS = (13, 17)

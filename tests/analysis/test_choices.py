@@ -9,8 +9,6 @@ import pytest
 
 from geneb_jax.analysis import (
     Budget,
-    ModelFacts,
-    RunScores,
     baselines,
     build_panel,
     contrasts,
@@ -27,6 +25,7 @@ from geneb_jax.analysis import (
     tie_groups,
 )
 from geneb_jax.errors import DataError, SelectionError
+from geneb_jax.results import ModelFacts, RunScores
 
 SIZES = (6, 5, 4)
 
@@ -194,7 +193,7 @@ def test_tasks_at_chance_need_test_sizes(make_cube) -> None:
 
 def test_seed_spread(make_suite, make_rows) -> None:
     suite = make_suite([2, 1])
-    cube = build_panel([RunScores(suite, make_rows(suite), {})]).cube
+    cube = build_panel([RunScores(suite, make_rows(suite), None)]).cube
     found = seed_spread(cube, 2)
     assert [entry.regime for entry in found] == ["10shot", "1shot"]
     sd = 0.01 / np.sqrt(2)
@@ -211,7 +210,7 @@ def test_settings_agree_with_themselves_and_not_with_their_reverse(make_suite, m
     for strength, sign in ((0.1, 1), (1.0, 1), (10.0, -1)):
         for k, name in enumerate(models):
             rows += make_rows(suite, name, level=0.3 + sign * 0.05 * k, C=strength)
-    panel = build_panel([RunScores(suite, rows, {})])
+    panel = build_panel([RunScores(suite, rows, None)])
     found = setting_agreement(panel.settings, "full")
     rho = {(p.first.C, p.second.C): p.models.rho for p in found.pairs}
     assert rho[0.1, 1.0] == pytest.approx(1) and rho[1.0, 10.0] == pytest.approx(-1)

@@ -10,13 +10,14 @@ import pytest
 from geneb_jax.analysis import (
     ControlledPair,
     OverviewOptions,
-    RunScores,
     build_panel,
     overview,
     published_cube,
 )
 from geneb_jax.benchmark import load_suite
 from geneb_jax.errors import SelectionError
+from geneb_jax.results import ModelFacts, RunScores
+from tests.run_records import run_record
 
 #: Every key of the document; adding one is a change of the contract, removing one a break of it.
 KEYS = {
@@ -117,7 +118,7 @@ def test_options_reach_the_numbers(document) -> None:
 def test_a_users_model_enters_the_statistics(make_rows, document) -> None:
     suite = load_suite("geneb")
     rows = make_rows(suite, level=-0.9)
-    run = {"models": {"mine": {"params": 5_000_000}}}
+    run = run_record(ModelFacts("mine", params=5_000_000))
     found = overview(build_panel([RunScores(suite, rows, run)]))
     assert found["scaling"]["macro"]["models"] == 41
     assert found["scaling"]["macro"]["rho"] != document["scaling"]["macro"]["rho"]
@@ -129,7 +130,7 @@ def test_a_users_model_enters_the_statistics(make_rows, document) -> None:
 def test_a_partial_model_does_not(make_rows, document) -> None:
     suite = load_suite("geneb")
     rows = [row for row in make_rows(suite, level=-0.9) if row.task_id != suite.tasks[50].task_id]
-    found = overview(build_panel([RunScores(suite, rows, {})]))
+    found = overview(build_panel([RunScores(suite, rows, None)]))
     assert found["models"]["mine"]["scored"] == {"full": 99, "10shot": 99, "1shot": 99}
     for key in ("scaling", "wins", "mean_macro", "retention", "micro_macro_rho", "pareto"):
         assert found[key] == document[key]
@@ -141,7 +142,7 @@ def test_a_partial_model_does_not(make_rows, document) -> None:
 def test_small_simulated_suites(make_rows, models) -> None:
     demo = load_suite("demo")
     rows = [row for k in range(models) for row in make_rows(demo, f"m{k}", level=0.1 * k)]
-    found = overview(build_panel([RunScores(demo, rows, {})]))
+    found = overview(build_panel([RunScores(demo, rows, None)]))
     json.dumps(found, allow_nan=False)
     assert found["simulated"] and not found["published"]
     assert [row["rank"] for row in found["leaderboard"]] == list(range(1, models + 1))
@@ -153,7 +154,7 @@ def test_one_category_one_regime_one_task(make_suite, make_rows) -> None:
     suite = make_suite([1])
     suite = replace(suite, protocol=replace(suite.protocol, regimes=suite.protocol.regimes[1:2]))
     found = overview(
-        build_panel([RunScores(suite, make_rows(suite), {})]), OverviewOptions(regime="10shot")
+        build_panel([RunScores(suite, make_rows(suite), None)]), OverviewOptions(regime="10shot")
     )
     json.dumps(found, allow_nan=False)
     assert found["leaderboard"][0]["interval"] is None

@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 
 from geneb_jax.analysis import (
-    RunScores,
     aggregate,
     build_panel,
     comparable_with_published,
     cube_from_scores,
     join_cubes,
     leaderboard,
-    model_facts,
     published_cube,
 )
 from geneb_jax.benchmark import load_suite
 from geneb_jax.errors import DataError, SelectionError
+from geneb_jax.results import ModelFacts, RunScores
+from tests.run_records import run_record
 
 
 def test_the_published_models_alone() -> None:
@@ -32,7 +32,7 @@ def test_the_published_models_alone() -> None:
 
 def test_a_whole_run_is_ranked_among_the_published(make_rows) -> None:
     suite = load_suite("geneb")
-    panel = build_panel([RunScores(suite, make_rows(suite, level=-0.9), {"models": {}})])
+    panel = build_panel([RunScores(suite, make_rows(suite, level=-0.9), run_record())])
     assert len(panel.ranked.models) == 41
     board = leaderboard(panel.cube, title="")
     (mine,) = [row for row in board.rows if row.model.source == "user"]
@@ -44,7 +44,7 @@ def test_a_whole_run_is_ranked_among_the_published(make_rows) -> None:
 def test_a_partial_run_is_compared_on_its_tasks_only(make_rows) -> None:
     suite = load_suite("geneb")
     chosen = replace(suite, tasks=suite.tasks[::3])
-    panel = build_panel([RunScores(chosen, make_rows(chosen, level=-0.9), {})])
+    panel = build_panel([RunScores(chosen, make_rows(chosen, level=-0.9), None)])
     assert len(panel.cube.tasks) == 100
     whole = leaderboard(panel.cube, title="").rows[-1]
     assert (whole.model.source, whole.rank, whole.macro["full"]) == ("user", None, None)
@@ -58,7 +58,7 @@ def test_a_partial_run_is_compared_on_its_tasks_only(make_rows) -> None:
 def test_simulated_data_never_stand_beside_the_published(make_rows) -> None:
     demo = load_suite("demo")
     assert not comparable_with_published(demo)
-    panel = build_panel([RunScores(demo, make_rows(demo), {})])
+    panel = build_panel([RunScores(demo, make_rows(demo), None)])
     assert not panel.published and len(panel.cube.models) == 1
     geneb = load_suite("geneb")
     assert comparable_with_published(geneb)
@@ -71,7 +71,7 @@ def test_simulated_data_never_stand_beside_the_published(make_rows) -> None:
 def test_a_run_of_a_published_model_stands_beside_it(make_rows) -> None:
     suite = load_suite("geneb")
     rows = make_rows(suite, "MutBERT", level=-0.9)
-    panel = build_panel([RunScores(suite, rows, {"models": {"MutBERT": {"display": "MutBERT"}}})])
+    panel = build_panel([RunScores(suite, rows, run_record(ModelFacts("MutBERT")))])
     names = panel.cube.model_ids
     assert "MutBERT" in names and "MutBERT (run)" in names
     mine = panel.cube.models[names.index("MutBERT (run)")]
@@ -80,7 +80,7 @@ def test_a_run_of_a_published_model_stands_beside_it(make_rows) -> None:
 
 def test_two_runs_of_one_model_keep_apart(make_suite, make_rows) -> None:
     suite = make_suite()
-    runs = [RunScores(suite, make_rows(suite, level=level), {}) for level in (0.1, 0.2, 0.3)]
+    runs = [RunScores(suite, make_rows(suite, level=level), None) for level in (0.1, 0.2, 0.3)]
     cube = build_panel(runs).cube
     assert cube.model_ids == ("mine", "mine (run)", "mine (run 2)")
     assert cube.mcc[1, 0, 0] == pytest.approx(0.2) and cube.mcc[2, 0, 0] == pytest.approx(0.3)
@@ -97,32 +97,16 @@ def test_joining_fills_what_is_missing_with_nan(make_suite, make_rows) -> None:
     assert np.array_equal(both.mcc[0], first.mcc[0])
 
 
-def test_facts_of_a_run_are_believed_only_if_they_are_what_they_say() -> None:
-    entries = {
-        "a": {
-            "display": "A\x1b[31m red\u202e",
-            "params": 1000,
-            "weights": "pretrained",
-            "identity": {"weights": "random:7"},
-            "sequences_per_second": 12.5,
-            "embedding": {"tokens": 600, "seconds": 3.0},
-        },
-        "b": {"params": True, "display": 7, "identity": {"weights": "none"}},
-        "c": {"params": -1, "sequences_per_second": "fast", "embedding": {"tokens": 1}},
-        "d": None,
-    }
-    facts = model_facts({"models": entries})
-    assert facts["a"].display == "A\ufffd[31m red\ufffd"
-    assert (facts["a"].params, facts["a"].weights) == (1000, "random")
-    assert (facts["a"].sequences_per_second, facts["a"].tokens_per_second) == (12.5, 200.0)
-    assert (facts["b"].display, facts["b"].params, facts["b"].weights) == ("b", None, "none")
-    assert (facts["c"].params, facts["c"].sequences_per_second, facts["c"].tokens_per_second) == (
-        None,
-        None,
-        None,
-    )
-    assert facts["d"].model_id == "d"
-    assert model_facts({"models": [{"model_id": "x"}, {"id": "y"}, 3]}).keys() == {"x"}
+def test_a_silent_run_takes_the_facts_of_the_published_model_of_that_name(
+    make_rows,
+) -> None:
+    suite = load_suite("geneb")
+    label = "MutBERT (untrained)"
+    said = ModelFacts(label, name="MutBERT", variant=("untrained",), weights="random", params=7)
+    panel = build_panel([RunScores(suite, make_rows(suite, label, level=-0.9), run_record(said))])
+    (mine,) = [model for model in panel.cube.models if model.source == "user"]
+    assert (mine.label, mine.title) == (label, label)
+    assert (mine.params, mine.tokenization, mine.weights) == (7, "SN", "random")
 
 
 def test_names_that_are_not_there_are_refused_with_near_matches() -> None:

@@ -170,7 +170,7 @@ def test_row_7_wins(cube: ScoreCube) -> None:
 
 def test_row_8_best_small_model(cube: ScoreCube) -> None:
     assert printed(score(cube, "MutBERT", "macro"), 4) == "0.5294"
-    small = cube.keep_models(cube.params < 1e8)
+    small = cube.select_models(cube.params < 1e8)
     macro = aggregate(small).macro[:, 0]
     assert small.model_ids[int(np.argmax(macro))] == "MutBERT"
     leaders = category_leaders(small, "full")
@@ -335,7 +335,7 @@ def test_row_20_size_gap(cube: ScoreCube) -> None:
     means = aggregate(cube).macro[:, 0]
     assert printed(means[cube.params >= 1e9].mean(), 4) == "0.5268"
     assert printed(means[cube.params < 2e8].mean(), 4) == "0.4625"
-    without = cube.keep_models(np.array([name != EVO for name in cube.model_ids]))
+    without = cube.select_models(np.array([name != EVO for name in cube.model_ids]))
     assert printed(size_gap(without, "full").gap, 3) == "0.087"
 
 

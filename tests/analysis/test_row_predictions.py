@@ -19,12 +19,19 @@ from geneb_jax.analysis import (
     compare_models,
     compare_predictions,
     overview,
-    read_run_folder,
     score_interval,
 )
-from geneb_jax.analysis.row_predictions import TaskRows, as_codes
+from geneb_jax.analysis.test_row_predictions import TaskRows, as_codes
 from geneb_jax.cli.main import command
-from geneb_jax.results import answer_keys, find_answer_key, read_scores, write_scores_csv
+from geneb_jax.results import (
+    RunScores,
+    answer_keys,
+    find_answer_key,
+    read_run_folder,
+    read_run_record,
+    read_scores,
+    write_scores_csv,
+)
 from tests.analysis.row_populations import RowPopulation
 from tests.kept_runs import fingerprint, write_kept_run
 
@@ -45,11 +52,8 @@ def panel(kept):
 
 
 def run_of(kept):
-    from geneb_jax.analysis import RunScores
-    from geneb_jax.results import read_run_json
-
     out, suite, _ = kept
-    return RunScores(suite, read_scores(out), read_run_json(out), out)
+    return RunScores(suite, read_scores(out), read_run_record(out), out)
 
 
 def test_predictions_are_those_of_the_scores(kept, panel) -> None:
@@ -210,7 +214,6 @@ def test_predictions_that_do_not_give_the_score_are_not_believed(tmp_path, kept)
 
 
 def test_predictions_follow_a_model_through_its_names(tmp_path) -> None:
-    from geneb_jax.analysis import RunScores
     from geneb_jax.benchmark import load_suite
 
     geneb = load_suite("geneb")
@@ -219,7 +222,7 @@ def test_predictions_follow_a_model_through_its_names(tmp_path) -> None:
     for number, skill in enumerate((0.9, 0.5)):
         out = tmp_path / str(number)
         write_kept_run(out, some, {"MutBERT": skill}, seed=number)
-        runs.append(RunScores(some, read_scores(out), {}, out))
+        runs.append(RunScores(some, read_scores(out), None, out))
     panel = build_panel(runs)
     assert list(panel.predictions) == ["MutBERT (run)", "MutBERT (run 2)"]
     for name, found in panel.predictions.items():
@@ -238,11 +241,11 @@ def test_codes_are_the_places_among_the_sorted_labels(labels) -> None:
 
 
 def test_a_sweep_keeps_the_predictions_of_every_strength(tmp_path, make_suite) -> None:
-    from geneb_jax.analysis import ProbeSetting, RunScores
+    from geneb_jax.analysis import ProbeSetting
 
     suite = make_suite([1])
     write_kept_run(tmp_path, suite, {"m": 0.7}, C=(0.1, 1.0, 10.0))
-    run = RunScores(suite, read_scores(tmp_path), {}, tmp_path)
+    run = RunScores(suite, read_scores(tmp_path), None, tmp_path)
     seen = set()
     for strength in (0.1, 1.0, 10.0):
         setting = ProbeSetting("logistic", strength, "reference")

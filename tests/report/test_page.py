@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from geneb_jax.analysis import RunScores, build_panel
+from geneb_jax.analysis import build_panel
 from geneb_jax.benchmark import load_suite
 from geneb_jax.report import (
     console_columns,
@@ -24,8 +24,9 @@ from geneb_jax.report import (
     write_panel_report,
     write_report,
 )
-from geneb_jax.results import read_scores
+from geneb_jax.results import ModelFacts, RunScores, read_scores
 from tests.kept_runs import write_kept_run
+from tests.run_records import run_record
 
 FIGURES = {
     "figure-2-pareto",
@@ -84,15 +85,13 @@ def fifty(tmp_path_factory, geneb, make_rows) -> Path:
     rows = [
         row for k in range(10) for row in make_rows(geneb, f"lab-model-{k}", level=0.3 + 0.03 * k)
     ]
-    models = {
-        f"lab-model-{k}": {
-            "display": f"Lab model {k}",
-            "params": 10 ** (6 + k // 3),
-            "architecture": "T-enc",
-        }
+    models = [
+        ModelFacts(
+            f"lab-model-{k}", f"Lab model {k}", params=10 ** (6 + k // 3), architecture="T-enc"
+        )
         for k in range(10)
-    }
-    run = {"models": models, "versions": {"python": "3.11", "jax": "0.10.2"}}
+    ]
+    run = run_record(*models, versions={"python": "3.11", "jax": "0.10.2"})
     return write_report(tmp_path_factory.mktemp("fifty"), suite=geneb, scores=rows, run=run)
 
 
@@ -121,7 +120,7 @@ def test_it_is_small_and_the_same_each_time(tmp_path, fifty, geneb, make_rows) -
     assert fifty.stat().st_size < 3_000_000
     rows = make_rows(geneb)
     one, two = (
-        write_report(tmp_path / name, suite=geneb, scores=rows, run={}) for name in ("a", "b")
+        write_report(tmp_path / name, suite=geneb, scores=rows, run=None) for name in ("a", "b")
     )
     files = sorted(path.relative_to(tmp_path / "a") for path in (tmp_path / "a").rglob("*.*"))
     assert len(files) == 1 + 2 * len(FIGURES)
@@ -164,11 +163,11 @@ def test_the_users_models_are_marked_and_ranked(fifty) -> None:
 def test_a_partial_run_withholds_the_macro_and_says_so(tmp_path, geneb, make_rows) -> None:
     some = replace(geneb, tasks=geneb.tasks[:33])
     rows = make_rows(some)
-    page = read(write_report(tmp_path, suite=some, scores=rows, run={}))
+    page = read(write_report(tmp_path, suite=some, scores=rows, run=None))
     words = " ".join(" ".join(page.words).split())
     assert "The 33 tasks of this run (not the GENEB score)" in words
     assert "GENEB (100 tasks)" in words and "33/100" in words
-    board = leaderboard_rows(some, rows, {})
+    board = leaderboard_rows(some, rows, None)
     assert board.tasks == 33 and len(board.rows) == 41
     assert all(row.rank is not None for row in board.rows)
 
@@ -176,7 +175,7 @@ def test_a_partial_run_withholds_the_macro_and_says_so(tmp_path, geneb, make_row
 def test_simulated_scores_carry_their_banner_and_stand_alone(tmp_path, make_rows) -> None:
     demo = load_suite("demo")
     rows = [row for k in range(3) for row in make_rows(demo, f"m{k}", level=0.2 * k)]
-    page = read(write_report(tmp_path, suite=demo, scores=rows, run={}, published=True))
+    page = read(write_report(tmp_path, suite=demo, scores=rows, run=None, published=True))
     assert any("banner" in (a.get("class") or "") for a in page.attributes("p"))
     words = " ".join(page.words)
     assert "Simulated data" in words and "GENERator" not in words and "2606.04525" not in words
@@ -187,7 +186,7 @@ def test_simulated_scores_carry_their_banner_and_stand_alone(tmp_path, make_rows
 def test_one_model_one_regime_one_task(tmp_path, geneb, make_rows) -> None:
     lone = replace(geneb, tasks=geneb.tasks[:1], dataset=None, name="own", title="Own")
     rows = [row for row in make_rows(lone) if row.regime == "10shot"]
-    page = read(write_report(tmp_path, suite=lone, scores=rows, run={}))
+    page = read(write_report(tmp_path, suite=lone, scores=rows, run=None))
     assert "Own (1 tasks)" in " ".join(page.words)
 
 
@@ -195,7 +194,7 @@ def test_a_run_with_nothing_but_failures_still_reports(tmp_path, geneb, make_row
     rows = make_rows(
         geneb, mcc=None, accuracy=None, macro_f1=None, status="failed", error="out of memory"
     )
-    page = read(write_report(tmp_path, suite=geneb, scores=rows, run={}))
+    page = read(write_report(tmp_path, suite=geneb, scores=rows, run=None))
     words = " ".join(page.words)
     assert "fits failed and count as missing" in words
     assert "0/100" in words
@@ -204,10 +203,10 @@ def test_a_run_with_nothing_but_failures_still_reports(tmp_path, geneb, make_row
 def test_hostile_names_are_text(tmp_path, geneb, make_rows, hostile) -> None:
     rows = [row for name in hostile for row in make_rows(geneb, name)]
     labels = {"architecture": hostile[0], "tokenization": hostile[6], "corpus": hostile[8]}
-    models = {
-        name: {"display": name + "\x1b[2J\x07\u202e", "params": 10**7, **labels} for name in hostile
-    }
-    run = {"models": models, "versions": {hostile[0]: hostile[5]}}
+    models = [
+        ModelFacts(name, name + "\x1b[2J\x07\u202e", params=10**7, **labels) for name in hostile
+    ]
+    run = run_record(*models, versions={hostile[0]: hostile[5]})
     path = write_report(tmp_path, suite=geneb, scores=rows, run=run)
     page = read(path)
     assert len(page.attributes("script")) == 1 and page.attributes("img") == []
@@ -230,7 +229,7 @@ def test_hostile_names_are_text(tmp_path, geneb, make_rows, hostile) -> None:
 
 
 def test_console_rows_keep_the_leaders_and_the_neighbours(geneb, make_rows) -> None:
-    board = leaderboard_rows(geneb, make_rows(geneb, level=0.45), {})
+    board = leaderboard_rows(geneb, make_rows(geneb, level=0.45), None)
     lines = console_rows(board, neighbours=2)
     mine = next(k for k, line in enumerate(lines) if line[2].startswith("> "))
     place = next(k for k, row in enumerate(board.rows) if row.model.source == "user")
@@ -247,17 +246,17 @@ def test_settings_of_a_sweep_are_compared(tmp_path, geneb, make_rows) -> None:
     for strength in (0.1, 1.0, 10.0):
         for k in range(4):
             rows += make_rows(geneb, f"m{k}", level=0.3 + 0.1 * k, C=strength)
-    words = " ".join(read(write_report(tmp_path, suite=geneb, scores=rows, run={})).words)
+    words = " ".join(read(write_report(tmp_path, suite=geneb, scores=rows, run=None)).words)
     assert "Agreement of probe settings, full" in words
     assert "logistic, C = 0.1, reference solver" in words
-    panel = build_panel([RunScores(geneb, rows, {})])
+    panel = build_panel([RunScores(geneb, rows, None)])
     assert len(panel.ranked.models) == 44
 
 
 def test_leaked_rows_are_shown_with_the_score_without_them(tmp_path) -> None:
     demo = load_suite("demo")
     write_kept_run(tmp_path, demo, {"mine": 0.7}, leaked=30)
-    page = read(write_report(tmp_path, suite=demo, scores=read_scores(tmp_path), run={}))
+    page = read(write_report(tmp_path, suite=demo, scores=read_scores(tmp_path), run=None))
     words = " ".join(" ".join(page.words).split())
     assert "The score without test rows that are training rows too" in words
     assert "mine full 13 390 0." in words  # all tasks, thirty rows each

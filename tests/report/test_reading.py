@@ -9,7 +9,6 @@ import pytest
 
 from geneb_jax.analysis import (
     OverviewOptions,
-    RunScores,
     build_panel,
     overview,
     published_cube,
@@ -18,8 +17,9 @@ from geneb_jax.analysis import (
 from geneb_jax.benchmark import load_suite
 from geneb_jax.report import boards_of, choice_table, run_tables
 from geneb_jax.report.headlines import headlines
-from geneb_jax.results import read_run_json, read_scores
+from geneb_jax.results import ModelFacts, RunScores, read_scores
 from tests.kept_runs import write_kept_run
+from tests.run_records import run_record
 
 
 def told(panel) -> list[str]:
@@ -36,17 +36,17 @@ def test_the_published_report_answers_first() -> None:
 
 
 def test_each_model_of_a_run_has_its_sentence(geneb, make_rows) -> None:
-    facts = {
-        "mine": {"weights": "pretrained", "architecture": "T-enc"},
-        "mine-random": {"weights": "random", "architecture": "T-enc"},
-        "kmer": {"weights": "none"},
-    }
+    facts = (
+        ModelFacts("mine", architecture="T-enc"),
+        ModelFacts("mine-random", weights="random", architecture="T-enc"),
+        ModelFacts("kmer", weights="none"),
+    )
     rows = [
         *make_rows(geneb, "mine", level=0.6),
         *make_rows(geneb, "mine-random", level=0.05),
         *make_rows(geneb, "kmer", level=0.4),
     ]
-    panel = build_panel([RunScores(geneb, rows, {"models": facts})])
+    panel = build_panel([RunScores(geneb, rows, run_record(*facts))])
     mine, kmer, control = told(panel)
     assert mine.startswith("mine: macro MCC 0.5835 (95% interval") and "rank 3 of 43 (" in mine
     assert "against the best untrained baseline of the run" in mine
@@ -57,7 +57,7 @@ def test_each_model_of_a_run_has_its_sentence(geneb, make_rows) -> None:
 
 def test_choices_name_the_second_its_interval_and_your_place(geneb, make_rows) -> None:
     rows = [*make_rows(geneb, "mine", level=0.55), *make_rows(geneb, "control", level=0.9)]
-    run = {"models": {"control": {"weights": "random"}}}
+    run = run_record(ModelFacts("control", weights="random"))
     cube = build_panel([RunScores(geneb, rows, run)]).cube
     table = choice_table(cube, "full")
     lines = {row[0]: dict(zip(table.columns, row, strict=True)) for row in table.rows}
@@ -85,15 +85,13 @@ def test_a_score_stands_beside_what_it_must_beat(tmp_path) -> None:
     demo = load_suite("demo")
     demo = replace(demo, tasks=demo.tasks[:4])
     write_kept_run(tmp_path, demo, {"net": 0.8, "net-0": 0.1, "other-0": 0.3, "k4": 0.4, "k6": 0.5})
-    run = read_run_json(tmp_path) | {
-        "models": {
-            "net": {"weights": "pretrained", "architecture": "T-enc"},
-            "net-0": {"weights": "random", "architecture": "T-enc"},
-            "other-0": {"weights": "random", "architecture": "Mamba"},
-            "k4": {"weights": "none"},
-            "k6": {"weights": "none"},
-        }
-    }
+    run = run_record(
+        ModelFacts("net", architecture="T-enc"),
+        ModelFacts("net-0", weights="random", architecture="T-enc"),
+        ModelFacts("other-0", weights="random", architecture="Mamba"),
+        ModelFacts("k4", weights="none"),
+        ModelFacts("k6", weights="none"),
+    )
     panel = build_panel([RunScores(demo, read_scores(tmp_path), run, tmp_path)])
     statistics = overview(panel, OverviewOptions())
     cube = panel.cube

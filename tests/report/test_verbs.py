@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from geneb_jax.benchmark import DatasetPin
 from geneb_jax.cli.main import command
 from geneb_jax.errors import DataError, GenebError, SelectionError
-from geneb_jax.results import write_run_json, write_scores_csv
+from geneb_jax.results import EmbeddingFacts, ModelFacts, write_run_record, write_scores_csv
+from tests.run_records import run_record
 
 
 def call(*arguments: object) -> Result:
@@ -28,23 +30,17 @@ def run_folder(tmp_path_factory, geneb, make_rows) -> Path:
     write_scores_csv(
         out, [*make_rows(geneb, "lab-a", level=0.6), *make_rows(geneb, "lab-b", level=0.2)]
     )
-    write_run_json(
-        out,
-        {
-            "suite": "geneb",
-            "dataset": {"repository": "x/y", "revision": geneb.dataset.revision},
-            "models": {
-                "lab-a": {"params": 30_000_000, "sequences_per_second": 800.0},
-                "lab-b": {"params": 10_000_000, "sequences_per_second": 90.0},
-            },
-        },
+    models = (
+        ModelFacts(name, params=params, embedding=EmbeddingFacts(speed * 10, 0, seconds=10.0))
+        for name, params, speed in (("lab-a", 30_000_000, 800), ("lab-b", 10_000_000, 90))
     )
+    write_run_record(out, run_record(*models, suite="geneb", dataset=geneb.dataset))
     return out
 
 
 def single(folder: Path, geneb, make_rows, model_id: str, level: float, **run) -> Path:
     write_scores_csv(folder, make_rows(geneb, model_id, level=level))
-    write_run_json(folder, {"suite": "geneb", **run})
+    write_run_record(folder, run_record(suite="geneb", **run))
     return folder
 
 
@@ -154,7 +150,7 @@ def test_compare_refuses_what_cannot_be_compared(tmp_path, run_folder, geneb, ma
         call("compare", "Nobody", "MutBERT")
     (tmp_path / "other").mkdir()
     other = single(
-        tmp_path / "other", geneb, make_rows, "lab-a", 0.5, dataset={"revision": "0" * 40}
+        tmp_path / "other", geneb, make_rows, "lab-a", 0.5, dataset=DatasetPin("x/y", "0" * 40)
     )
     with pytest.raises(DataError, match="different data set revisions"):
         call("compare", run_folder, other)

@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from geneb_jax.benchmark import Suite
 from geneb_jax.errors import DataError
+from geneb_jax.identity import EncoderIdentity
 from geneb_jax.results import (
+    EmbeddingFacts,
+    ModelFacts,
     Records,
-    read_run_json,
+    RunRecord,
+    SuiteFacts,
+    TaskFacts,
+    read_run_record,
     redacted,
     redacted_data,
     utc_now,
-    write_run_json,
+    write_run_record,
     write_scores_csv,
 )
+from tests.run_records import run_record
 
 TOKEN = "hf_" + "Zq7" * 9
 
@@ -37,19 +48,18 @@ def test_f59_a_token_and_the_home_folder_are_in_no_output(
     error = f"401 for https://ada:pass@hub/x with {TOKEN} in {home}/.cache, correct-horse-battery"
     rows = Records(out).add(key, [failed(key_rows[0], error), *key_rows[1:]])
     write_scores_csv(out, rows)
-    write_run_json(
-        out,
-        {
-            "store": home / "cache",
-            "arguments": ["run", "--out", f"{home}", f"--header=Bearer {TOKEN}"],
-            "models": {str(home / "model"): {"token": "short", "note": error}},
-            "url": "https://host/file?X-Amz-Signature=0123abc&part=1",
-        },
+    url = "https://host/file?X-Amz-Signature=0123abc&part=1"
+    record = run_record(
+        ModelFacts(f"{home}/model", url=url),
+        devices=(f"--header=Bearer {TOKEN}",),
+        problems={f"{home}/other": error},
+        versions={"token": "hushed"},
     )
+    write_run_record(out, record)
     contents = [path.read_text(encoding="utf-8") for path in out.rglob("*") if path.is_file()]
     assert len(contents) == 3
     for text in contents:
-        for secret in (TOKEN, str(home), "correct-horse-battery", "ada:pass", "short", "0123abc"):
+        for secret in (TOKEN, str(home), "correct-horse-battery", "ada:pass", "hushed", "0123abc"):
             assert secret not in text
     assert "~/.cache" in contents[0] + contents[1] + contents[2]
     assert "part=1" in (out / "run.json").read_text(encoding="utf-8")
@@ -86,13 +96,101 @@ def test_data_is_redacted_at_any_depth_and_numbers_stay() -> None:
     }
 
 
-def test_what_is_written_is_read_back(tmp_path: Path) -> None:
-    content = {"suite": "demo", "timings": {"embed": 1.25}, "devices": ["cpu"], "notes": {}}
-    write_run_json(tmp_path, content)
-    run = read_run_json(tmp_path)
-    assert {name: run[name] for name in content} == content
-    assert run["versions"]["numpy"]
-    assert run["schema_version"] == 1
+@pytest.fixture
+def record(geneb: Suite) -> RunRecord:
+    """One with a value in every field."""
+    identity = EncoderIdentity("a", "main", "random:0", "ab", "cls", 6, "bfloat16", "nt 1")
+    embedding = EmbeddingFacts(5, 2, 700, 0.25, 1.5, 3, 4096, ((8, 512), (16, 256)), 1, 9, 0, 0, 0)
+    facts = ModelFacts(
+        label="a (untrained) @layer 6",
+        display="Model A",
+        name="a",
+        identity=identity,
+        variant=("untrained", "@layer 6"),
+        params=7,
+        weights="random",
+        width=16,
+        embedding=embedding,
+        probing_seconds=0.5,
+        units_reused=3,
+        url="https://host/a",
+    )
+    record = run_record(
+        facts,
+        ModelFacts("b"),
+        devices=("cpu: cpu",),
+        tasks={"t": TaskFacts("ab" * 32, {"rows": 3})},
+        problems={"u": "no rows"},
+        seconds=1.25,
+    )
+    return replace(record, suite=SuiteFacts.of(geneb))
+
+
+def test_what_is_written_is_read_back(tmp_path: Path, record: RunRecord) -> None:
+    write_run_record(tmp_path, record)
+    assert read_run_record(tmp_path) == record
+    assert record.versions["numpy"] and record.platform.system
+    facts = record.models["a (untrained) @layer 6"]
+    assert ModelFacts.from_dict(json.loads(json.dumps(facts.as_dict()))) == facts
+
+
+def _keys(content: object, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """Paths of every key and place of parsed JSON."""
+    entries = enumerate(content) if isinstance(content, list) else ()
+    for name, value in content.items() if isinstance(content, dict) else entries:
+        yield (*path, name)
+        yield from _keys(value, (*path, name))
+
+
+#: Keys whose names are free: rows of a table, not fields.
+_FREE = {"models", "tasks", "problems", "versions", "notes"}
+
+
+def _changed(content: dict, path: tuple[str | int, ...], change: Callable) -> dict:
+    changed = copy.deepcopy(content)
+    place: Any = changed
+    for name in path[:-1]:
+        place = place[name]
+    change(place, path[-1])
+    return changed
+
+
+def test_every_missing_unknown_or_mistyped_key_is_named(tmp_path: Path, record: RunRecord) -> None:
+    path = write_run_record(tmp_path, record)
+    content = json.loads(path.read_text(encoding="utf-8"))
+    tried = 0
+    for where in _keys(content):
+        changes = [lambda place, name: place.__setitem__(name, {"neither": ["nor"]})]
+        if isinstance(where[-1], str) and (len(where) < 2 or where[-2] not in _FREE):
+            changes.append(lambda place, name: place.pop(name))
+            changes.append(lambda place, name: place.__setitem__(f"{name}_", 1))
+        for change in changes:
+            path.write_text(json.dumps(_changed(content, where, change)), encoding="utf-8")
+            with pytest.raises(DataError, match=r"run\.json") as caught:
+                read_run_record(tmp_path)
+            if where != ("schema_version",):
+                assert str(where[-1]) in caught.value.message
+            tried += 1
+    assert tried > 150
+
+
+def test_a_label_of_another_model_is_refused(tmp_path: Path, record: RunRecord) -> None:
+    with pytest.raises(ValueError, match=r"models\.c is filed under a label"):
+        replace(record, models={"c": ModelFacts("b")})
+
+
+def test_the_digest_of_a_suite_follows_what_decides_its_scores(geneb: Suite) -> None:
+    digest = SuiteFacts.of(geneb).digest
+    assert digest == SuiteFacts.of(replace(geneb, title="Other", notes=("x",))).digest
+    moved = replace(geneb.tasks[0], category="Promoters")
+    for other in (
+        replace(geneb, tasks=geneb.tasks[1:]),
+        replace(geneb, tasks=(moved, *geneb.tasks[1:])),
+        replace(geneb, protocol=replace(geneb.protocol, C=2.0)),
+        replace(geneb, dataset=None),
+        replace(geneb, simulated=True),
+    ):
+        assert SuiteFacts.of(other).digest != digest
 
 
 def test_f51_times_are_utc_in_any_time_zone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,22 +210,22 @@ def test_f51_times_are_utc_in_any_time_zone(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_numbers_that_json_has_not_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="JSON"):
-        write_run_json(tmp_path, {"seconds": float("nan")})
+        write_run_record(tmp_path, run_record(seconds=float("nan")))
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
-    "content", ["", "[]", '{"schema_version": 2}', '{"schema_version": 1, "a": NaN}', "{"]
+    "content", ["", "[]", '{"schema_version": 1}', '{"schema_version": 2, "a": NaN}', "{"]
 )
 def test_a_damaged_run_record_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "run.json").write_text(content, encoding="utf-8")
     with pytest.raises(DataError, match=r"run\.json"):
-        read_run_json(tmp_path)
+        read_run_record(tmp_path)
 
 
 def test_the_file_is_plain_json(tmp_path: Path) -> None:
-    path = write_run_json(tmp_path, {"title": "Größe"})
-    assert json.loads(path.read_bytes())["title"] == "Größe"
+    path = write_run_record(tmp_path, run_record(ModelFacts("Größe")))
+    assert json.loads(path.read_bytes())["models"]["Größe"]["label"] == "Größe"
 
 
 def test_reading_results_loads_no_heavy_library() -> None:

@@ -10,7 +10,8 @@ import pytest
 
 from geneb_jax.benchmark import Suite
 from geneb_jax.cli.main import main
-from geneb_jax.results import write_run_json, write_scores_csv
+from geneb_jax.results import ModelFacts, write_run_record, write_scores_csv
+from tests.run_records import run_record
 
 Outcome = tuple[int, str, str]
 
@@ -33,8 +34,8 @@ def out(tmp_path: Path, geneb: Suite, score_all: Callable) -> Path:
     folder = tmp_path / "out"
     rows = [*score_all(geneb, model_id="kmer-4"), *score_all(geneb, model_id="kmer-6")[:-15]]
     write_scores_csv(folder, rows)
-    facts = {"model_id": "kmer-4", "display": "4-mer frequencies", "params": 0}
-    write_run_json(folder, {"suite": "geneb", "models": {"kmer-4": facts}})
+    facts = ModelFacts("kmer-4", "4-mer frequencies", params=0)
+    write_run_record(folder, run_record(facts, suite="geneb"))
     return folder
 
 
@@ -93,14 +94,14 @@ def test_nothing_to_write_is_an_error(call: Callable, out: Path, tmp_path: Path)
 
 
 def test_an_untrained_control_is_no_submission(call: Callable, out: Path) -> None:
-    write_run_json(out, {"suite": "geneb", "models": {"kmer-4": {"weights": "random"}}})
+    write_run_record(out, run_record(ModelFacts("kmer-4", weights="random"), suite="geneb"))
     code, _, told = call("write", "--out", out, "--model", "kmer-4")
     assert code == 2
     assert "random" in told
 
 
 def test_a_simulated_run_gives_no_submission(call: Callable, out: Path) -> None:
-    write_run_json(out, {"suite": "demo", "models": {}})
+    write_run_record(out, run_record(suite="demo"))
     code, _, told = call("write", "--out", out, "--model", "kmer-4")
     assert code == 2
     assert "takes no submissions" in told

@@ -11,7 +11,7 @@ from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 
 import geneb_jax
 from geneb_jax.errors import ConfigError, DataError, SelectionError, StoreError
-from geneb_jax.results import Records, find_answer_key, read_run_json, read_scores
+from geneb_jax.results import Records, find_answer_key, read_run_record, read_scores
 from geneb_jax.runs import run
 from geneb_jax.runs.engine import execute
 from geneb_jax.runs.request import request_from_mapping
@@ -84,9 +84,9 @@ def test_a_second_run_embeds_and_fits_nothing(suite_folder: Path, tmp_path: Path
     report = first.report.read_bytes()
     again = run("kmer-1", suite=suite_folder, **places)
     assert again.report.read_bytes() == report
-    facts = again.run["models"]["kmer-1"]
-    assert facts["units_reused"] == 9
-    assert "embedding" not in facts
+    facts = again.run.models["kmer-1"]
+    assert facts.units_reused == 9
+    assert facts.embedding is None
     assert (first.out / "scores.csv").read_bytes() == scores
 
 
@@ -97,7 +97,7 @@ def test_a_folder_gathers_models_and_replaces_what_is_run_again(
     run("kmer-1", suite=suite_folder, **places)
     both = run("kmer-2", suite=suite_folder, **places)
     assert {row.model_id for row in both.rows} == {"kmer-1", "kmer-2"}
-    assert set(both.run["models"]) == {"kmer-1", "kmer-2"}
+    assert set(both.run.models) == {"kmer-1", "kmer-2"}
     (suite_folder / "one.csv").write_text(
         (suite_folder / "one.csv").read_text(encoding="utf-8").replace("\nA", "\nC", 1),
         encoding="utf-8",
@@ -147,9 +147,9 @@ def test_f11_nan_fails_the_tasks_that_hold_it_and_no_other(
     assert "TTTTTTTTACGT (12 letters)" in by_task["two"].error
     scores = (outcome.out / "scores.csv").read_bytes()
     again = run(f"{model}:Frequencies", suite=suite_folder, **places)
-    (facts,) = again.run["models"].values()
-    assert facts["units_reused"] == 6
-    assert facts["embedding"]["nonfinite_sequences"] == 1
+    (facts,) = again.run.models.values()
+    assert facts.units_reused == 6
+    assert facts.embedding.nonfinite_sequences == 1
     assert (outcome.out / "scores.csv").read_bytes() == scores
     request = request_from_mapping(
         {"model": [f"{model}:Frequencies"], "suite": str(suite_folder)}
@@ -210,7 +210,7 @@ def test_a_sweep_over_c_keeps_every_c(suite_folder: Path, tmp_path: Path) -> Non
         truth = find_answer_key(outcome.out, row.task_id, kept.key.task_fingerprint).labels
         guess = kept.predictions.labels[kept.key.C.index(row.C), 0]
         assert row.mcc == pytest.approx(matthews_corrcoef(truth, guess), abs=1e-12)
-    assert read_run_json(outcome.out)["settings"]["solver"] == "exact"
+    assert read_run_record(outcome.out).settings.solver == "exact"
 
 
 def test_the_mlp_probe_runs_in_the_same_record_format(suite_folder: Path, tmp_path: Path) -> None:

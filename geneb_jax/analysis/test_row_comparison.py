@@ -8,7 +8,7 @@ import numpy as np
 
 from geneb_jax.analysis.bootstrap import DRAWS, Interval, macro_weights
 from geneb_jax.analysis.cube import ScoreCube
-from geneb_jax.analysis.row_predictions import ModelPredictions, TaskRows
+from geneb_jax.analysis.test_row_predictions import ModelPredictions, TaskRows
 
 __all__ = ["RowComparison", "TaskRowDifference", "compare_rows"]
 

@@ -8,18 +8,24 @@ import numpy as np
 import pytest
 
 from geneb_jax.analysis import (
-    RunScores,
     aggregate,
     build_panel,
     chosen_setting,
     cube_from_scores,
-    read_run_folder,
-    require_same_data,
     settings_of,
 )
-from geneb_jax.benchmark import load_suite
+from geneb_jax.benchmark import DatasetPin, load_suite
 from geneb_jax.errors import DataError
-from geneb_jax.results import read_scores, write_run_json, write_scores_csv
+from geneb_jax.results import (
+    RunScores,
+    TaskFacts,
+    read_run_folder,
+    read_scores,
+    require_same_data,
+    write_run_record,
+    write_scores_csv,
+)
+from tests.run_records import run_record
 
 
 def test_a_whole_run_becomes_means_over_seeds(make_suite, make_rows) -> None:
@@ -55,7 +61,7 @@ def test_a_missing_task_withholds_its_category_and_every_aggregate(
     assert means.scored[0].tolist() == [6, 5, 6]
     # The other regimes are untouched.
     assert np.isfinite(means.macro[0, [0, 2]]).all()
-    panel = build_panel([RunScores(suite, rows, {})])
+    panel = build_panel([RunScores(suite, rows, None)])
     assert panel.common is not None
     assert gone.task_id not in [task.task_id for task in panel.common.tasks]
 
@@ -146,10 +152,10 @@ def test_settings_are_kept_apart_and_the_protocol_chosen(make_suite, make_rows) 
     cube, _ = cube_from_scores([*others, *rows], suite)
     plain, _ = cube_from_scores(rows, suite)
     assert np.array_equal(cube.mcc, plain.mcc)
-    assert cube.models[0].off_protocol == ()
+    assert cube.off_protocol == {}
     assert len(settings_of([*others, *rows])) == 4
     assert chosen_setting(others, suite).solver == "exact"
-    panel = build_panel([RunScores(suite, [*others, *rows], {})])
+    panel = build_panel([RunScores(suite, [*others, *rows], None)])
     assert len(panel.settings) == 4
 
 
@@ -163,9 +169,9 @@ def test_settings_are_kept_apart_and_the_protocol_chosen(make_suite, make_rows) 
 )
 def test_other_settings_are_not_ranked_with_the_published(changes, reason, make_rows) -> None:
     suite = load_suite("geneb")
-    panel = build_panel([RunScores(suite, make_rows(suite, level=-0.9, **changes), {})])
+    panel = build_panel([RunScores(suite, make_rows(suite, level=-0.9, **changes), None)])
     (mine,) = [model for model in panel.cube.models if model.source == "user"]
-    assert mine.off_protocol == (reason,)
+    assert panel.cube.off_protocol == {mine.label: (reason,)}
     assert len(panel.ranked.models) == 40
     assert any(reason in text and "not ranked" in text for text in panel.notices)
 
@@ -173,34 +179,36 @@ def test_other_settings_are_not_ranked_with_the_published(changes, reason, make_
 def test_other_seeds_are_not_ranked_with_the_published(make_rows) -> None:
     suite = load_suite("geneb")
     rows = [row for row in make_rows(suite, level=-0.9) if row.seed in (13, 17, 42)]
-    panel = build_panel([RunScores(suite, rows, {})])
+    panel = build_panel([RunScores(suite, rows, None)])
     (mine,) = [model for model in panel.cube.models if model.source == "user"]
-    assert mine.off_protocol == ("few-shot seeds 13, 17, 42 instead of the protocol's",)
+    assert panel.cube.off_protocol[mine.label] == (
+        "few-shot seeds 13, 17, 42 instead of the protocol's",
+    )
 
 
 def test_another_data_set_revision_is_not_ranked_with_the_published(make_rows) -> None:
     suite = load_suite("geneb")
-    run = {"dataset": {"repository": suite.dataset.repository, "revision": "0" * 40}}
+    run = run_record(suite="geneb", dataset=replace(suite.dataset, revision="0" * 40))
     panel = build_panel([RunScores(suite, make_rows(suite, level=-0.9), run)])
     (mine,) = [model for model in panel.cube.models if model.source == "user"]
-    assert "data set revision 000000000000 instead of" in mine.off_protocol[0]
+    assert "data set revision 000000000000 instead of" in panel.cube.off_protocol[mine.label][0]
     assert len(panel.ranked.models) == 40
 
 
 def test_runs_on_two_revisions_are_refused(make_suite, make_rows) -> None:
     suite = make_suite()
     runs = [
-        RunScores(suite, make_rows(suite, name), {"dataset": {"revision": letter * 40}})
+        RunScores(suite, make_rows(suite, name), run_record(dataset=DatasetPin("x/y", letter * 40)))
         for name, letter in (("a", "1"), ("b", "2"))
     ]
     with pytest.raises(DataError, match="different data set revisions"):
         build_panel(runs)
-    require_same_data([runs[0], replace(runs[1], run=runs[0].run)])
+    require_same_data([runs[0], replace(runs[1], record=runs[0].record)])
 
 
 def test_runs_of_two_suites_are_refused(make_suite, make_rows) -> None:
     suites = [make_suite(), make_suite(name="other")]
-    runs = [RunScores(suite, make_rows(suite), {}) for suite in suites]
+    runs = [RunScores(suite, make_rows(suite), None) for suite in suites]
     with pytest.raises(DataError, match="different suites, 'toy' and 'other'"):
         build_panel(runs)
 
@@ -211,7 +219,7 @@ def test_runs_on_different_files_are_flagged(make_suite, make_rows) -> None:
         RunScores(
             suite,
             make_rows(suite, name),
-            {"tasks": {"task-0-0": {"fingerprint": mark}, "task-0-1": {"fingerprint": "same"}}},
+            run_record(tasks={"task-0-0": TaskFacts(mark), "task-0-1": TaskFacts("same")}),
         )
         for name, mark in (("a", "x"), ("b", "y"))
     ]
@@ -222,15 +230,15 @@ def test_runs_on_different_files_are_flagged(make_suite, make_rows) -> None:
 def test_a_run_folder_finds_its_suite(tmp_path, make_suite, make_rows) -> None:
     suite = make_suite()
     write_scores_csv(tmp_path, make_rows(suite))
-    write_run_json(tmp_path, {"suite": "toy"})
+    write_run_record(tmp_path, run_record(suite="toy"))
     with pytest.raises(DataError, match="not built in"):
         read_run_folder(tmp_path)
     with pytest.raises(DataError, match="the run is of the suite 'toy', not 'geneb'"):
         read_run_folder(tmp_path, "geneb")
-    write_run_json(tmp_path, {"suite": "demo"})
+    write_run_record(tmp_path, run_record(suite="demo"))
     assert read_run_folder(tmp_path).suite.simulated
 
 
 def test_a_run_without_scores_of_the_suite_is_refused(make_suite, make_rows) -> None:
     with pytest.raises(DataError, match="no scores of the suite's tasks"):
-        build_panel([RunScores(make_suite(), [], {})])
+        build_panel([RunScores(make_suite(), [], None)])

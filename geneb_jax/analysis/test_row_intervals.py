@@ -9,7 +9,7 @@ import numpy as np
 
 from geneb_jax.analysis.bootstrap import DRAWS, Interval, macro_weights
 from geneb_jax.analysis.cube import ScoreCube
-from geneb_jax.analysis.row_predictions import TaskRows
+from geneb_jax.analysis.test_row_predictions import TaskRows
 
 __all__ = ["RowSpread", "ScoreInterval", "row_spread", "score_interval"]
 

@@ -30,10 +30,10 @@ __all__ = [
     "LEVELS",
     "SUMMARY_COLUMNS",
     "SUMMARY_FILE",
-    "Setting",
     "Spread",
     "Summary",
     "SummaryRow",
+    "SummarySetting",
     "summarise",
     "write_summary_csv",
 ]
@@ -69,7 +69,7 @@ _BySeed = tuple[tuple[float, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
+class SummarySetting:
     """What a mean over seeds and tasks keeps fixed."""
 
     model_id: str
@@ -103,7 +103,7 @@ class SummaryRow:
     """
 
     level: str
-    setting: Setting
+    setting: SummarySetting
     task_id: str
     category: str
     mcc: Spread | None
@@ -180,14 +180,14 @@ def summarise(suite: Suite, rows: Iterable[ScoreRow]) -> Summary:
         DataError: if a row names a task that the suite does not have, or another category for it.
     """
     categories = {task.task_id: task.category for task in suite.tasks}
-    settings: dict[Setting, dict[str, list[ScoreRow]]] = {}
+    settings: dict[SummarySetting, dict[str, list[ScoreRow]]] = {}
     for row in rows:
         if categories.get(row.task_id) != row.category:
             raise DataError(
                 f"the suite {suite.name} has no task {row.task_id!r} in {row.category!r}",
                 hint="summarise scores with the suite they were made with",
             )
-        setting = Setting(row.model_id, row.regime, row.C, row.probe, row.solver)
+        setting = SummarySetting(row.model_id, row.regime, row.C, row.probe, row.solver)
         settings.setdefault(setting, {}).setdefault(row.task_id, []).append(row)
     return Summary(
         tuple(
@@ -210,7 +210,7 @@ def write_summary_csv(out: Path, summary: Summary) -> Path:
 
 
 def _summarise(
-    suite: Suite, setting: Setting, tasks: dict[str, list[ScoreRow]]
+    suite: Suite, setting: SummarySetting, tasks: dict[str, list[ScoreRow]]
 ) -> Iterable[SummaryRow]:
     seeds = tuple(dict.fromkeys(row.seed for rows in tasks.values() for row in rows))
     scores = {task_id: _task_scores(rows, seeds) for task_id, rows in tasks.items()}

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from geneb_jax.benchmark import Suite
 from geneb_jax.errors import DataError
-from geneb_jax.results import ScoreRow
+from geneb_jax.results.run_record import RunRecord
+from geneb_jax.results.score_rows import ScoreRow
 
 __all__ = ["RunScores", "changed_files", "other_revision", "require_same_data"]
 
@@ -20,7 +20,7 @@ class RunScores:
 
     suite: Suite
     scores: Sequence[ScoreRow]
-    run: Mapping[str, Any]
+    record: RunRecord | None = None
     folder: Path | None = None
 
 
@@ -56,19 +56,16 @@ def other_revision(run: RunScores) -> str:
 
 
 def _revision(run: RunScores) -> str | None:
-    dataset = run.run.get("dataset")
-    value = dataset.get("revision") if isinstance(dataset, Mapping) else None
-    return value if isinstance(value, str) else None
+    dataset = run.record.suite.dataset if run.record else None
+    return dataset.revision if dataset else None
 
 
 def changed_files(runs: Sequence[RunScores]) -> list[str]:
     """A notice where runs scored different files under the same task id."""
     seen: dict[str, set[str]] = {}
     for run in runs:
-        tasks = run.run.get("tasks")
-        for task_id, facts in (tasks if isinstance(tasks, Mapping) else {}).items():
-            if isinstance(facts, Mapping) and isinstance(facts.get("fingerprint"), str):
-                seen.setdefault(task_id, set()).add(facts["fingerprint"])
+        for task_id, facts in (run.record.tasks if run.record else {}).items():
+            seen.setdefault(task_id, set()).add(facts.fingerprint)
     changed = sorted(task_id for task_id, prints in seen.items() if len(prints) > 1)
     if not changed:
         return []

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from geneb_jax.analysis.bootstrap import row_bootstrap_mcc
-from geneb_jax.analysis.records import ProbeSetting, setting_of
+from geneb_jax.analysis.cube_from_scores import ProbeSetting, setting_of
 from geneb_jax.results import Records, ScoreRow, find_answer_key
 
 __all__ = ["ModelPredictions", "TaskRows", "model_predictions"]

@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from geneb_jax.analysis import SUMMARY_COLUMNS, summarise, write_summary_csv
 from geneb_jax.benchmark import Suite
 from geneb_jax.errors import DataError
 from geneb_jax.models import registry
 from geneb_jax.resources import config_folder
-from geneb_jax.results import SUMMARY_COLUMNS, ScoreRow, summarise, write_summary_csv
+from geneb_jax.results import ScoreRow
 
 
 def _array(suite: Suite, rows: list[ScoreRow], regime: str, metric: str) -> np.ndarray:

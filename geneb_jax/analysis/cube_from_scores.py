@@ -12,14 +12,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
-from geneb_jax.analysis.cube import ModelFacts, ScoreCube
+from geneb_jax.analysis.cube import ScoreCube
 from geneb_jax.benchmark import Suite
 from geneb_jax.errors import DataError
-from geneb_jax.results import PROTOCOL_PROBE, PROTOCOL_SOLVER, ScoreRow
+from geneb_jax.results import (
+    PROTOCOL_PROBE,
+    PROTOCOL_SOLVER,
+    ModelFacts,
+    ScoreRow,
+    mean_over_seeds,
+    sd_over_seeds,
+)
 
 __all__ = ["ProbeSetting", "chosen_setting", "cube_from_scores", "setting_of", "settings_of"]
 
@@ -111,30 +118,24 @@ def cube_from_scores(
         if seeded and len(values) < len(seeds[cell[:2]]):
             short += 1
             continue
-        mcc[cell] = _mean(values)
-        if seeded and len(values) > 1:
-            squares = math.fsum((value - mcc[cell]) ** 2 for value in values)
-            seed_sd[cell] = math.sqrt(squares / (len(values) - 1))
+        mcc[cell] = mean_over_seeds(values)
+        spread = sd_over_seeds(values) if seeded else None
+        if spread is not None:
+            seed_sd[cell] = spread
     if short:
         notices.append(
             f"{short} scores lack some of the seeds their model was run with and count as missing."
         )
     reasons = _setting_reasons(setting, suite)
     known = facts or {}
-    described = tuple(
-        _flagged(
-            known.get(name, ModelFacts(model_id=name, display=name)),
-            reasons + _seed_reasons(place, seeds, suite),
-        )
+    described = tuple(known.get(name, ModelFacts(name)) for name in models)
+    off = {
+        name: found
         for place, name in enumerate(models)
-    )
+        if (found := (*reasons, *_seed_reasons(place, seeds, suite)))
+    }
     names = tuple(regime.name for regime in regimes)
-    return ScoreCube(described, names, suite.tasks, mcc, seed_sd, test_rows), tuple(notices)
-
-
-def _mean(values: Sequence[float]) -> float:
-    # Offsets from the first value: five equal values then have exactly their value as mean.
-    return values[0] + math.fsum(value - values[0] for value in values) / len(values)
+    return ScoreCube(described, names, suite.tasks, mcc, seed_sd, test_rows, off), tuple(notices)
 
 
 def _rows_of_suite(
@@ -210,7 +211,3 @@ def _seed_reasons(
             named = ", ".join(map(str, sorted(found)))
             return (f"few-shot seeds {named} instead of the protocol's",)
     return ()
-
-
-def _flagged(base: ModelFacts, reasons: tuple[str, ...]) -> ModelFacts:
-    return replace(base, off_protocol=tuple(dict.fromkeys(base.off_protocol + reasons)))
