@@ -138,13 +138,13 @@ def read_contents(out: Path, suite: Suite, *, code: str) -> FolderContents:
         # An earlier record of what a table shows anew is history, not a loss.
         if why and _slot(unit.key) not in covered:
             hidden.setdefault((unit.key.model_id, why), set()).add(unit.key.task_id)
-    facts = _facts(records, shown)
-    labels = labels_of({identity: one.label for identity, one in facts.items()})
-    facts = {identity: replace(one, label=labels[identity]) for identity, one in facts.items()}
+    alone = _facts(records, shown)
+    labels = labels_of({identity: one.label for identity, one in alone.items()})
+    models = [replace(one, label=labels[identity]) for identity, one in alone.items()]
     rows = _rows(shown, labels, suite, code)
     return FolderContents(
         rows=tuple(_in_order(rows, suite)),
-        models={one.label: one for one in sorted(facts.values(), key=lambda one: one.label)},
+        models={one.label: one for one in sorted(models, key=lambda one: one.label)},
         tasks=tasks,
         left_out=tuple(
             [_sentence(name, why, found) for (name, why), found in sorted(hidden.items())]
@@ -188,8 +188,7 @@ def _facts(records: Records, units: Iterable[StoredUnit]) -> dict[str, ModelFact
         digest = identity_digest(unit.key.embedding)
         if digest not in found:
             facts = find_model_facts(records, unit.key.model_id, unit.key.identity)
-            same = facts is not None and facts.identity is not None
-            if facts is None or not same or facts.identity.digest != digest:
+            if facts is None or facts.identity is None or facts.identity.digest != digest:
                 facts = _facts_of_key(unit.key)
             found[digest] = facts
     return found

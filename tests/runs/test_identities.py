@@ -11,9 +11,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import matthews_corrcoef
 
 import geneb_jax
-from geneb_jax.analysis import own_scores_of
+from geneb_jax.analysis import build_panel, own_scores
 from geneb_jax.errors import ConfigError
-from geneb_jax.results import read_scores
+from geneb_jax.results import RunScores, read_scores
 from geneb_jax.runs import run
 from tests.models.esm_checkpoints import FORMS, esm_model, save
 
@@ -79,7 +79,8 @@ def test_six_identities_in_one_folder_in_any_order(
         assert layer == (0 if "@layer 0" in label else -1)
         assert pooling == ("cls" if " cls" in label else "mean")
         assert dtype == ("bfloat16" if "bf16" in label else "float32")
-    trained = [one for one in own_scores_of(outcome) if one.model_id in plain]
+    panel = build_panel([RunScores(outcome.suite, rows, outcome.run, outcome.out)])
+    trained = [one for one in own_scores(panel.cube, "full", {}, {}) if one.model_id in plain]
     assert trained and all(one.untrained is not None for one in trained)
     _as_scikit_learn_has_it(rows, suite_folder, checkpoints)
 

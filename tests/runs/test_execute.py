@@ -13,7 +13,7 @@ import geneb_jax
 from geneb_jax.errors import ConfigError, DataError, SelectionError, StoreError
 from geneb_jax.results import Records, find_answer_key, read_run_record, read_scores
 from geneb_jax.runs import run
-from geneb_jax.runs.engine import execute
+from geneb_jax.runs.execute import execute
 from geneb_jax.runs.request import request_from_mapping
 
 SEEDS = (13, 17, 42, 123, 997)
