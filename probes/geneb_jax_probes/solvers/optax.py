@@ -1,28 +1,29 @@
 """The minimum by ``optax.lbfgs``, mapped over strengths and subsets: a referee.
 
-It shares no code with the other solvers: its objective is written out with JAX's ``log_softmax`` and
-differentiated by JAX, its directions and its zoom line search are optax's, its stop is a bound that
-strong convexity gives. It is slow, and holds the features whole.
+It shares no arithmetic with the other solvers: its objective is written out with JAX's
+``log_softmax`` and differentiated by JAX, its directions and its zoom line search are optax's, its
+stop is a bound that strong convexity gives. It is slow, and holds the features whole.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from geneb_jax_probes.endings import Ending
 from geneb_jax_probes.errors import ProbeOptionError
 from geneb_jax_probes.lanes import Lane
+from geneb_jax_probes.lbfgs.loop import Stop
 from geneb_jax_probes.matrix.end_points import EndPoints
 from geneb_jax_probes.matrix.layout import Columns, Layout
 from geneb_jax_probes.plan import FeatureGroup, Fit
+from geneb_jax_probes.programs import program
 from geneb_jax_probes.settings import Settings
 from geneb_jax_probes.solvers.solver import Solver
 
@@ -34,25 +35,25 @@ PROVED_GAP = 1e-10
 
 
 class _Search(NamedTuple):
-    """One search: where it is, in coordinates in which every feature curves alike."""
+    """One search, in coordinates in which every feature curves alike."""
 
     theta: Float[Array, "logit dim+1"]
+    value: Float[Array, ""]
+    gradient: Float[Array, "logit dim+1"]
     optimiser: optax.OptState
     steps: Int[Array, ""]
 
 
-@partial(jax.jit, static_argnames=("max_iter",))
+@program()
 def _minimise(
     X: Float[Array, "row dim"],
     codes: Int[Array, " row"],
     shares: Float[Array, "row fit"],
     penalty: Float[Array, "strength fit"],
     start: Float[Array, "strength fit logit dim+1"],
-    tol: Float[Array, ""],
-    *,
-    max_iter: int,
+    stop: Stop,
 ) -> EndPoints:
-    """Every (strength, fit); ``tol`` is the largest gradient component to stop at, -1 for none."""
+    """Every (strength, fit); a ``tol`` below zero stands for :data:`PROVED_GAP`."""
     optimiser = optax.lbfgs()
 
     def one(
@@ -69,42 +70,43 @@ def _minimise(
             chosen = jnp.take_along_axis(jax.nn.log_softmax(z), codes[:, None], axis=1)[:, 0]
             return 0.5 * penalty * jnp.sum(weights[:, :-1] ** 2) - jnp.sum(share * chosen)
 
-        value_and_grad = optax.value_and_grad_from_state(objective)
+        def gap(search: _Search) -> Float[Array, ""]:
+            return jnp.sum((search.gradient / unit) ** 2) / (2 * penalty * search.value)
 
-        def raw(
-            search: _Search,
-        ) -> tuple[Float[Array, ""], Float[Array, "logit dim+1"], Float[Array, ""]]:
-            """Objective, gradient by the features as given, and the bound on the gap."""
-            value, gradient = value_and_grad(search.theta, state=search.optimiser)
-            gradient = gradient / unit
-            return value, gradient, jnp.sum(gradient**2) / (2 * penalty * value)
+        def norm(search: _Search) -> Float[Array, ""]:
+            return jnp.max(jnp.abs(search.gradient / unit))
 
-        def met(search: _Search) -> Array:
-            _, gradient, gap = raw(search)
-            return jnp.where(tol < 0, gap <= PROVED_GAP, jnp.max(jnp.abs(gradient)) <= tol)
+        def met(search: _Search) -> Bool[Array, ""]:
+            return jnp.where(stop.tol < 0, gap(search) <= PROVED_GAP, norm(search) <= stop.tol)
+
+        def going(search: _Search) -> Bool[Array, ""]:
+            finite = jnp.isfinite(search.value)
+            return (search.steps < stop.max_iter) & finite & ~met(search)
 
         def step(search: _Search) -> _Search:
-            value, gradient = value_and_grad(search.theta, state=search.optimiser)
             change, state = optimiser.update(
-                gradient, search.optimiser, search.theta, value=value, grad=gradient,
+                search.gradient,
+                search.optimiser,
+                search.theta,
+                value=search.value,
+                grad=search.gradient,
                 value_fn=objective,
-            )  # fmt: skip
-            return _Search(optax.apply_updates(search.theta, change), state, search.steps + 1)
+            )
+            # The line search keeps what it found where it ended.
+            value, gradient = (optax.tree_utils.tree_get(state, name) for name in ("value", "grad"))
+            theta = optax.apply_updates(search.theta, change)
+            return _Search(theta, value, gradient, state, search.steps + 1)
 
         theta = start / unit
-        begun = _Search(theta, optimiser.init(theta), jnp.int32(0))
+        begun = jax.value_and_grad(objective)(theta)
         end = jax.lax.while_loop(
-            lambda search: (search.steps < max_iter) & ~met(search)
-            & jnp.isfinite(search.theta).all(),
-            step,
-            begun,
-        )  # fmt: skip
-        value, gradient, gap = raw(end)
+            going, step, _Search(theta, *begun, optimiser.init(theta), jnp.int32(0))
+        )
         ending = jnp.where(met(end), Ending.CONVERGED.code, Ending.MAX_ITER.code)
-        ending = jnp.where(jnp.isfinite(value), ending, Ending.NOT_FINITE.code)
+        ending = jnp.where(jnp.isfinite(end.value), ending, Ending.NOT_FINITE.code)
         weights = end.theta * unit
-        norm = jnp.max(jnp.abs(gradient))
-        return EndPoints(weights[:, :-1], weights[:, -1], value, norm, end.steps, ending, gap)
+        ends = (end.value, norm(end), end.steps, ending, gap(end))
+        return EndPoints(weights[:, :-1], weights[:, -1], *(x.astype(X.dtype) for x in ends))
 
     over_fits = jax.vmap(one, in_axes=(1, 0, 0))
     return jax.vmap(over_fits, in_axes=(None, 0, 0))(shares, penalty, start)
@@ -149,8 +151,7 @@ class Optax(Solver):
                     shares[:, columns.fits],
                     lane.state(columns.penalty),
                     lane.state(start),
-                    self.stop(settings, lane).tol,
-                    max_iter=settings.max_iter,
+                    self.stop(settings, lane),
                 )
             return EndPoints(*(part.reshape(-1, *part.shape[2:]) for part in found))
 
