@@ -3,35 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from geneb_jax_probes.engine import solve_problems
 from geneb_jax_probes.fits import LogisticFits
-from geneb_jax_probes.problem import (
-    ClassWeight,
-    Solver,
-    check_C,
-    check_solver,
-    make_problem,
-    working_dtype,
-)
+from geneb_jax_probes.problem import ClassWeight, check_C, make_problem
 from geneb_jax_probes.settings import Settings
+from geneb_jax_probes.solve import solve_problems
+from geneb_jax_probes.solvers.choice import find_solver
 
 __all__ = ["fit_logistic"]
 
 
 def fit_logistic(
-    X: Any,
-    y: Any,
+    X: ArrayLike,
+    y: ArrayLike,
     *,
     C: float | Sequence[float] = (1.0,),
-    subsets: Sequence[Any] | None = None,
-    solver: Solver = "exact",
+    subsets: Sequence[ArrayLike | None] | None = None,
+    solver: str = "exact",
     tol: float | None = None,
     max_iter: int = 1000,
-    sample_weight: Any = None,
+    sample_weight: ArrayLike | None = None,
     class_weight: ClassWeight = None,
     dtype: str | np.dtype | type | None = None,
     memory_bytes: int | None = None,
@@ -47,9 +41,11 @@ def fit_logistic(
         C: Inverse regularisation strengths.
         subsets: Row numbers of each fit (few-shot draws, folds); an entry may be None for all
             rows; None for one fit on all rows.
-        solver: ``exact`` finds the minimum; ``reference`` stops where scikit-learn's stops.
-        tol: Largest absolute gradient component to stop at; default 1e-4 for ``reference``.
-        max_iter: Most steps of the reference solver.
+        solver: ``exact`` finds the minimum; ``reference`` stops where scikit-learn's stops;
+            ``optax`` finds the minimum by other means, slowly; or one that was registered.
+        tol: Largest absolute gradient component to stop at; default 1e-4 for ``reference``, for
+            the others a rule of their own.
+        max_iter: Most steps.
         sample_weight: Row weights ``[n]``.
         class_weight: As in scikit-learn.
         dtype: ``float32`` or ``float64``; default float64 for ``reference``, else that of X.
@@ -64,9 +60,8 @@ def fit_logistic(
         ProbeOptionError: An option out of range.
     """
     strengths = check_C(C)
-    chosen = check_solver(solver)
+    chosen = find_solver(solver)
     problem = make_problem(X, y, subsets, sample_weight, class_weight)
-    working = working_dtype(dtype, problem.X, chosen)
-    return solve_problems(
-        [problem], Settings(strengths, chosen, tol, max_iter, working, memory_bytes)
-    )[0]
+    working = chosen.working_dtype(dtype, problem.X)
+    settings = Settings(strengths, tol, max_iter, working, memory_bytes)
+    return solve_problems([problem], chosen, settings)[0]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+from jaxtyping import Float, Int, Shaped
+from numpy.typing import ArrayLike
 
 from geneb_jax_probes.errors import ProbeDataError
 
@@ -16,13 +17,15 @@ __all__ = ["Scores", "confusion", "scores", "scores_of_confusion"]
 class Scores:
     """One value a batch entry, float64, of the leading shape of ``y_pred``."""
 
-    mcc: np.ndarray
-    accuracy: np.ndarray
-    macro_f1: np.ndarray
+    mcc: Float[np.ndarray, "*batch"] | np.float64
+    accuracy: Float[np.ndarray, "*batch"] | np.float64
+    macro_f1: Float[np.ndarray, "*batch"] | np.float64
 
 
-def confusion(y_true: np.ndarray, y_pred: np.ndarray, class_count: int) -> np.ndarray:
-    """Counts int64 ``[..., K, K]`` (row: true code, column: predicted code)."""
+def confusion(
+    y_true: Int[np.ndarray, " row"], y_pred: Int[np.ndarray, "*batch row"], class_count: int
+) -> Int[np.ndarray, "*batch class class"]:
+    """Counts int64 (row: true code, column: predicted code)."""
     flat = y_pred.reshape(-1, y_pred.shape[-1])
     cells = class_count * class_count
     pairs = y_true[None, :] * class_count + flat + np.arange(len(flat))[:, None] * cells
@@ -30,8 +33,8 @@ def confusion(y_true: np.ndarray, y_pred: np.ndarray, class_count: int) -> np.nd
     return counts.reshape(*y_pred.shape[:-1], class_count, class_count)
 
 
-def scores_of_confusion(counts: np.ndarray) -> Scores:
-    """Scores ``[...]`` of confusion matrices ``[..., K, K]``.
+def scores_of_confusion(counts: Shaped[np.ndarray, "*batch class class"]) -> Scores:
+    """Scores of confusion matrices.
 
     A constant prediction or a constant truth has MCC 0; macro-F1 averages over the classes that
     occur in the truth or in the predictions (scikit-learn: ``matthews_corrcoef``,
@@ -50,7 +53,7 @@ def scores_of_confusion(counts: np.ndarray) -> Scores:
     return Scores(mcc, correct / total, f1.sum(-1) / seen.sum(-1))
 
 
-def scores(y_true: Any, y_pred: Any) -> Scores:
+def scores(y_true: ArrayLike, y_pred: ArrayLike) -> Scores:
     """Score predictions ``[..., n]`` against one truth ``[n]``.
 
     Labels may be any sortable values; classes may occur only in the truth or only in a prediction.

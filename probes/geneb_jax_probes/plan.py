@@ -1,21 +1,29 @@
 """Divide checked problems into fits, and fits into groups that one compiled program solves.
 
 A *fit* is one subset of one problem, for all C. It is solved in the coordinates of its rows where
-they are fewer than half the features (few-shot draws), else in those of the features.
+they are at most half as many as the features (few-shot draws), else in those of the features. A
+*group* is what one program solves: the fits of one feature matrix that hold the same classes, or up
+to a few dozen few-shot matrices of one shape from any number of tasks. Groups share nothing, so
+they run side by side, and a fit's result depends on its own rows alone.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float, Int
 
-from geneb_jax_probes.problem import Problem, Solver
+from geneb_jax_probes.errors import ProbeDataError
+from geneb_jax_probes.problem import Problem
+from geneb_jax_probes.shapes import matrices_per_call, small_rows
 
-__all__ = ["Fit", "Plan", "make_plan"]
+__all__ = ["FeatureGroup", "Fit", "Plan", "RowGroup", "make_plan"]
 
-#: Most rows that are solved in their own coordinates; the exact solver needs their eigenbasis.
-_MOST_ROWS = {"reference": 2048, "exact": 512}
+#: A subset of at least this share of the rows is a mask over X, a smaller one is copied out: a
+#: masked fit pays for all rows of a pass, a copied one for the copy and a pass of its own.
+_MASKED_SHARE = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +42,10 @@ class Fit:
 
     problem: int
     subset: int
-    rows: np.ndarray | None
-    codes: np.ndarray
-    present: np.ndarray
-    shares: np.ndarray
+    rows: Int[np.ndarray, " row"] | None
+    codes: Int[np.ndarray, " row"]
+    present: Int[np.ndarray, " class"]
+    shares: Float[np.ndarray, " row"]
     weight_sum: float
 
     @property
@@ -46,18 +54,46 @@ class Fit:
         return 1 if len(self.present) == 2 else len(self.present)
 
     @property
-    def base_intercept(self) -> np.ndarray:
-        """Intercepts ``[logits]`` at which the weights zero are best: the log of class shares."""
+    def base_intercept(self) -> Float[np.ndarray, " logit"]:
+        """Intercepts at which the weights zero are best: the log of class shares."""
         chance = np.log(np.bincount(self.codes, weights=self.shares))
         return chance[1:] - chance[0] if self.logits == 1 else chance - chance.mean()
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """Fits by the coordinates they are solved in, and those that hold one class."""
+class FeatureGroup:
+    """Fits over one X that hold the same classes.
 
-    by_features: list[Fit]
-    by_rows: list[Fit]
+    Attributes:
+        fits: The fits.
+        rows: Rows of X to copy out; None where each fit is a mask over all of X.
+    """
+
+    fits: tuple[Fit, ...]
+    rows: Int[np.ndarray, " row"] | None
+
+
+@dataclass(frozen=True, slots=True)
+class RowGroup:
+    """Fits whose matrices have one padded shape, from any problems of one width.
+
+    Attributes:
+        fits: The fits, at most ``capacity``.
+        rows: Rows that each matrix is padded to.
+        capacity: Matrices of one program; those beyond the fits are empty and end at once.
+    """
+
+    fits: tuple[Fit, ...]
+    rows: int
+    capacity: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Groups by the coordinates they are solved in, and the fits that hold one class."""
+
+    feature_groups: list[FeatureGroup]
+    row_groups: list[RowGroup]
     one_class: list[Fit]
 
 
@@ -70,24 +106,70 @@ def _one_fit(problem: Problem, index: int, subset: int) -> Fit:
         at = np.flatnonzero(weights)
         rows = at if rows is None else rows[at]
         chosen, weights = chosen[at], weights[at]
+    if not len(chosen):
+        raise ProbeDataError(f"subset {subset} holds no row of positive weight")
     present, codes = np.unique(chosen, return_inverse=True)
     total = float(len(chosen)) if weights is None else float(weights.sum())
     shares = np.full(len(chosen), 1.0 / total) if weights is None else weights / total
     return Fit(index, subset, rows, codes.astype(np.int32), present, shares, total)
 
 
-def make_plan(problems: list[Problem], solver: Solver) -> Plan:
-    """One :class:`Fit` a subset, sorted by how it is to be solved."""
-    plan = Plan([], [], [])
+def make_plan(problems: Sequence[Problem], *, most_rows: int, platform: str) -> Plan:
+    """Group every subset of every problem by how it is to be solved.
+
+    Args:
+        problems: The problems.
+        most_rows: Most rows that the solver solves in their own coordinates.
+        platform: Where the programs run: decides how many few-shot matrices share one.
+
+    Raises:
+        ProbeDataError: A subset whose rows all have weight zero.
+    """
+    by_features: list[Fit] = []
+    by_rows: list[Fit] = []
+    one_class: list[Fit] = []
     for index, problem in enumerate(problems):
         width = problem.X.shape[1]
         for subset in range(len(problem.subsets)):
             fit = _one_fit(problem, index, subset)
             count = len(fit.codes)
             if len(fit.present) == 1:
-                plan.one_class.append(fit)
-            elif 2 * count <= width and count <= _MOST_ROWS[solver]:
-                plan.by_rows.append(fit)
+                one_class.append(fit)
+            # A pass costs 2 n d products a logit by features; by rows 2 n^2 with the Gram matrix
+            # and n d for max|g|. They are equal at 2 n = d.
+            elif 2 * count <= width and count <= most_rows:
+                by_rows.append(fit)
             else:
-                plan.by_features.append(fit)
-    return plan
+                by_features.append(fit)
+    return Plan(
+        _feature_groups(by_features, problems), _row_groups(by_rows, problems, platform), one_class
+    )
+
+
+def _feature_groups(fits: list[Fit], problems: Sequence[Problem]) -> list[FeatureGroup]:
+    """Fits over one X with one set of classes; small subsets by themselves."""
+    groups = []
+    shared: dict[tuple[int, bytes], list[Fit]] = {}
+    for fit in fits:
+        rows = len(problems[fit.problem].codes)
+        if fit.rows is None or len(fit.rows) >= _MASKED_SHARE * rows:
+            shared.setdefault((fit.problem, fit.present.tobytes()), []).append(fit)
+        else:
+            groups.append(FeatureGroup((fit,), fit.rows))
+    return groups + [FeatureGroup(tuple(members), None) for members in shared.values()]
+
+
+def _row_groups(fits: list[Fit], problems: Sequence[Problem], platform: str) -> list[RowGroup]:
+    """Few-shot matrices of one padded shape, a fixed number a program."""
+    alike: dict[tuple[int, int, int], list[Fit]] = {}
+    for fit in fits:
+        width = problems[fit.problem].X.shape[1]
+        alike.setdefault((small_rows(len(fit.codes)), width, fit.logits), []).append(fit)
+    groups: list[RowGroup] = []
+    for (rows, width, _), members in alike.items():
+        count = matrices_per_call(rows, width, platform)
+        groups.extend(
+            RowGroup(tuple(members[at : at + count]), rows, count)
+            for at in range(0, len(members), count)
+        )
+    return groups

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+from jaxtyping import Float, Int, Shaped
+from numpy.typing import ArrayLike
 
 from geneb_jax_probes.errors import ProbeDataError, ProbeOptionError
 
@@ -17,17 +19,14 @@ __all__ = [
     "ClassWeight",
     "Dtype",
     "Problem",
-    "Solver",
     "check_C",
+    "check_dtype",
     "check_features",
     "check_sample_weight",
-    "check_solver",
     "encode_labels",
     "make_problem",
-    "working_dtype",
 ]
 
-Solver = Literal["exact", "reference"]
 Dtype = Literal["float32", "float64"]
 ClassWeight = Mapping[Any, float] | Literal["balanced"] | None
 
@@ -47,11 +46,11 @@ class Problem:
         class_weight: As in scikit-learn; applied within each subset.
     """
 
-    X: np.ndarray
-    codes: np.ndarray
-    classes: np.ndarray
-    subsets: tuple[np.ndarray | None, ...]
-    weights: np.ndarray | None = None
+    X: Float[np.ndarray, "row dim"]
+    codes: Int[np.ndarray, " row"]
+    classes: Shaped[np.ndarray, " class"]
+    subsets: tuple[Int[np.ndarray, " chosen"] | None, ...]
+    weights: Float[np.ndarray, " row"] | None = None
     class_weight: ClassWeight = None
 
     @property
@@ -59,17 +58,12 @@ class Problem:
         """Number of distinct labels, K."""
         return len(self.classes)
 
-    def subset_rows(self, index: int) -> np.ndarray:
+    def subset_rows(self, index: int) -> Int[np.ndarray, " chosen"]:
         """Rows of one subset as int64 indices."""
         rows = self.subsets[index]
         return np.arange(len(self.codes)) if rows is None else rows
 
-    def subset_size(self, index: int) -> int:
-        """Number of rows of one subset."""
-        rows = self.subsets[index]
-        return len(self.codes) if rows is None else len(rows)
-
-    def row_weights(self, index: int) -> np.ndarray | None:
+    def row_weights(self, index: int) -> Float[np.ndarray, " chosen"] | None:
         """Row weights of one subset, class weights included; None for all ones."""
         rows = self.subset_rows(index)
         weights = None if self.weights is None else self.weights[rows]
@@ -87,17 +81,8 @@ class Problem:
         return weights * factors[codes]
 
 
-def check_solver(solver: str) -> Solver:
-    """Refuse anything but the two solvers."""
-    if solver == "exact":
-        return "exact"
-    if solver == "reference":
-        return "reference"
-    raise ProbeOptionError(f"solver must be 'exact' or 'reference', got {solver!r}")
-
-
-def check_C(C: float | Sequence[float]) -> np.ndarray:
-    """Inverse regularisation strengths as float64 ``[C]``, all positive and finite."""
+def check_C(C: float | Sequence[float]) -> Float[np.ndarray, " C"]:
+    """Inverse regularisation strengths as float64, all positive and finite."""
     values = np.atleast_1d(np.asarray(C, dtype=np.float64))
     if values.ndim != 1 or not len(values):
         raise ProbeOptionError("C must be a number or a non-empty sequence of numbers")
@@ -106,24 +91,22 @@ def check_C(C: float | Sequence[float]) -> np.ndarray:
     return values
 
 
-def working_dtype(dtype: str | np.dtype | type | None, X: Any, solver: Solver) -> Dtype:
-    """The precision of a fit: float64 for the reference's score, else that of the features."""
-    if dtype is None:
-        if solver == "reference":
-            return "float64"
-        return "float64" if getattr(X, "dtype", None) == np.float64 else "float32"
+def check_dtype(dtype: str | np.dtype | type) -> Dtype:
+    """The name of a precision; refuse all but float32 and float64."""
     name = np.dtype(dtype).name
-    if name not in ("float32", "float64"):
-        raise ProbeOptionError(f"dtype must be float32 or float64, got {name}")
-    return name  # type: ignore[return-value]
+    if name == "float32":
+        return "float32"
+    if name == "float64":
+        return "float64"
+    raise ProbeOptionError(f"dtype must be float32 or float64, got {name}")
 
 
-def _name_rows(rows: np.ndarray) -> str:
+def _name_rows(rows: Int[np.ndarray, " row"]) -> str:
     shown = ", ".join(str(int(row)) for row in rows[:_NAMED_ROWS])
     return shown + (f" and {len(rows) - _NAMED_ROWS} more" if len(rows) > _NAMED_ROWS else "")
 
 
-def check_features(X: Any, name: str = "X") -> np.ndarray:
+def check_features(X: ArrayLike, name: str = "X") -> Float[np.ndarray, "row dim"]:
     """A finite two-dimensional float array.
 
     Raises:
@@ -153,7 +136,9 @@ def check_features(X: Any, name: str = "X") -> np.ndarray:
     return array
 
 
-def encode_labels(y: Any) -> tuple[np.ndarray, np.ndarray]:
+def encode_labels(
+    y: ArrayLike,
+) -> tuple[Shaped[np.ndarray, " class"], Int[np.ndarray, " row"]]:
     """Distinct labels in sorted order and the int32 code of each row."""
     labels = np.asarray(y)
     if labels.ndim != 1:
@@ -166,8 +151,10 @@ def encode_labels(y: Any) -> tuple[np.ndarray, np.ndarray]:
     return classes, codes.astype(np.int32)
 
 
-def check_sample_weight(sample_weight: Any, row_count: int) -> np.ndarray | None:
-    """Row weights ``[n]`` float64 from a number or an array; None stays None."""
+def check_sample_weight(
+    sample_weight: ArrayLike | None, row_count: int
+) -> Float[np.ndarray, " row"] | None:
+    """Row weights float64 from a number or an array; None stays None."""
     if sample_weight is None:
         return None
     weights = np.asarray(sample_weight, dtype=np.float64)
@@ -180,10 +167,10 @@ def check_sample_weight(sample_weight: Any, row_count: int) -> np.ndarray | None
 
 
 def make_problem(
-    X: Any,
-    y: Any,
-    subsets: Sequence[Any] | None = None,
-    sample_weight: Any = None,
+    X: ArrayLike,
+    y: ArrayLike,
+    subsets: Sequence[ArrayLike | None] | None = None,
+    sample_weight: ArrayLike | None = None,
     class_weight: ClassWeight = None,
 ) -> Problem:
     """Check everything about one feature matrix and its fits.

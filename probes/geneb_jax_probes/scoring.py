@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float, Int, Shaped
 
 from geneb_jax_kernels.confusion import confusion_counts
-from geneb_jax_probes.devices import Lane
+from geneb_jax_probes.lanes import Lane
 from geneb_jax_probes.programs import program
 from geneb_jax_probes.shapes import aligned_zeros, block_rows_for, row_capacity
 
@@ -18,23 +17,26 @@ __all__ = ["count_predictions"]
 
 @program("block_rows", "class_count")
 def _count(
-    X: Any,
-    truth: Any,
-    coef: Any,
-    intercept: Any,
-    names: Any,
-    block_count: Any,
-    row_count: Any,
+    X: Float[Array, "row dim"],
+    truth: Int[Array, " row"],
+    coef: Float[Array, "fit logit dim"],
+    intercept: Float[Array, "fit logit"],
+    names: Int[Array, " known"],
+    block_count: Shaped[Array, ""],
+    row_count: Shaped[Array, ""],
     *,
     block_rows: int,
     class_count: int,
-) -> tuple[Any, Any]:
-    """Confusion counts ``[fit, K, K]`` and predicted positions ``[row, fit]`` int32."""
+) -> tuple[Int[Array, "fit class class"], Int[Array, "row fit"]]:
+    """Confusion counts and predicted positions."""
     fits, logits, width = coef.shape
     flat = coef.reshape(fits * logits, width).T
     offset = intercept.reshape(1, -1)
 
-    def one_block(i: Any, carry: tuple[Any, Any]) -> tuple[Any, Any]:
+    def one_block(
+        i: Shaped[Array, ""],
+        carry: tuple[Int[Array, "fit class class"], Int[Array, "row fit"]],
+    ) -> tuple[Int[Array, "fit class class"], Int[Array, "row fit"]]:
         counts, guesses = carry
         start = i * block_rows
         part = jax.lax.dynamic_slice_in_dim(X, start, block_rows).astype(coef.dtype)
@@ -57,29 +59,28 @@ def _count(
 
 
 def count_predictions(
-    X_test: np.ndarray,
-    truth: np.ndarray,
-    coef: np.ndarray,
-    intercept: np.ndarray,
-    names: np.ndarray,
+    X_test: Float[np.ndarray, "row dim"],
+    truth: Int[np.ndarray, " row"],
+    coef: Float[np.ndarray, "fit logit dim"],
+    intercept: Float[np.ndarray, "fit logit"],
+    names: Int[np.ndarray, " known"],
     class_count: int,
     lane: Lane,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[Int[np.ndarray, "fit class class"], Int[np.ndarray, "row fit"]]:
     """Confusion matrices of all fits of one task, and their predictions.
 
     Args:
-        X_test: Features ``[n, d]``.
+        X_test: Features.
         truth: Class of each row, 0..class_count-1.
-        coef: Weights of the fits ``[fit, logit, d]``.
-        intercept: ``[fit, logit]``; minus infinity for a class that is never predicted.
+        coef: Weights of the fits.
+        intercept: Minus infinity for a class that is never predicted.
         names: For each class of the fits its number among ``class_count`` (test sets may hold
             classes of their own).
         class_count: Classes of training and test set together.
         lane: Where to compute.
 
     Returns:
-        Counts int64 ``[fit, K, K]`` and predicted positions among the classes of the fits
-        ``[n, fit]``.
+        Counts, int64, and predicted positions among the classes of the fits.
     """
     rows, width = X_test.shape
     block_rows = block_rows_for(width, lane.platform)

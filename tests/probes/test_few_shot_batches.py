@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from geneb_jax_probes import ProbeTask, devices, fit_tasks, scoring
-from geneb_jax_probes.feature_solver import precondition, solve_features
-from geneb_jax_probes.row_solver import solve_rows
+from geneb_jax_probes import ProbeTask, fit_tasks, lanes, scoring, solve
+from geneb_jax_probes.matrix.feature_space import minimise_features
+from geneb_jax_probes.matrix.preconditioners import precondition
+from geneb_jax_probes.matrix.row_space import minimise_rows
 from geneb_jax_probes.synthetic import decaying_features
 
 #: All that a call of fit_tasks compiles, but for the few operations on whole arrays.
-PROGRAMS = (solve_features, solve_rows, precondition, scoring._count)
+PROGRAMS = (minimise_features, minimise_rows, precondition, scoring._count)
 
 
 def _tasks(count: int, width: int) -> list[ProbeTask]:
@@ -49,10 +50,11 @@ def test_fits_do_not_depend_on_the_number_of_lanes(
     solver: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tasks = _tasks(6, 24)
-    assert len({lane.device for lane in devices.lanes()}) == 2  # the two host devices of the tests
+    assert len({lane.device for lane in lanes.lanes()}) == 2  # the two host devices of the tests
     spread = fit_tasks(tasks, solver=solver, C=(0.1, 10.0))
-    one_lane = devices.lanes()[:1]
-    monkeypatch.setattr(devices, "lanes", lambda: one_lane)
+    one_lane = lanes.lanes()[:1]
+    monkeypatch.setattr(lanes, "lanes", lambda: one_lane)
+    monkeypatch.setattr(solve, "lanes", lambda: one_lane)
     for a, b in zip(spread, fit_tasks(tasks, solver=solver, C=(0.1, 10.0)), strict=True):
         np.testing.assert_array_equal(a.n_iter, b.n_iter)
         np.testing.assert_array_equal(a.objective, b.objective)

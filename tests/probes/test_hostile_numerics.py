@@ -10,7 +10,7 @@ import threadpoolctl
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import matthews_corrcoef
 
-from geneb_jax_probes import STATUSES, ProbeDataError, ProbeTask, fit_logistic, fit_tasks
+from geneb_jax_probes import Ending, ProbeDataError, ProbeTask, fit_logistic, fit_tasks
 from geneb_jax_probes.blas_threads import one_blas_thread
 
 Tolerance = Callable[[str, str], float]
@@ -88,7 +88,7 @@ def test_every_score_is_finite_or_says_why(solver: str, dtype: str) -> None:
     ]
     for C in (1.0, 1e6):
         for found in fit_tasks(tasks, C=C, solver=solver, dtype=dtype):
-            assert found.status[0, 0] in STATUSES, found.name
+            assert found.status[0, 0] in list(Ending), found.name
             if found.error[0] is None:
                 assert np.isfinite([found.mcc, found.accuracy, found.macro_f1]).all(), found.name
             else:

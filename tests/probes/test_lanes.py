@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from geneb_jax_probes.devices import Lane, lanes, run_on_lanes
+from geneb_jax_probes.lanes import Lane, lanes, run_on_lanes
 
 
 def test_an_idle_lane_takes_a_part_over() -> None:

@@ -9,9 +9,11 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from geneb_jax_probes.feature_solver import precondition
-from geneb_jax_probes.row_solver import solve_rows
-from geneb_jax_probes.settings import EXACT
+from geneb_jax_probes.lanes import lanes
+from geneb_jax_probes.lbfgs.loop import Stop
+from geneb_jax_probes.matrix.preconditioners import precondition
+from geneb_jax_probes.matrix.row_space import minimise_rows
+from geneb_jax_probes.solvers.exact import RULES
 
 LAPACK = ("eigh", "cholesky", "triangular_solve", "lu", "qr", "svd", "schur")
 
@@ -43,22 +45,22 @@ def _wide() -> Iterator[None]:
 
 def test_few_rows_are_decomposed_one_matrix_at_a_time() -> None:
     matrices, rows, width, strengths = 4, 32, 40, 3
-    traced = solve_rows.jitted.trace(
+    traced = minimise_rows.on("cpu").trace(
         jnp.zeros((matrices, rows, width), jnp.float32),
         jnp.zeros((matrices, rows), jnp.int32),
         jnp.ones((matrices, rows)),
         jnp.ones((matrices, strengths)),
         jnp.zeros((matrices, 1)),
-        jnp.float64(0),
-        jnp.float64(100),
-        rules=EXACT["float64"],
-        exact=True,
+        Stop(jnp.float64(0), jnp.float64(100)),
+        rules=RULES["float64"],
+        preconditioned=True,
+        batched_lapack=lanes()[0].batches_lapack,
     )
     assert _lapack_ranks(traced.jaxpr.jaxpr) == [2]
 
 
 def test_factors_of_several_penalties_are_made_one_at_a_time() -> None:
-    traced = precondition.jitted.trace(
+    traced = precondition.on("cpu").trace(
         jnp.eye(300, dtype=jnp.float32), jnp.ones(5), jnp.float64(0.25)
     )
     ranks = _lapack_ranks(traced.jaxpr.jaxpr)

@@ -10,38 +10,30 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from geneb_jax_probes.devices import Lane, lanes
-from geneb_jax_probes.exact_fits import _hessian
-from geneb_jax_probes.feature_solver import contrasts
-from geneb_jax_probes.packing import FeatureGroup, Layout, lay_out
-from geneb_jax_probes.plan import make_plan
-from geneb_jax_probes.problem import make_problem
-from geneb_jax_probes.resident import Resident, put_resident
-from geneb_jax_probes.settings import Settings
-from geneb_jax_probes.streamed import Streamed
+from geneb_jax_probes.lanes import lanes
+from geneb_jax_probes.matrix.held_matrix import hold
+from geneb_jax_probes.matrix.layout import Layout
+from geneb_jax_probes.matrix.preconditioners import contrasts
+from geneb_jax_probes.solvers.exact import hessian
 
 Tolerance = Callable[[str, str], float]
 #: Fewer than sixteen rows a feature twice over: none are left out.
 ROWS, WIDTH = 2100, 80
-SETTINGS = Settings(np.array([1.0]), "exact", None, 100, "float32")
 
 
-def _held(classes: int, lane: Lane) -> tuple[Layout, Resident, Streamed]:
+def _layout(classes: int) -> Layout:
     rng = np.random.default_rng(classes)
-    X = (rng.standard_normal((ROWS, WIDTH)) + 2).astype(np.float32)
-    y = rng.integers(classes, size=ROWS)
-    problem = make_problem(X, y, None)
-    fits = make_plan([problem], "exact").by_features
-    layout = lay_out(FeatureGroup(tuple(fits), None), problem, SETTINGS)
-    streamed = Streamed.within(layout, SETTINGS, lane, 3 * 1024 * WIDTH * 4)
-    return layout, put_resident(layout, SETTINGS, lane), streamed
+    X = rng.standard_normal((ROWS, WIDTH)).astype(np.float32)
+    codes = rng.integers(classes, size=ROWS).astype(np.int32)
+    shares = np.full((ROWS, 1), 1 / ROWS)
+    return Layout(X, codes, shares, np.full(WIDTH, 0.25), 1.0, np.float32)
 
 
 @pytest.mark.parametrize("classes", [2, 3, 4])
 @pytest.mark.parametrize("platform", ["cpu", "accelerator"])
 def test_hessian(classes: int, platform: str, tolerance: Tolerance) -> None:
-    lane = replace(lanes()[0], platform=platform)
-    layout, *forms = _held(classes, lane)
+    lane, layout = replace(lanes()[0], platform=platform), _layout(classes)
+    whole_matrix, three_blocks = layout.bytes, 3 * 1024 * WIDTH * 4
     rng = np.random.default_rng(7)
     logits = 1 if classes == 2 else classes
     theta = 0.1 * rng.standard_normal((logits, WIDTH + 1))
@@ -60,7 +52,7 @@ def test_hessian(classes: int, platform: str, tolerance: Tolerance) -> None:
     expected = basis @ whole @ basis.T
     chances = layout.chances(theta[:, :-1], theta[:, -1])
     np.testing.assert_allclose(chances.sum(axis=0), 1.0, rtol=0, atol=tolerance("gram", "float32"))
-    for form in forms:
+    for budget in (whole_matrix, three_blocks):
         with lane.precisely():
-            found = _hessian(form, chances, shares, lane)
+            found = hessian(hold(layout, lane, budget), chances, shares)
         np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance("gram", "float32"))

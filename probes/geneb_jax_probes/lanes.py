@@ -13,10 +13,12 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor, wait
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import ParamSpec, TypeVar
 
 import jax
 import numpy as np
+from jax import Array
+from jax.typing import ArrayLike
 
 from geneb_jax_probes.blas_threads import one_blas_thread
 
@@ -26,6 +28,7 @@ __all__ = ["Lane", "lanes", "run_on_lanes"]
 _UNKNOWN_MEMORY = 4 << 30
 
 _Item = TypeVar("_Item")
+_Parameters = ParamSpec("_Parameters")
 _Result = TypeVar("_Result")
 
 
@@ -40,7 +43,7 @@ class Lane:
         idle: Runs what lanes that have nothing else to do can take over; None where there are none.
     """
 
-    device: Any
+    device: jax.Device
     platform: str
     sharers: int = 1
     idle: Executor | None = None
@@ -51,6 +54,21 @@ class Lane:
         return "float32" if self.platform == "tpu" else "float64"
 
     @property
+    def multiplies_on_host(self) -> bool:
+        """Whether the host's BLAS reads this lane's arrays where they are."""
+        return self.platform == "cpu"
+
+    @property
+    def batches_lapack(self) -> bool:
+        """Whether a decomposition may take many matrices at once.
+
+        On CPU it may not: a batched LAPACK call hands its matrices to the threads that run programs
+        and waits for them, so that two such programs on two lanes can wait for each other for ever
+        (seen with jaxlib 0.10.2, for ``eigh``, ``cholesky`` and ``triangular_solve``).
+        """
+        return self.platform != "cpu"
+
+    @property
     def memory_bytes(self) -> int:
         """Memory that this lane may count on: that of its device, shared with its other lanes."""
         limit = (self.device.memory_stats() or {}).get("bytes_limit")
@@ -58,17 +76,23 @@ class Lane:
             limit = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
         return int(limit or _UNKNOWN_MEMORY) // self.sharers
 
-    def put(self, array: Any, *, owned: bool = False) -> Any:
+    def put(self, array: ArrayLike, *, owned: bool = False) -> Array:
         """An array on this lane; ``owned`` promises that nobody writes to it any more."""
         return jax.device_put(array, self.device, may_alias=True if owned else None)
 
-    def state(self, value: Any) -> Any:
+    def state(self, value: ArrayLike | Sequence[float]) -> Array:
         """A number or an array on this lane in the precision of scalars."""
         return self.put(np.asarray(value, self.state_dtype))
 
-    def call(self, program: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+    def call(
+        self,
+        program: Callable[_Parameters, _Result],
+        *arguments: _Parameters.args,
+        **options: _Parameters.kwargs,
+    ) -> _Result:
         """Run a program to its end and bring the results to the host."""
-        return jax.device_get(program(*arguments, **options))
+        result: _Result = jax.device_get(program(*arguments, **options))
+        return result
 
     @contextmanager
     def precisely(self) -> Iterator[None]:
@@ -137,7 +161,7 @@ def run_on_lanes(
         return []
     places = lanes()
     order = sorted(range(len(items)), key=lambda i: -cost(items[i]))
-    on_cpu, alone = places[0].platform == "cpu", len(places) == 1 or len(items) == 1
+    on_cpu, alone = places[0].multiplies_on_host, len(places) == 1 or len(items) == 1
     with (
         one_blas_thread() if on_cpu else nullcontext(),
         ThreadPoolExecutor(max(1, len(places) - alone), "probe-lane") as pool,

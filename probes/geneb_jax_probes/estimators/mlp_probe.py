@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from scipy.special import softmax
 
 from geneb_jax_probes.errors import ProbeDataError
-from geneb_jax_probes.estimator_base import ProbeClassifier, checked_labels
-from geneb_jax_probes.mlp import MLPFits, MLPRecipe, train_mlps
+from geneb_jax_probes.estimators.base import ProbeClassifier, checked_labels
+from geneb_jax_probes.mlp.recipe import MLPRecipe
+from geneb_jax_probes.mlp.training import MLPFits, train_mlps
 from geneb_jax_probes.problem import make_problem
 
 __all__ = ["MLPProbe"]
@@ -60,7 +61,7 @@ class MLPProbe(ProbeClassifier):
         self.patience = patience
         self.max_epochs = max_epochs
 
-    def fit(self, X: Any, y: Any) -> Self:
+    def fit(self, X: object, y: object) -> Self:
         """Fit on features ``[n, d]`` and labels ``[n]``."""
         labels = checked_labels(y)
         problem = make_problem(self._training_features(X), labels)
@@ -93,7 +94,7 @@ class MLPProbe(ProbeClassifier):
         self.status_ = "converged" if fits.stopped[0] else "max_iter"
         return self
 
-    def predict_proba(self, X: Any) -> np.ndarray:
+    def predict_proba(self, X: object) -> np.ndarray:
         """Class probabilities ``[n, K]``."""
         features = self._test_features(X).astype(np.float32, copy=False)
         return softmax(self._fits.logits(features)[0], axis=1)

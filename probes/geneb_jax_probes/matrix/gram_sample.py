@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+from jaxtyping import Array, Float, Shaped
 
-from geneb_jax_kernels.gram import host_gram
-from geneb_jax_probes.devices import Lane
+from geneb_jax_kernels.gram import host_gram, weighted_gram
+from geneb_jax_probes.lanes import Lane
 
 __all__ = ["GRAM_ROWS", "GramSample", "gram_sample"]
 
@@ -27,11 +28,11 @@ class GramSample:
     """Which rows are used, with which weights.
 
     Attributes:
-        weights: float32 ``[row]``, zero of rows not used; the others have the sum that all had.
+        weights: float32, zero of rows not used; the others have the sum that all had.
         stride: Every so many blocks of ``GRAM_ROWS`` rows are used.
     """
 
-    weights: np.ndarray
+    weights: Float[np.ndarray, " row"]
     stride: int
 
     def _pieces(self, start: int, stop: int, width: int) -> list[slice]:
@@ -44,14 +45,33 @@ class GramSample:
         edges = (stop - start) * np.arange(parts + 1) // parts
         return [slice(a, b) for a, b in pairwise(edges)]
 
-    def on_host(self, X: np.ndarray, start: int, stop: int, lane: Lane) -> np.ndarray:
+    def add_up(
+        self, X: Shaped[Array | np.ndarray, "capacity dim"], start: int, stop: int, lane: Lane
+    ) -> Float[Array | np.ndarray, "dim dim"]:
         """What rows ``start`` to ``stop``, which X begins with, add to the Gram matrix."""
+        if lane.multiplies_on_host:
+            return self._on_host(np.asarray(X), start, stop, lane)
+        padded = np.zeros(X.shape[0], np.float32)
+        padded[: stop - start] = self.weights[start:stop]
+        # Blocks of a part are all read: the parts of a sample need not begin at a sampled block.
+        whole = (start, stop) == (0, len(self.weights))
+        return weighted_gram(
+            lane.put(X, owned=True),
+            lane.put(padded),
+            lane.put(np.int32(-(-(stop - start) // GRAM_ROWS))),
+            lane.put(np.int32(self.stride if whole else 1)),
+            block_rows=GRAM_ROWS,
+        )
+
+    def _on_host(
+        self, X: Shaped[np.ndarray, "capacity dim"], start: int, stop: int, lane: Lane
+    ) -> Float[np.ndarray, "dim dim"]:
         weights = self.weights[start:stop]
         pieces = self._pieces(start, stop, X.shape[1])
         used = np.concatenate([weights[rows] for rows in pieces]) if pieces else weights[:0]
         alike = len(used) > 0 and used.min() == used.max()
 
-        def some(part: int) -> np.ndarray:
+        def some(part: int) -> Float[np.ndarray, "dim dim"]:
             grams = (
                 host_gram(X[rows], float(used[0]) if alike else weights[rows])
                 for rows in pieces[part::_MOST_PARTS]
@@ -61,7 +81,9 @@ class GramSample:
         return _total(lane.together(some, range(min(len(pieces), _MOST_PARTS))), X.shape[1])
 
 
-def _total(grams: Iterable[np.ndarray], width: int) -> np.ndarray:
+def _total(
+    grams: Iterable[Float[np.ndarray, "dim dim"]], width: int
+) -> Float[np.ndarray, "dim dim"]:
     """Their sum, in the memory of the first; zeros of none."""
     total = None
     for one in grams:
@@ -69,8 +91,8 @@ def _total(grams: Iterable[np.ndarray], width: int) -> np.ndarray:
     return np.zeros((width, width), np.float32) if total is None else total
 
 
-def gram_sample(weights: np.ndarray, width: int) -> GramSample:
-    """Choose the rows of a Gram matrix with these row weights ``[row]``: all, or blocks of them.
+def gram_sample(weights: Float[np.ndarray, " row"], width: int) -> GramSample:
+    """Choose the rows of a Gram matrix with these row weights: all, or blocks of them.
 
     All where the blocks hold less than half of what they should, as of weights that differ widely.
     """

@@ -13,14 +13,16 @@ would be sixteen kernels and several times the compilation of one.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Bool, Float, Shaped
 
 __all__ = ["STEP_LIMIT", "LineSearch", "advance_search", "pack", "start_search", "unpack"]
 
+#: ``ftol``, ``gtol``, ``xtol`` and ``stpmx`` of L-BFGS-B's ``lnsrlb``.
 _SUFFICIENT_DECREASE = 1e-3
 _CURVATURE = 0.9
 _INTERVAL = 0.1
@@ -34,30 +36,32 @@ class LineSearch(NamedTuple):
     with value and slope there; ``low`` and ``high`` bound the next step. Flags are 0 or 1.
     """
 
-    value_0: Any
-    slope_0: Any
-    step: Any
-    best: Any
-    best_value: Any
-    best_slope: Any
-    other: Any
-    other_value: Any
-    other_slope: Any
-    low: Any
-    high: Any
-    width: Any
-    width_before: Any
-    bracketed: Any
-    second_stage: Any
-    evaluations: Any
+    value_0: Float[Array, "*problem"]
+    slope_0: Float[Array, "*problem"]
+    step: Float[Array, "*problem"]
+    best: Float[Array, "*problem"]
+    best_value: Float[Array, "*problem"]
+    best_slope: Float[Array, "*problem"]
+    other: Float[Array, "*problem"]
+    other_value: Float[Array, "*problem"]
+    other_slope: Float[Array, "*problem"]
+    low: Float[Array, "*problem"]
+    high: Float[Array, "*problem"]
+    width: Float[Array, "*problem"]
+    width_before: Float[Array, "*problem"]
+    bracketed: Shaped[Array, "*problem"]
+    second_stage: Shaped[Array, "*problem"]
+    evaluations: Shaped[Array, "*problem"]
 
 
-def unpack(packed: Any) -> list[Any]:
+def unpack(packed: Float[Array, "*problem column"]) -> list[Float[Array, "*problem"]]:
     """The columns of ``[..., count]``."""
     return [jax.lax.index_in_dim(packed, i, -1, keepdims=False) for i in range(packed.shape[-1])]
 
 
-def pack(columns: list[Any], like: Any) -> Any:
+def pack(
+    columns: list[Shaped[Array, "*problem"]], like: Float[Array, "*problem"]
+) -> Float[Array, "*problem column"]:
     """Columns ``[...]`` as one array ``[..., count]`` of the dtype of ``like``.
 
     A chain of selections is one kernel over all columns; stacking would be one a column.
@@ -87,11 +91,17 @@ _CONSTANTS = (
 )
 
 
-def start_search(value: Any, slope: Any, step: Any) -> Any:
-    """Begin at step 0 with this value and slope ``[...]``; ``step`` is the first trial."""
+def start_search(
+    value: Float[Array, "*problem"], slope: Float[Array, "*problem"], step: Float[Array, "*problem"]
+) -> Float[Array, "*problem column"]:
+    """Begin at step 0 with this value and slope; ``step`` is the first trial."""
     shape = (*value.shape, len(_VALUES))
 
-    def where(mask: np.ndarray, part: Any, rest: Any) -> Any:
+    def where(
+        mask: Bool[np.ndarray, " column"],
+        part: Float[Array, "*problem"],
+        rest: Float[Array, "*problem column"],
+    ) -> Float[Array, "*problem column"]:
         chosen = jnp.broadcast_to(jnp.asarray(mask), shape)
         return jax.lax.select(chosen, jnp.broadcast_to(part[..., None], shape), rest)
 
@@ -100,7 +110,14 @@ def start_search(value: Any, slope: Any, step: Any) -> Any:
     return where(_VALUES, value, where(_SLOPES, slope, packed))
 
 
-def _next_step(s: LineSearch, bracketed: Any, higher: Any, opposite: Any, v: Any, g: Any) -> Any:
+def _next_step(
+    s: LineSearch,
+    bracketed: Bool[Array, "*problem"],
+    higher: Bool[Array, "*problem"],
+    opposite: Bool[Array, "*problem"],
+    v: Float[Array, "*problem"],
+    g: Float[Array, "*problem"],
+) -> Float[Array, "*problem"]:
     """The step that ``dcstep`` chooses from a trial with value ``v`` and slope ``g``.
 
     Its four cases share one cubic: between ``base`` and ``mate``, the best point and the trial, or
@@ -145,12 +162,17 @@ def _next_step(s: LineSearch, bracketed: Any, higher: Any, opposite: Any, v: Any
     return pick(higher, chosen_higher, pick(opposite, chosen_far, lower))
 
 
-def advance_search(packed: Any, value: Any, slope: Any, slack: float = 0.0) -> tuple[Any, Any]:
+def advance_search(
+    packed: Float[Array, "*problem column"],
+    value: Float[Array, "*problem"],
+    slope: Float[Array, "*problem"],
+    slack: float = 0.0,
+) -> tuple[Float[Array, "*problem column"], Bool[Array, "*problem"]]:
     """Take value and slope at the current trial step; give the next trial, or finish.
 
     Args:
-        packed: The searches ``[..., 16]``.
-        value: Objective at the trial step ``[...]``.
+        packed: The searches, 16 columns each.
+        value: Objective at the trial step.
         slope: Its derivative along the direction there.
         slack: Rounding noise of the objective, relative to it, that a trial may lie too high by;
             0 in the reference.

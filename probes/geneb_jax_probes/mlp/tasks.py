@@ -6,11 +6,19 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from geneb_jax_probes.endings import Ending
 from geneb_jax_probes.errors import ProbeError, ProbeOptionError
 from geneb_jax_probes.metrics import scores
-from geneb_jax_probes.mlp import MLPRecipe, train_mlps
+from geneb_jax_probes.mlp.recipe import MLPRecipe
+from geneb_jax_probes.mlp.training import train_mlps
 from geneb_jax_probes.problem import make_problem
-from geneb_jax_probes.tasks import ProbeTask, TaskScores, check_test_set, failed_task
+from geneb_jax_probes.task_scores import (
+    ProbeTask,
+    TaskScores,
+    check_test_set,
+    failed_task,
+    unscored,
+)
 
 __all__ = ["fit_mlp_tasks"]
 
@@ -26,27 +34,21 @@ def _one_task(
         )
     rows = [problem.subset_rows(s) for s in range(len(problem.subsets))]
     counts = np.array([len(np.unique(problem.codes[chosen])) for chosen in rows])
-    errors = tuple("the rows hold one class" if count < 2 else None for count in counts)
     fits = train_mlps(
         problem.X, problem.codes, problem.class_count, rows, [int(seed) for seed in seeds], recipe
     )
-    finite = np.isfinite(fits.loss)
-    errors = tuple(
-        text if text or good else "the training loss is not finite"
-        for text, good in zip(errors, finite, strict=True)
-    )
+    status = np.where(fits.stopped, Ending.CONVERGED, Ending.MAX_ITER).astype("<U12")
+    status[~np.isfinite(fits.loss)] = Ending.NOT_FINITE
+    status[counts < 2] = Ending.ONE_CLASS
+    blank, errors = unscored(status[:, None])
     guesses = problem.classes[np.argmax(fits.logits(X_test.astype(np.float32)), axis=-1)]
     scored = scores(y_test, guesses)
-    bad = np.array([text is not None for text in errors])
-    status = np.where(fits.stopped, "converged", "max_iter").astype("<U12")
-    status[bad] = "error"
-    blank = np.where(bad, np.nan, 0.0)
     return TaskScores(
         name=task.name,
         C=np.ones(1),
-        mcc=(scored.mcc + blank)[:, None],
-        accuracy=(scored.accuracy + blank)[:, None],
-        macro_f1=(scored.macro_f1 + blank)[:, None],
+        mcc=scored.mcc[:, None] + blank,
+        accuracy=scored.accuracy[:, None] + blank,
+        macro_f1=scored.macro_f1[:, None] + blank,
         n_iter=fits.epochs[:, None],
         grad_norm=np.full((len(rows), 1), np.nan),
         objective=fits.loss[:, None],

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import numpy as np
 
 from geneb_jax_probes.errors import ProbeDataError, ProbeOptionError
-from geneb_jax_probes.estimator_base import checked_labels
+from geneb_jax_probes.estimators.base import checked_labels
+from geneb_jax_probes.estimators.logistic_probe import LinearProbe, Standardisation
 from geneb_jax_probes.fits import LogisticFits
 from geneb_jax_probes.logistic import fit_logistic
-from geneb_jax_probes.logistic_probe import LinearProbe, Standardisation
 from geneb_jax_probes.metrics import scores
-from geneb_jax_probes.problem import ClassWeight, Solver, check_sample_weight
+from geneb_jax_probes.problem import ClassWeight, check_sample_weight
 
 __all__ = ["LogisticProbeCV", "stratified_folds"]
 
@@ -71,7 +71,7 @@ class LogisticProbeCV(LinearProbe):
         folds: int = 5,
         scoring: Scoring = "mcc",
         seed: int = 0,
-        solver: Solver = "exact",
+        solver: str = "exact",
         tol: float | None = None,
         max_iter: int = 1000,
         standardize: bool = False,
@@ -89,7 +89,7 @@ class LogisticProbeCV(LinearProbe):
         self.class_weight = class_weight
         self.dtype = dtype
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+    def fit(self, X: object, y: object, sample_weight: object = None) -> Self:
         """Choose C and fit on features ``[n, d]``, labels ``[n]``, optional row weights ``[n]``."""
         labels = checked_labels(y)
         features = self._training_features(X)

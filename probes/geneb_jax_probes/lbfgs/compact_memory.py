@@ -15,10 +15,12 @@ in D and needs no other mark. A direction costs the 2m inner products that any f
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
+from numpy import dtype as Dtype
 
 __all__ = ["PAIRS", "PairMatrices", "empty_matrices", "renew", "write_pair"]
 
@@ -29,19 +31,24 @@ PAIRS = 10
 class PairMatrices(NamedTuple):
     """The small matrices of one problem's ``m`` slots; the pairs themselves are kept apart."""
 
-    inverse_R: Any  # [m, m]
-    YY: Any  # [m, m]
-    D: Any  # [m]
+    inverse_R: Float[Array, "*problem m m"]
+    YY: Float[Array, "*problem m m"]
+    D: Float[Array, "*problem m"]
 
 
-def empty_matrices(dtype: Any) -> PairMatrices:
+def empty_matrices(dtype: Dtype) -> PairMatrices:
     """No pairs: the direction is steepest descent."""
     square = jnp.zeros((PAIRS, PAIRS), dtype)
     return PairMatrices(square, square, jnp.zeros(PAIRS, dtype))
 
 
-def write_pair(pairs: Any, slot: Any, s: Any, y: Any) -> Any:
-    """Write s and y ``[p]`` at row ``slot`` of each half of ``pairs [2 m, p]``; -1: nowhere."""
+def write_pair(
+    pairs: Float[Array, "row p"],
+    slot: Float[Array, ""],
+    s: Float[Array, " p"],
+    y: Float[Array, " p"],
+) -> Float[Array, "row p"]:
+    """Write s and y at row ``slot`` of each half of ``pairs``; -1: nowhere."""
     row = jax.lax.broadcasted_iota(slot.dtype, pairs.shape, 0)
     wide = partial(jnp.broadcast_to, shape=pairs.shape)
     pairs = jnp.where(row == slot, wide(s[None, :]), pairs)
@@ -49,8 +56,14 @@ def write_pair(pairs: Any, slot: Any, s: Any, y: Any) -> Any:
 
 
 def renew(
-    old: PairMatrices, mark: Any, kept: Any, scale: Any, gamma: Any, S_dots: Any, Y_dots: Any
-) -> tuple[PairMatrices, Any, Any]:
+    old: PairMatrices,
+    mark: Float[Array, " m"],
+    kept: Float[Array, ""],
+    scale: Float[Array, ""],
+    gamma: Float[Array, ""],
+    S_dots: Float[Array, "m 2"],
+    Y_dots: Float[Array, "m 2"],
+) -> tuple[PairMatrices, Float[Array, " m"], Float[Array, " m"]]:
     """Take a written pair into the matrices, and weigh the rows for ``H g``.
 
     Rows of S and Y from before a drop stay behind, but carry no weight: their rows and columns of
@@ -58,11 +71,11 @@ def renew(
 
     Args:
         old: The matrices before.
-        mark: 1 where the new pair was written, else 0 ``[m]``; all 0 where there is none.
+        mark: 1 where the new pair was written, else 0; all 0 where there is none.
         kept: 1, or 0 to drop the older pairs.
         scale: ``1 / s.y`` of the new pair.
         gamma: ``s.y / y.y`` of the newest pair, 1 without pairs.
-        S_dots: ``S g`` and ``S y`` after the writing ``[m, 2]``, y of the new pair.
+        S_dots: ``S g`` and ``S y`` after the writing, y of the new pair.
         Y_dots: ``Y g`` and ``Y y`` likewise.
 
     Returns:

@@ -19,14 +19,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Bool, Float, Shaped
 
-from geneb_jax_probes.compact_memory import PAIRS, PairMatrices, empty_matrices, renew, write_pair
-from geneb_jax_probes.more_thuente import (
+from geneb_jax_probes.endings import Ending
+from geneb_jax_probes.lbfgs.compact_memory import (
+    PAIRS,
+    PairMatrices,
+    empty_matrices,
+    renew,
+    write_pair,
+)
+from geneb_jax_probes.lbfgs.more_thuente import (
     STEP_LIMIT,
     LineSearch,
     advance_search,
@@ -36,9 +44,8 @@ from geneb_jax_probes.more_thuente import (
 )
 
 __all__ = [
-    "CODES",
     "REFERENCE",
-    "Found",
+    "Evaluation",
     "Machine",
     "Progress",
     "Rules",
@@ -77,45 +84,55 @@ class Rules:
 #: scikit-learn's LogisticRegression(solver="lbfgs") on scipy's L-BFGS-B.
 REFERENCE = Rules(short_first_step=True, decrease=64 * _EPS, gap=0.0, slack=0.0, evaluations=50)
 
-#: Position is the machine's ``ending``; the first entry is a machine still at work.
-CODES = ("", "converged", "no_progress", "max_iter", "line_search", "not_finite")
-_CONVERGED, _NO_PROGRESS, _MAX_ITER, _LINE_SEARCH, _NOT_FINITE = map(float, range(1, 6))
+#: Endings as the scalars hold them; 0 is a machine still at work.
+_CONVERGED, _NO_PROGRESS, _MAX_ITER, _LINE_SEARCH, _NOT_FINITE = (
+    float(ending.code)
+    for ending in (
+        Ending.CONVERGED,
+        Ending.NO_PROGRESS,
+        Ending.MAX_ITER,
+        Ending.LINE_SEARCH,
+        Ending.NOT_FINITE,
+    )
+)
 
 
 class Machine(NamedTuple):
     """The state of a batch of problems, problem axis first."""
 
-    base: Any  # [p] the last accepted point
-    direction: Any  # [p]
-    gradient: Any  # [p] at base
-    dual: Any  # [p] of the gradient; None where it is the gradient itself
-    pairs: Any  # [2 m, p]: steps, then changes of the gradient
+    base: Float[Array, "*problem p"]  # the last accepted point
+    direction: Float[Array, "*problem p"]
+    gradient: Float[Array, "*problem p"]  # at base
+    dual: Float[Array, "*problem p"] | None  # of the gradient; None where it is the gradient
+    pairs: Float[Array, "*problem row p"]  # 2 m rows: steps, then changes of the gradient
     matrices: PairMatrices
-    scalars: Any  # Progress, then LineSearch, as columns
+    scalars: Float[Array, "*problem column"]  # Progress, then LineSearch
 
 
 class Progress(NamedTuple):
     """The scalars of a problem besides its line search."""
 
-    value: Any  # objective at base
-    norm: Any  # max|g| at base
-    steps: Any  # -1 before the first evaluation
-    ending: Any  # index into CODES
-    gamma: Any
-    pair_count: Any  # pairs added since the memory was last dropped
-    accepted: Any  # whether the last tick accepted its trial point
-    given_up: Any  # whether it gave its line search up
-    slot: Any  # where its pair goes; -1 for no pair
-    level: Any  # steps so far that did not lower the objective beyond its rounding
+    value: Float[Array, "*problem"]  # objective at base
+    norm: Float[Array, "*problem"]  # max|g| at base
+    steps: Float[Array, "*problem"]  # -1 before the first evaluation
+    ending: Shaped[Array, "*problem"]  # 0 at work, else the code of an Ending
+    gamma: Float[Array, "*problem"]
+    pair_count: Float[Array, "*problem"]  # pairs added since the memory was last dropped
+    accepted: Shaped[Array, "*problem"]  # whether the last tick accepted its trial point
+    given_up: Shaped[Array, "*problem"]  # whether it gave its line search up
+    slot: Float[Array, "*problem"]  # where its pair goes; -1 for no pair
+    level: Float[
+        Array, "*problem"
+    ]  # steps so far that did not lower the objective beyond its rounding
 
 
-class Found(NamedTuple):
-    """What an evaluation found at the trial point, problem axis first."""
+class Evaluation(NamedTuple):
+    """The objective at the trial points, problem axis first."""
 
-    value: Any
-    gradient: Any  # [p]
-    dual: Any  # [p], or None
-    norm: Any  # max|g| in the original coordinates
+    value: Float[Array, "*problem"]
+    gradient: Float[Array, "*problem p"]
+    dual: Float[Array, "*problem p"] | None
+    norm: Float[Array, "*problem"]  # max|g| in the original coordinates
 
 
 _OWN = len(Progress._fields)
@@ -124,12 +141,12 @@ _SLOPE_0 = _OWN + LineSearch._fields.index("slope_0")
 
 
 def progress(machines: Machine) -> Progress:
-    """The scalars of every problem, ``[problem]`` each."""
+    """The scalars of every problem."""
     return Progress(*unpack(machines.scalars[..., :_OWN]))
 
 
-def begin(points: Any, *, with_dual: bool) -> Machine:
-    """Machines that ask for value and gradient at ``points`` ``[problem, p]``."""
+def begin(points: Float[Array, "problem p"], *, with_dual: bool) -> Machine:
+    """Machines that ask for value and gradient at ``points``."""
     count, width = points.shape
     zero = jnp.zeros(count, points.dtype)
     matrices = jax.tree.map(
@@ -147,18 +164,24 @@ def begin(points: Any, *, with_dual: bool) -> Machine:
     )
 
 
-def promised(machines: Machine) -> Any:
+def promised(machines: Machine) -> Float[Array, " problem"]:
     """What the step to come would gain, relative to the objective: an estimate of the gap."""
     value = jnp.maximum(jnp.abs(progress(machines).value), jnp.finfo(machines.base.dtype).tiny)
     return -0.5 * machines.scalars[:, _SLOPE_0] / value
 
 
-def trial_points(machines: Machine) -> Any:
-    """Where the machines want to be evaluated, ``[problem, p]``."""
+def trial_points(machines: Machine) -> Float[Array, "problem p"]:
+    """Where the machines want to be evaluated."""
     return machines.base + machines.scalars[:, _STEP, None] * machines.direction
 
 
-def tick(machines: Machine, found: Found, tol: Any, max_iter: Any, rules: Rules) -> Machine:
+def tick(
+    machines: Machine,
+    found: Evaluation,
+    tol: Float[Array, ""],
+    max_iter: Float[Array, ""],
+    rules: Rules,
+) -> Machine:
     """Move every machine on, given what was found at its trial point.
 
     The conditionals save the work of a turn where no search ends. They are also walls that XLA
@@ -182,8 +205,14 @@ def tick(machines: Machine, found: Found, tol: Any, max_iter: Any, rules: Rules)
 
 
 def _judge(
-    rules: Rules, scalars: Any, value: Any, norm: Any, slope: Any, tol: Any, max_iter: Any
-) -> Any:
+    rules: Rules,
+    scalars: Float[Array, "problem column"],
+    value: Float[Array, " problem"],
+    norm: Float[Array, " problem"],
+    slope: Float[Array, " problem"],
+    tol: Float[Array, ""],
+    max_iter: Float[Array, ""],
+) -> Float[Array, "problem column"]:
     """Decide on each trial point; the new scalars, but for what depends on a new direction."""
     pick = jax.lax.select
     old = Progress(*unpack(scalars[..., :_OWN]))
@@ -197,7 +226,9 @@ def _judge(
     search = pick(jnp.broadcast_to(first[:, None], search.shape), before, search)
     new_pair = ended & ((slope - was.slope_0) * was.step > _EPS * -was.slope_0 * was.step)
 
-    def ends(condition: Any, code: float, otherwise: Any) -> Any:
+    def ends(
+        condition: Bool[Array, " problem"], code: float, otherwise: Float[Array, " problem"]
+    ) -> Float[Array, " problem"]:
         return pick(condition, jnp.full_like(value, code), otherwise)
 
     steps = old.steps + accepted.astype(value.dtype)
@@ -232,7 +263,7 @@ def _judge(
     return pick(live, judged, idle)
 
 
-def _no_verdict() -> tuple[np.ndarray, np.ndarray]:
+def _no_verdict() -> tuple[Float[np.ndarray, "1 column"], Float[np.ndarray, "1 column"]]:
     """Factors and subtrahends that leave a row of scalars, but for what the last tick decided."""
     names = np.array([*Progress._fields, *LineSearch._fields])
     factor = np.where(np.isin(names, ("accepted", "given_up", "slot")), 0.0, 1.0)
@@ -242,7 +273,9 @@ def _no_verdict() -> tuple[np.ndarray, np.ndarray]:
 _NO_VERDICT = _no_verdict()
 
 
-def _turn(rules: Rules, old: Machine, found: Found, scalars: Any) -> Machine:
+def _turn(
+    rules: Rules, old: Machine, found: Evaluation, scalars: Float[Array, " column"]
+) -> Machine:
     """One problem: set out from the accepted trial point, or anew from the old one; or go on."""
     pick = jnp.where
     seen = Progress(*unpack(scalars[:_OWN]))

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from scipy.special import expit, softmax
 
-from geneb_jax_probes.estimator_base import ProbeClassifier, checked_labels
+from geneb_jax_probes.estimators.base import ProbeClassifier, checked_labels
 from geneb_jax_probes.fits import LogisticFits
 from geneb_jax_probes.logistic import fit_logistic
-from geneb_jax_probes.problem import ClassWeight, Solver, check_sample_weight
+from geneb_jax_probes.problem import ClassWeight, check_sample_weight
 
 __all__ = ["LinearProbe", "LogisticProbe", "Standardisation"]
 
@@ -54,18 +54,18 @@ class LinearProbe(ProbeClassifier):
         self.n_iter_ = np.array([fits.n_iter[s, c]])
         self.status_ = str(fits.status[s, c])
 
-    def decision_function(self, X: Any) -> np.ndarray:
+    def decision_function(self, X: object) -> np.ndarray:
         """Logits: ``[n]`` for two classes, else ``[n, K]``."""
         logits = self._test_features(X) @ self.coef_.T + self.intercept_
         return logits[:, 0] if len(self.classes_) == 2 else logits
 
-    def predict(self, X: Any) -> np.ndarray:
+    def predict(self, X: object) -> np.ndarray:
         """The class with the largest logit; at a logit of 0 the first of two."""
         logits = self.decision_function(X)
         best = (logits > 0).astype(np.intp) if logits.ndim == 1 else np.argmax(logits, axis=1)
         return self.classes_[best]
 
-    def predict_proba(self, X: Any) -> np.ndarray:
+    def predict_proba(self, X: object) -> np.ndarray:
         """Class probabilities ``[n, K]``."""
         logits = self.decision_function(X)
         if logits.ndim == 1:
@@ -81,7 +81,7 @@ class LogisticProbe(LinearProbe):
 
     Args:
         C: Inverse regularisation strength.
-        solver: ``exact`` or ``reference``.
+        solver: ``exact``, ``optax`` or ``reference``.
         tol: Gradient component to stop at; None for the solver's own rule.
         max_iter: Step limit.
         standardize: Fit on features of mean 0 and standard deviation 1, as behind scikit-learn's
@@ -94,7 +94,7 @@ class LogisticProbe(LinearProbe):
         coef_: ``[1, d]`` for two classes, else ``[K, d]``.
         intercept_: ``[1]`` or ``[K]``.
         n_iter_: Steps taken ``[1]``.
-        status_: How the fit ended, one of ``STATUSES``.
+        status_: How the fit ended, a word of ``Ending``.
         n_features_in_: d.
     """
 
@@ -102,7 +102,7 @@ class LogisticProbe(LinearProbe):
         self,
         C: float = 1.0,
         *,
-        solver: Solver = "exact",
+        solver: str = "exact",
         tol: float | None = None,
         max_iter: int = 1000,
         standardize: bool = False,
@@ -117,7 +117,7 @@ class LogisticProbe(LinearProbe):
         self.class_weight = class_weight
         self.dtype = dtype
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+    def fit(self, X: object, y: object, sample_weight: object = None) -> Self:
         """Fit on features ``[n, d]`` and labels ``[n]``, with optional row weights ``[n]``."""
         labels = checked_labels(y)
         features = self._training_features(X)

@@ -30,7 +30,7 @@ class _NotFittedError(ValueError, AttributeError):
     """Predict before fit."""
 
 
-def checked_labels(y: Any) -> np.ndarray:
+def checked_labels(y: object) -> np.ndarray:
     """Class labels as one dimension; a column is flattened with a warning, as scikit-learn does."""
     if y is None:
         raise ProbeDataError("a probe requires y to be passed, but the target y is None")
@@ -107,7 +107,7 @@ class ProbeClassifier:
         """Whether ``fit`` has run."""
         return hasattr(self, "classes_")
 
-    def _training_features(self, X: Any) -> np.ndarray:
+    def _training_features(self, X: object) -> np.ndarray:
         """Features of ``fit``, their width and names remembered."""
         features = self._features(X)
         self.n_features_in_ = features.shape[1]
@@ -118,7 +118,7 @@ class ProbeClassifier:
             del self.feature_names_in_
         return features
 
-    def _test_features(self, X: Any) -> np.ndarray:
+    def _test_features(self, X: object) -> np.ndarray:
         """Features of ``predict``, as wide and named as those of ``fit``."""
         if not self.__sklearn_is_fitted__():
             raise _from_sklearn("NotFittedError", _NotFittedError)(
@@ -134,7 +134,7 @@ class ProbeClassifier:
         return features
 
     @staticmethod
-    def _features(X: Any) -> np.ndarray:
+    def _features(X: object) -> np.ndarray:
         if hasattr(X, "tocsr"):
             raise ProbeDataError("X is sparse: a probe takes dense features, use X.toarray()")
         array = np.asarray(X)
@@ -153,21 +153,21 @@ class ProbeClassifier:
                 )
         return check_features(array)
 
-    def predict(self, X: Any) -> np.ndarray:
+    def predict(self, X: object) -> np.ndarray:
         """The most probable class of each row."""
         best = np.argmax(self.predict_proba(X), axis=1)
         return self.classes_[best]
 
-    def predict_proba(self, X: Any) -> np.ndarray:
+    def predict_proba(self, X: object) -> np.ndarray:
         """Class probabilities ``[n, K]``."""
         raise NotImplementedError
 
-    def predict_log_proba(self, X: Any) -> np.ndarray:
+    def predict_log_proba(self, X: object) -> np.ndarray:
         """Logarithms of the class probabilities ``[n, K]``."""
         with np.errstate(divide="ignore"):
             return np.log(self.predict_proba(X))
 
-    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+    def score(self, X: object, y: object, sample_weight: object = None) -> float:
         """Accuracy, as scikit-learn's classifiers give it."""
         guess, truth = self.predict(X), np.asarray(y).ravel()
         if sample_weight is not None:
@@ -175,7 +175,7 @@ class ProbeClassifier:
         return float(scores(truth, guess).accuracy)
 
 
-def _column_names(X: Any) -> np.ndarray | None:
+def _column_names(X: object) -> np.ndarray | None:
     """Names of the columns of a data frame, if all are strings."""
     columns = getattr(X, "columns", None)
     if columns is None:

@@ -1,0 +1,1 @@
+"""The probes as scikit-learn estimators."""

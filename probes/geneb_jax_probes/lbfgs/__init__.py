@@ -1,0 +1,1 @@
+"""L-BFGS over many problems at once: the algorithm alone, which knows nothing of X."""

@@ -1,0 +1,123 @@
+"""All problems over one feature matrix, in the coordinates of the features.
+
+A problem is a column with its own row shares and penalty; C, subset and class are folded into the
+columns of one product by hand, since a mapped product is several times slower. X is read once a
+tick, in the dtype it is stored in, in row blocks that stay in cache.
+"""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, Shaped
+
+from geneb_jax_kernels.logistic_loss import loss_and_gradient
+from geneb_jax_probes.lbfgs.loop import Stop, run_machines
+from geneb_jax_probes.lbfgs.machines import Evaluation, Rules
+from geneb_jax_probes.matrix.end_points import EndPoints, end_points
+from geneb_jax_probes.matrix.preconditioners import Preconditioner, apply_factors, contrasts
+from geneb_jax_probes.programs import program
+
+__all__ = ["evaluation", "minimise_features"]
+
+
+def evaluation(
+    points: Float[Array, "problem p"],
+    loss: Float[Array, " problem"],
+    slope: Float[Array, "problem logit dim"],
+    balance: Float[Array, "problem logit"],
+    penalty: Float[Array, " problem"],
+    preconditioner: Preconditioner | None,
+) -> Evaluation:
+    """Add the penalty to a pass over X, and the preconditioned gradient.
+
+    Args:
+        points: Where X was read, p running over (logit, dim + 1).
+        loss: Mean loss.
+        slope: Its gradient by the weights.
+        balance: Its gradient by the intercepts.
+        penalty: ``1 / (C n)`` of each problem.
+        preconditioner: None for none.
+    """
+    logits = balance.shape[1]
+    coef = points.reshape(points.shape[0], logits, -1)[..., :-1]
+    value = loss + 0.5 * penalty * jnp.sum(coef * coef, axis=(1, 2))
+    slope = slope + penalty[:, None, None] * coef
+
+    def joined(
+        part: Float[Array, "problem logit dim"], last: Float[Array, "problem logit"]
+    ) -> Float[Array, "problem p"]:
+        return jnp.concatenate([part, last[..., None]], axis=2).reshape(points.shape)
+
+    gradient = joined(slope, balance)
+    norm = jnp.max(jnp.abs(gradient), axis=1)
+    if preconditioner is None:
+        return Evaluation(value, gradient, None, norm)
+    factors, curvature = preconditioner
+    if curvature is None:
+        basis = contrasts(logits).astype(points.dtype)
+        inside = basis @ gradient.reshape(len(points), logits, -1)
+        vector = apply_factors(factors, inside.reshape(len(points), -1))
+        vector = basis.T @ vector.reshape(inside.shape)
+        return Evaluation(value, vector.reshape(points.shape), gradient, norm)
+    curvature = jnp.repeat(curvature, len(points) // len(curvature))
+    vector = joined(apply_factors(factors, slope), balance / curvature[:, None])
+    return Evaluation(value, vector, gradient, norm)
+
+
+@program("compute", "block_rows", "at_once", "rules")
+def minimise_features(
+    X: Float[Array, "row dim"],
+    codes: Int[Array, " row"],
+    shares: Float[Array, "row problem"] | Float[Array, "row 1"],
+    penalty: Float[Array, " problem"],
+    start: Float[Array, "problem logit dim+1"],
+    preconditioner: Preconditioner | None,
+    block_count: Shaped[Array, ""],
+    stop: Stop,
+    *,
+    compute: str,
+    block_rows: int,
+    at_once: int,
+    rules: Rules,
+) -> EndPoints:
+    """Solve all problems over one X.
+
+    Args:
+        X: Features; rows beyond ``block_count`` blocks are padding.
+        codes: Class of each row.
+        shares: Row weights, each column summing to 1; one column serves all problems.
+        penalty: ``1 / (C n)`` of each problem, in the dtype that the state is kept in.
+        start: Where to begin, the intercept last.
+        preconditioner: Its factors divide the problems into equal groups; None for none.
+        block_count: Blocks of ``block_rows`` rows that hold data.
+        stop: Limits.
+        compute: Dtype of the products with X.
+        block_rows: Rows of one block.
+        at_once: Blocks of one product.
+        rules: Of the machines.
+    """
+    problems, logits, width = start.shape[0], start.shape[1], X.shape[1]
+
+    def evaluate(points: Float[Array, "problem p"]) -> Evaluation:
+        theta = points.reshape(problems, logits, width + 1).astype(compute)
+        loss, slope, balance = loss_and_gradient(
+            X,
+            codes,
+            shares,
+            theta[..., :-1],
+            theta[..., -1],
+            block_count,
+            block_rows=block_rows,
+            blocks_at_once=at_once,
+            sums=points.dtype.name,
+        )
+        return evaluation(points, loss, slope, balance, penalty, preconditioner)
+
+    machines = run_machines(
+        evaluate,
+        start.reshape(problems, -1),
+        with_dual=preconditioner is not None,
+        stop=stop,
+        rules=rules,
+    )
+    return end_points(machines, (problems, logits))

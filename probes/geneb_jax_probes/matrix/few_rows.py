@@ -1,0 +1,115 @@
+"""Few-shot matrices of many problems, padded to one shape and brought to a lane together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from geneb_jax_probes.lanes import Lane
+from geneb_jax_probes.lbfgs.loop import Stop
+from geneb_jax_probes.lbfgs.machines import Rules
+from geneb_jax_probes.matrix.end_points import EndPoints
+from geneb_jax_probes.matrix.layout import centre_and_scale
+from geneb_jax_probes.matrix.row_space import minimise_rows
+from geneb_jax_probes.plan import Fit, RowGroup
+from geneb_jax_probes.problem import Problem
+
+__all__ = ["FewRows", "pack_rows"]
+
+
+@dataclass(frozen=True, slots=True)
+class FewRows:
+    """Matrices of one shape, laid out on the host for one program.
+
+    Everything is computed in float64 where the hardware has it, also for float32 features: the
+    matrices are small, and rounding decides rows near the boundary.
+
+    Attributes:
+        lane: Where they are solved.
+        X: Features; padding rows and matrices are zero.
+        codes: Class of each row.
+        shares: Row weights.
+        penalty: ``1 / (C n)``, scaled.
+        start: Intercepts to begin at.
+        mean: Subtracted from the features of each matrix.
+        scale: The features of each matrix are multiplied by it.
+    """
+
+    lane: Lane
+    X: Float[np.ndarray, "matrix row dim"]
+    codes: Int[np.ndarray, "matrix row"]
+    shares: Float[np.ndarray, "matrix row"]
+    penalty: Float[np.ndarray, "matrix strength"]
+    start: Float[np.ndarray, "matrix logit"]
+    mean: Float[np.ndarray, "matrix dim"]
+    scale: Float[np.ndarray, " matrix"]
+
+    def minimise(self, *, preconditioned: bool, rules: Rules, stop: Stop) -> EndPoints:
+        """Run L-BFGS for every matrix and strength; weights are multiples of the rows.
+
+        Args:
+            preconditioned: Whether to make the Hessian at the start the identity.
+            rules: Of the machines.
+            stop: Limits.
+        """
+        lane = self.lane
+        return lane.call(
+            minimise_rows,
+            *map(lane.put, (self.X, self.codes, self.shares, self.penalty, self.start)),
+            stop,
+            rules=rules,
+            preconditioned=preconditioned,
+            batched_lapack=lane.batches_lapack,
+        )
+
+    def weights_of(
+        self, matrix: int, multiples: Float[np.ndarray, "strength logit row"]
+    ) -> Float[np.ndarray, "strength logit dim"]:
+        """Weights of the centred features, from multiples of the rows of one matrix."""
+        X = self.X[matrix].astype(self.shares.dtype, copy=False)
+        weights: np.ndarray = self.scale[matrix] * (multiples @ X)
+        return weights
+
+
+def pack_rows(
+    group: RowGroup,
+    problems: Sequence[Problem],
+    strengths: Float[np.ndarray, " strength"],
+    lane: Lane,
+    *,
+    centre: bool,
+    start: Callable[[Fit], Float[np.ndarray, " logit"]],
+) -> FewRows:
+    """Lay out a group; ``centre`` centres and scales, ``start`` gives the intercepts of a fit."""
+    first = group.fits[0]
+    width = problems[first.problem].X.shape[1]
+    wide = any(problems[fit.problem].X.dtype == np.float64 for fit in group.fits)
+    state = np.dtype(lane.state_dtype)
+    shape = (group.capacity, group.rows)
+    packed = FewRows(
+        lane=lane,
+        X=np.zeros((*shape, width), state if wide else np.float32),
+        codes=np.zeros(shape, np.int32),
+        shares=np.zeros(shape, state),
+        penalty=np.ones((group.capacity, len(strengths)), state),
+        start=np.zeros((group.capacity, first.logits), state),
+        mean=np.zeros((group.capacity, width)),
+        scale=np.ones(group.capacity),
+    )
+    for t, fit in enumerate(group.fits):
+        count = len(fit.codes)
+        features = problems[fit.problem].X
+        features = features if fit.rows is None else features[fit.rows]
+        if centre:
+            packed.mean[t], packed.scale[t] = centre_and_scale(features)
+            features = features - packed.mean[t].astype(features.dtype)
+            features = features * np.asarray(packed.scale[t], features.dtype)
+        packed.start[t] = start(fit)
+        packed.X[t, :count] = features
+        packed.codes[t, :count] = fit.codes
+        packed.shares[t, :count] = fit.shares
+        packed.penalty[t] = packed.scale[t] ** 2 / (strengths * fit.weight_sum)
+    return packed

@@ -1,0 +1,1 @@
+"""The MLP probe: its recipe, its training, its tasks."""

@@ -1,0 +1,1 @@
+"""What is minimised, from where, to what promise: one file a solver, chosen by name."""

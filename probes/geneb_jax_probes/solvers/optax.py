@@ -1,0 +1,161 @@
+"""The minimum by ``optax.lbfgs``, mapped over strengths and subsets: a referee.
+
+It shares no arithmetic with the other solvers: its objective is written out with JAX's
+``log_softmax`` and differentiated by JAX, its directions and its zoom line search are optax's, its
+stop is a bound that strong convexity gives. It is slow, and holds the features whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Bool, Float, Int
+
+from geneb_jax_probes.endings import Ending
+from geneb_jax_probes.errors import ProbeOptionError
+from geneb_jax_probes.lanes import Lane
+from geneb_jax_probes.lbfgs.loop import Stop
+from geneb_jax_probes.matrix.end_points import EndPoints
+from geneb_jax_probes.matrix.layout import Columns, Layout
+from geneb_jax_probes.plan import FeatureGroup, Fit
+from geneb_jax_probes.programs import program
+from geneb_jax_probes.settings import Settings
+from geneb_jax_probes.solvers.solver import Solver
+
+__all__ = ["OPTAX", "Optax"]
+
+#: What is proved of a fit that says converged: the objective is this near its minimum, relative to
+#: it, by |g|^2 / (2 mu) with mu the penalty: the least curvature of the objective in the weights.
+PROVED_GAP = 1e-10
+
+
+class _Search(NamedTuple):
+    """One search, in coordinates in which every feature curves alike."""
+
+    theta: Float[Array, "logit dim+1"]
+    value: Float[Array, ""]
+    gradient: Float[Array, "logit dim+1"]
+    optimiser: optax.OptState
+    steps: Int[Array, ""]
+
+
+@program()
+def _minimise(
+    X: Float[Array, "row dim"],
+    codes: Int[Array, " row"],
+    shares: Float[Array, "row fit"],
+    penalty: Float[Array, "strength fit"],
+    start: Float[Array, "strength fit logit dim+1"],
+    stop: Stop,
+) -> EndPoints:
+    """Every (strength, fit); a ``tol`` below zero stands for :data:`PROVED_GAP`."""
+    optimiser = optax.lbfgs()
+
+    def one(
+        share: Float[Array, " row"], penalty: Float[Array, ""], start: Float[Array, "logit dim+1"]
+    ) -> EndPoints:
+        curvature = 0.25 * jnp.sum(share[:, None] * X * X, axis=0) + penalty
+        # Units in which the diagonal of the Hessian is about one.
+        unit = jnp.concatenate([1 / jnp.sqrt(curvature), jnp.full(1, 2.0, X.dtype)])[None, :]
+
+        def objective(theta: Float[Array, "logit dim+1"]) -> Float[Array, ""]:
+            weights = theta * unit
+            z = X @ weights[:, :-1].T + weights[:, -1][None, :]
+            z = jnp.concatenate([jnp.zeros_like(z), z], axis=1) if z.shape[1] == 1 else z
+            chosen = jnp.take_along_axis(jax.nn.log_softmax(z), codes[:, None], axis=1)[:, 0]
+            return 0.5 * penalty * jnp.sum(weights[:, :-1] ** 2) - jnp.sum(share * chosen)
+
+        def gap(search: _Search) -> Float[Array, ""]:
+            return jnp.sum((search.gradient / unit) ** 2) / (2 * penalty * search.value)
+
+        def norm(search: _Search) -> Float[Array, ""]:
+            return jnp.max(jnp.abs(search.gradient / unit))
+
+        def met(search: _Search) -> Bool[Array, ""]:
+            return jnp.where(stop.tol < 0, gap(search) <= PROVED_GAP, norm(search) <= stop.tol)
+
+        def going(search: _Search) -> Bool[Array, ""]:
+            finite = jnp.isfinite(search.value)
+            return (search.steps < stop.max_iter) & finite & ~met(search)
+
+        def step(search: _Search) -> _Search:
+            change, state = optimiser.update(
+                search.gradient,
+                search.optimiser,
+                search.theta,
+                value=search.value,
+                grad=search.gradient,
+                value_fn=objective,
+            )
+            # The line search keeps what it found where it ended.
+            value, gradient = (optax.tree_utils.tree_get(state, name) for name in ("value", "grad"))
+            theta = optax.apply_updates(search.theta, change)
+            return _Search(theta, value, gradient, state, search.steps + 1)
+
+        theta = start / unit
+        begun = jax.value_and_grad(objective)(theta)
+        end = jax.lax.while_loop(
+            going, step, _Search(theta, *begun, optimiser.init(theta), jnp.int32(0))
+        )
+        ending = jnp.where(met(end), Ending.CONVERGED.code, Ending.MAX_ITER.code)
+        ending = jnp.where(jnp.isfinite(end.value), ending, Ending.NOT_FINITE.code)
+        weights = end.theta * unit
+        ends = (end.value, norm(end), end.steps, ending, gap(end))
+        return EndPoints(weights[:, :-1], weights[:, -1], *(x.astype(X.dtype) for x in ends))
+
+    over_fits = jax.vmap(one, in_axes=(1, 0, 0))
+    return jax.vmap(over_fits, in_axes=(None, 0, 0))(shares, penalty, start)
+
+
+class Optax(Solver):
+    """``optax.lbfgs`` on centred features, to a gradient that bounds the gap."""
+
+    name = "optax"
+    centres = True
+    default_tol = -1.0
+
+    def start(self, fit: Fit) -> Float[np.ndarray, " logit"]:
+        """The log of the class shares."""
+        return fit.base_intercept
+
+    def over(
+        self, group: FeatureGroup, layout: Layout, settings: Settings, lane: Lane
+    ) -> Callable[[Columns], EndPoints]:
+        """All rows on the lane, in the precision of scalars.
+
+        Raises:
+            ProbeOptionError: They are more than its memory may hold.
+        """
+        budget = settings.lane_bytes(lane)
+        if layout.bytes > budget:
+            raise ProbeOptionError(
+                f"solver 'optax' holds the features whole: {layout.bytes} bytes, memory_bytes is "
+                f"{budget}; 'exact' streams them"
+            )
+        X = lane.state(layout.features(0, layout.rows, layout.rows))
+        codes, shares = lane.put(layout.codes), lane.state(layout.columns)
+
+        def run(columns: Columns) -> EndPoints:
+            start = columns.start.reshape(*columns.penalty.shape, *columns.start.shape[1:])
+            # Optax mixes Python floats and int32 counts, which strict promotion refuses.
+            with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+                found = lane.call(
+                    _minimise,
+                    X,
+                    codes,
+                    shares[:, columns.fits],
+                    lane.state(columns.penalty),
+                    lane.state(start),
+                    self.stop(settings, lane),
+                )
+            return EndPoints(*(part.reshape(-1, *part.shape[2:]) for part in found))
+
+        return run
+
+
+OPTAX = Optax()
