@@ -1,5 +1,49 @@
-"""Pure array kernels; the package behind it is :mod:`geneb_jax_kernels`."""
+"""Pure array kernels, by name; the package behind them is :mod:`geneb_jax_kernels`.
+
+Each is imported when it is first asked for: naming this module does not import JAX.
+"""
 
 from __future__ import annotations
 
-from geneb_jax_kernels import *  # noqa: F403
+import importlib
+from typing import Any
+
+#: Public name to its module; the reference forms that tests compare with stay behind.
+_HOMES = {
+    "attention_pooling": "attention_pooling",
+    "binary_terms": "logistic_loss",
+    "causal_depthwise_convolution": "causal_depthwise_convolution",
+    "confusion_counts": "confusion",
+    "fft_convolution": "fft_convolution",
+    "fft_length": "fft_convolution",
+    "host_gram": "gram",
+    "inverse_cholesky": "gram",
+    "kmer_counts": "kmer_counts",
+    "kmer_frequencies": "kmer_counts",
+    "log1p_unit": "logistic_loss",
+    "loss_and_gradient": "logistic_loss",
+    "modal_filter": "modal_filter",
+    "multinomial_terms": "logistic_loss",
+    "pointwise_terms": "logistic_loss",
+    "relative_attention": "relative_shift",
+    "relative_shift": "relative_shift",
+    "selective_scan": "selective_scan",
+    "ssd": "ssd",
+    "weighted_gram": "gram",
+}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    """Import a kernel's module when the kernel is asked for."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"geneb_jax_kernels.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """The kernels; what this module itself needs is not part of it."""
+    return list(__all__)

@@ -156,7 +156,7 @@ def _of_folder(folder: Path, snapshot: HubSnapshot | None, options: LoadOptions)
         raise _no_folder(folder)
     config_json = read_config_json(folder)
     family = family_for_folder(config_json)
-    config = family.config_from_json(config_json)
+    config = family.from_config_json(config_json)
     found = family.folder_tokenizer(folder, config_json, config)
     if found.note:
         _LOG.warning("%s", found.note)

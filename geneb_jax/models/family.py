@@ -60,7 +60,7 @@ class Family(Generic[ConfigT]):
             :class:`~geneb_jax.models.layers.network.HiddenStates`.
         key_map: Where every tensor of a checkpoint belongs.
         claims: Whether a config.json (of a local folder or a hub id) is of this family.
-        from_config_json: Reads it.
+        read_json: Reads it; may raise ValueError for sizes that do not go together.
         folder_tokenizer: Finds the tokenizer of a checkpoint folder, from its files and the config.
         exact_length: Whether batches must hold equal lengths only.
         length_multiple: Lengths are padded to a multiple of this.
@@ -72,19 +72,19 @@ class Family(Generic[ConfigT]):
     module: Callable[[ConfigT], nnx.Module]
     key_map: Callable[[ConfigT], KeyMap]
     claims: Callable[[ConfigJson], bool]
-    from_config_json: Callable[[ConfigJson], ConfigT]
+    read_json: Callable[[ConfigJson], ConfigT]
     folder_tokenizer: Callable[[Path, ConfigJson, ConfigT], FolderTokenizer]
     exact_length: bool = False
     length_multiple: int = 1
 
-    def config_from_json(self, config: ConfigJson) -> ConfigT:
-        """Read a checkpoint's config.json; :attr:`from_config_json` with its complaints explained.
+    def from_config_json(self, config: ConfigJson) -> ConfigT:
+        """Read a checkpoint's config.json.
 
         Raises:
             CheckpointError: for a missing, unsupported or impossible value.
         """
         try:
-            return self.from_config_json(config)
+            return self.read_json(config)
         except ValueError as error:
             raise CheckpointError(str(error), where=config.where) from error
 

@@ -149,7 +149,6 @@ class ModelSpec:
         parameters: Parameters as the benchmark's metadata count them.
         weights: Published weight files, every format that exists.
         config: The family's own schema.
-        published_macro_mcc: Regime name to the published macro MCC (mean of 13 category means).
         notes: Facts a user should know; known defects of the published extractor.
     """
 
@@ -168,7 +167,6 @@ class ModelSpec:
     weights: tuple[PinnedFile, ...] = ()
     licence: Licences = Licences()
     oracle: OracleSpec | None = None
-    published_macro_mcc: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     @property

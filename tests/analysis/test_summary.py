@@ -166,12 +166,13 @@ def test_the_published_macro_comes_out_of_the_published_scores(
     ]
     summary = summarise(geneb, rows)
     checked = 0
-    for spec in registry().values():
-        for regime, stated in spec.published_macro_mcc.items():
-            (macro,) = summary.select("macro", model_id=spec.model_id, regime=regime)
-            allowed = tolerance("published_aggregate", "float64")
-            assert macro.mcc.mean == pytest.approx(stated, abs=allowed)
-            checked += 1
+    with Path(__file__).with_name("published_macro_mcc.csv").open(newline="") as file:
+        for stated in csv.DictReader(file):
+            for regime in ("full", "10shot", "1shot"):
+                (macro,) = summary.select("macro", model_id=stated["model_id"], regime=regime)
+                allowed = tolerance("published_aggregate", "float64")
+                assert macro.mcc.mean == pytest.approx(float(stated[regime]), abs=allowed)
+                checked += 1
     assert checked == 120
 
 

@@ -174,7 +174,7 @@ def test_real_weights_of_minilm(tmp_path: Path, tolerance: Tolerance) -> None:
     ("change", "words"),
     [
         ({"hidden_act": "gelu_fast"}, "hidden_act 'gelu_fast'"),
-        ({"position_embedding_type": "relative_key"}, "position_embedding_type 'relative_key'"),
+        ({"position_embedding_type": "relative_key"}, "position_embedding_type = 'relative_key'"),
         ({"is_decoder": True}, "is_decoder"),
         ({"num_attention_heads": 5}, "48 features do not divide by 5 heads"),
         ({"sparse_config_cls": "some.where:Else"}, "sparse_config_cls"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import subprocess
 import sys
-from collections import defaultdict
 from pathlib import Path
 
 import pytest
@@ -34,23 +33,6 @@ def test_all_published_models_are_there_with_their_metadata() -> None:
         assert spec.labels.architecture == row["architecture"]
         assert spec.labels.tokenization == row["tokenization"]
         assert spec.labels.corpus == row["corpus"]
-
-
-def test_published_macro_scores_are_the_means_of_category_means() -> None:
-    from geneb_jax.benchmark import load_suite
-
-    category = {task.task_id: task.category for task in load_suite("geneb").tasks}
-    scores: dict[tuple[str, str], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for row in published("scores.csv"):
-        for model_id in registry():
-            part = scores[model_id, row["regime"]][category[row["task_id"]]]
-            part.append(float(row[model_id]))
-    for model_id, spec in registry().items():
-        assert set(spec.published_macro_mcc) == {"full", "10shot", "1shot"}
-        for regime, macro in spec.published_macro_mcc.items():
-            means = [sum(part) / len(part) for part in scores[model_id, regime].values()]
-            assert len(means) == 13
-            assert macro == pytest.approx(sum(means) / 13, abs=5e-5)
 
 
 @pytest.mark.parametrize("model_id", registry())

@@ -17,6 +17,8 @@ __all__ = ["ConfigJson", "read_config_json"]
 
 ValueT = TypeVar("ValueT")
 
+_ADAPTER = "transformers runs any AutoModel: -m torch:FOLDER"
+
 
 @dataclass(frozen=True, slots=True)
 class ConfigJson:
@@ -47,6 +49,56 @@ class ConfigJson:
             CheckpointError: if it is of another type.
         """
         return default if self.values.get(key) is None else self._checked(key, kind)
+
+    def refuse(self, key: str, *, unless: Any = None) -> None:
+        """Refuse a value that asks for what is not built.
+
+        Args:
+            key: The key.
+            unless: The one value that is built, besides a missing key and null; anything that is
+                false, zero or empty when None.
+
+        Raises:
+            CheckpointError: if it has another value.
+        """
+        value = self.values.get(key)
+        if value is None or (not value if unless is None else value == unless):
+            return
+        raise CheckpointError(
+            f"{key if value is True else f'{key} = {value!r}'} is not supported",
+            where=self.where,
+            cause=None if unless is None else f"only {key} = {unless!r} is",
+            hint=_ADAPTER,
+        )
+
+    def choice(self, key: str, choices: Mapping[str, ValueT], default: str) -> ValueT:
+        """What a name stands for; ``default`` is the name where the key is missing or null.
+
+        Raises:
+            CheckpointError: for a name that is not among the choices.
+        """
+        name = self.optional(key, str, default)
+        if name not in choices:
+            raise CheckpointError(
+                f"{key} {name!r} is not supported",
+                where=self.where,
+                cause=f"supported are {', '.join(choices)}",
+                hint=_ADAPTER,
+            )
+        return choices[name]
+
+    def rope_theta(self) -> float:
+        """Base of the rotary frequencies, from either place where transformers writes it.
+
+        Raises:
+            CheckpointError: for scaled rotary positions.
+        """
+        rope = self.optional("rope_parameters", dict, {})
+        if rope.get("rope_type", "default") != "default" or self.values.get("rope_scaling"):
+            raise CheckpointError(
+                "scaled rotary positions are not supported", where=self.where, hint=_ADAPTER
+            )
+        return float(rope.get("rope_theta", self.optional("rope_theta", float, 10000.0)))
 
     def _checked(self, key: str, kind: type[ValueT]) -> ValueT:
         value = self.values[key]

@@ -9,11 +9,10 @@ References: transformers 5.23 ``BertModel``; recorded outputs for the pre-norm f
 
 from __future__ import annotations
 
-from geneb_jax.errors import CheckpointError
 from geneb_jax.models.checkpoints.config_json import ConfigJson
 from geneb_jax.models.checkpoints.key_map import KeyMap
 from geneb_jax.models.family import Family
-from geneb_jax.models.key_maps.bert import bert_key_map, bert_tokenizer, build_config, refuse_keys
+from geneb_jax.models.key_maps.bert import bert_key_map, bert_tokenizer, build_config
 from geneb_jax.models.layers.bert_encoder import BertConfig, BertEncoder
 
 __all__ = ["FAMILY"]
@@ -38,13 +37,10 @@ def _claims(config: ConfigJson) -> bool:
     )
 
 
-def _from_config_json(config: ConfigJson) -> BertConfig:
-    refuse_keys(config, "sparse_attention", "sparse_config_cls")
-    positions = config.optional("position_embedding_type", str, "absolute")
-    if positions != "absolute":
-        raise CheckpointError(
-            f"position_embedding_type {positions!r} is not supported", where=config.where
-        )
+def _read_json(config: ConfigJson) -> BertConfig:
+    config.refuse("sparse_attention")
+    config.refuse("sparse_config_cls")
+    config.refuse("position_embedding_type", unless="absolute")
     pre = config.optional("pre_layer_norm", bool, False)
     return build_config(
         config,
@@ -62,6 +58,6 @@ FAMILY = Family(
     module=BertEncoder,
     key_map=_key_map,
     claims=_claims,
-    from_config_json=_from_config_json,
+    read_json=_read_json,
     folder_tokenizer=bert_tokenizer,
 )

@@ -23,7 +23,6 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
-from geneb_jax.errors import CheckpointError
 from geneb_jax.models.checkpoints.config_json import ConfigJson
 from geneb_jax.models.checkpoints.key_map import Drop, KeyMap, Weight, norm_weights
 from geneb_jax.models.family import Family
@@ -186,7 +185,7 @@ def _claims(config: ConfigJson) -> bool:
     return config.optional("model_type", str, "") == "caduceus"
 
 
-def _from_config_json(config: ConfigJson) -> CaduceusConfig:
+def _read_json(config: ConfigJson) -> CaduceusConfig:
     for key, expected in (
         ("rms_norm", True),
         ("fused_add_norm", True),
@@ -194,15 +193,11 @@ def _from_config_json(config: ConfigJson) -> CaduceusConfig:
         ("bidirectional_weight_tie", True),
         ("bidirectional_strategy", "add"),
     ):
-        value = config.optional(key, type(expected), expected)
-        if value != expected:
-            raise CheckpointError(f"{key} = {value!r} is not supported", where=config.where)
+        config.refuse(key, unless=expected)
     width = config.required("d_model", int)
     blocks = ConfigJson(config.optional("ssm_cfg", dict, {}), f"{config.where}, ssm_cfg")
-    if blocks.optional("bias", bool, False) or not blocks.optional("conv_bias", bool, True):
-        raise CheckpointError(
-            "projections with, or convolutions without bias are not supported", where=config.where
-        )
+    blocks.refuse("bias")
+    blocks.refuse("conv_bias", unless=True)
     rank = blocks.values.get("dt_rank", "auto")
     rcps = config.optional("rcps", bool, False)
     rows = config.required("vocab_size", int)
@@ -214,23 +209,20 @@ def _from_config_json(config: ConfigJson) -> CaduceusConfig:
     # complement; saved configs hold either size.
     multiple = config.optional("pad_vocab_size_multiple", int, 8)
     rows = -(-rows // multiple) * multiple
-    try:
-        return CaduceusConfig(
-            vocab_size=rows,
-            hidden_size=width,
-            layer_count=config.required("n_layer", int),
-            inner_size=blocks.optional("expand", int, 2) * width,
-            state_width=blocks.optional("d_state", int, 16),
-            conv_width=blocks.optional("d_conv", int, 4),
-            time_step_rank=-(-width // _LARGEST_RANK_SHARE) if rank == "auto" else int(rank),
-            norm_eps=config.optional("norm_epsilon", float, 1e-5),
-            rcps=rcps,
-            complement_map=tuple(complements.get(index, index) for index in range(rows))
-            if rcps
-            else (),
-        )
-    except ValueError as error:
-        raise CheckpointError(str(error), where=config.where) from error
+    return CaduceusConfig(
+        vocab_size=rows,
+        hidden_size=width,
+        layer_count=config.required("n_layer", int),
+        inner_size=blocks.optional("expand", int, 2) * width,
+        state_width=blocks.optional("d_state", int, 16),
+        conv_width=blocks.optional("d_conv", int, 4),
+        time_step_rank=-(-width // _LARGEST_RANK_SHARE) if rank == "auto" else int(rank),
+        norm_eps=config.optional("norm_epsilon", float, 1e-5),
+        rcps=rcps,
+        complement_map=tuple(complements.get(index, index) for index in range(rows))
+        if rcps
+        else (),
+    )
 
 
 def _folder_tokenizer(
@@ -248,6 +240,6 @@ FAMILY = Family(
     module=CaduceusEncoder,
     key_map=_key_map,
     claims=_claims,
-    from_config_json=_from_config_json,
+    read_json=_read_json,
     folder_tokenizer=_folder_tokenizer,
 )

@@ -58,6 +58,6 @@ FAMILY = Family(
     module=lambda config: Decoder(config.decoder),
     key_map=_key_map,
     claims=lambda config: False,
-    from_config_json=_no_config,
+    read_json=_no_config,
     folder_tokenizer=_folder_tokenizer,
 )

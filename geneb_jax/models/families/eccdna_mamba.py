@@ -22,7 +22,6 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
-from geneb_jax.errors import CheckpointError
 from geneb_jax.models.checkpoints.config_json import ConfigJson
 from geneb_jax.models.checkpoints.key_map import (
     Drop,
@@ -282,30 +281,26 @@ def _claims(config: ConfigJson) -> bool:
     return "BiMambaForMaskedLM" in config.architectures
 
 
-def _from_config_json(config: ConfigJson) -> EccDnaMambaConfig:
+def _read_json(config: ConfigJson) -> EccDnaMambaConfig:
     blocks = ConfigJson(config.optional("ssm_cfg", dict, {}), f"{config.where}, ssm_cfg")
-    if blocks.optional("layer", str, "Mamba2") != "Mamba2":
-        raise CheckpointError("only Mamba2 layers are supported", where=config.where)
+    blocks.refuse("layer", unless="Mamba2")
     size = config.required("d_model", int)
     inner = blocks.optional("expand", int, config.optional("expand", int, 2)) * size
     head_width = blocks.optional("headdim", int, 64)
-    try:
-        return EccDnaMambaConfig(
-            vocab_size=config.required("vocab_size", int),
-            hidden_size=size,
-            layer_count=config.required("n_layer", int),
-            inner_size=inner,
-            state_width=blocks.optional("d_state", int, 128),
-            conv_width=blocks.optional("d_conv", int, 4),
-            head_width=head_width,
-            head_count=inner // head_width,
-            groups=blocks.optional("ngroups", int, 1),
-            # The published config says 0; its wrapper always builds the gated part, 4 widths wide.
-            mlp_width=config.optional("d_intermediate", int, 0) or 4 * size,
-            norm_eps=config.optional("norm_epsilon", float, 1e-5),
-        )
-    except ValueError as error:
-        raise CheckpointError(str(error), where=config.where) from error
+    return EccDnaMambaConfig(
+        vocab_size=config.required("vocab_size", int),
+        hidden_size=size,
+        layer_count=config.required("n_layer", int),
+        inner_size=inner,
+        state_width=blocks.optional("d_state", int, 128),
+        conv_width=blocks.optional("d_conv", int, 4),
+        head_width=head_width,
+        head_count=inner // head_width,
+        groups=blocks.optional("ngroups", int, 1),
+        # The published config says 0; its wrapper always builds the gated part, 4 widths wide.
+        mlp_width=config.optional("d_intermediate", int, 0) or 4 * size,
+        norm_eps=config.optional("norm_epsilon", float, 1e-5),
+    )
 
 
 def _folder_tokenizer(
@@ -321,6 +316,6 @@ FAMILY = Family(
     module=EccDnaMambaEncoder,
     key_map=_key_map,
     claims=_claims,
-    from_config_json=_from_config_json,
+    read_json=_read_json,
     folder_tokenizer=_folder_tokenizer,
 )

@@ -13,12 +13,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
-from geneb_jax.errors import CheckpointError
 from geneb_jax.models.checkpoints.config_json import ConfigJson
 from geneb_jax.models.checkpoints.key_map import (
     Drop,
@@ -91,11 +91,6 @@ class EnformerConfig:
     def bin_count(self) -> int:
         """Bins of the whole input."""
         return self.input_length // 2 ** len(self.stage_widths)
-
-    @property
-    def inner_width(self) -> int:
-        """Length of the vectors below the last hidden state."""
-        return self.trunk_width
 
     @property
     def vocab_size(self) -> int:
@@ -284,30 +279,36 @@ def _claims(config: ConfigJson) -> bool:
     return config.optional("model_type", str, "") == "enformer" and "dim" in config.values
 
 
-def _from_config_json(config: ConfigJson) -> EnformerConfig:
-    if config.optional("use_tf_gamma", bool, False):
-        raise CheckpointError("use_tf_gamma is not supported", where=config.where)
+def trunk_sizes(config: ConfigJson, *, input_length: int) -> dict[str, Any]:
+    """What config.json says of the tower and the attention, which SPACE names likewise.
+
+    Args:
+        config: The file.
+        input_length: Bases, where it does not say.
+    """
+    config.refuse("use_tf_gamma")
     width = config.required("dim", int)
     heads = config.required("heads", int)
-    try:
-        return EnformerConfig(
-            input_length=config.optional("seq_length", int, 196_608),
-            trunk_width=width,
-            layer_count=config.required("depth", int),
-            head_count=heads,
-            key_width=config.optional("attn_dim_key", int, 64),
-            value_width=width // heads,
-            relative_feature_width=width // heads,
-            target_length=config.optional("target_length", int, 896),
-            stage_widths=tower_widths(
-                width,
-                config.optional("num_downsamples", int, 7) - 1,
-                config.optional("dim_divisible_by", int, 128),
-            ),
-            output_width=2 * width,
-        )
-    except ValueError as error:
-        raise CheckpointError(str(error), where=config.where) from error
+    return {
+        "input_length": config.optional("seq_length", int, input_length),
+        "trunk_width": width,
+        "layer_count": config.required("depth", int),
+        "head_count": heads,
+        "key_width": config.optional("attn_dim_key", int, 64),
+        "value_width": width // heads,
+        "relative_feature_width": width // heads,
+        "target_length": config.optional("target_length", int, 896),
+        "stage_widths": tower_widths(
+            width,
+            config.optional("num_downsamples", int, 7) - 1,
+            config.optional("dim_divisible_by", int, 128),
+        ),
+        "output_width": 2 * width,
+    }
+
+
+def _read_json(config: ConfigJson) -> EnformerConfig:
+    return EnformerConfig(**trunk_sizes(config, input_length=196_608))
 
 
 def _folder_tokenizer(
@@ -323,6 +324,6 @@ FAMILY = Family(
     module=Enformer,
     key_map=_key_map,
     claims=_claims,
-    from_config_json=_from_config_json,
+    read_json=_read_json,
     folder_tokenizer=_folder_tokenizer,
 )

@@ -17,13 +17,19 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
-from geneb_jax.errors import CheckpointError
 from geneb_jax.models.checkpoints.config_json import ConfigJson
-from geneb_jax.models.checkpoints.key_map import Drop, KeyMap, Transform, Weight
+from geneb_jax.models.checkpoints.key_map import (
+    Drop,
+    KeyMap,
+    Transform,
+    Weight,
+    dense_weights,
+    norm_weights,
+)
 from geneb_jax.models.family import Family
 from geneb_jax.models.layers.attention import attend
 from geneb_jax.models.layers.dense import ACTIVATIONS, Dense, Embedding
-from geneb_jax.models.layers.network import CLOSED_SCHEMA, HiddenStates
+from geneb_jax.models.layers.network import CLOSED_SCHEMA, HiddenStates, TransformerConfig
 from geneb_jax.models.layers.norms import LayerNorm
 from geneb_jax.models.layers.rotary import rotary_angles, split_half_rotary
 from geneb_jax.models.layers.scanned_layers import scan_layers
@@ -36,7 +42,7 @@ _TRAINING_MASK_RATIO = 0.15 * 0.8
 
 
 @dataclass(frozen=True, slots=True)
-class EsmConfig:
+class EsmConfig(TransformerConfig):
     """Sizes and switches.
 
     Attributes:
@@ -50,10 +56,6 @@ class EsmConfig:
 
     __pydantic_config__ = CLOSED_SCHEMA
 
-    vocab_size: int
-    hidden_size: int
-    layer_count: int
-    head_count: int
     inner_size: int
     positions: Literal["absolute", "rotary"]
     norm_eps: float
@@ -67,24 +69,11 @@ class EsmConfig:
     rope_theta: float = 10000.0
 
     def __post_init__(self) -> None:
-        if self.hidden_size % self.head_count:
-            raise ValueError(
-                f"{self.hidden_size} features do not divide by {self.head_count} heads"
-            )
+        TransformerConfig.__post_init__(self)
         if self.positions == "rotary" and self.head_width % 2:
             raise ValueError(f"rotary positions need an even head width, not {self.head_width}")
         if (self.positions == "absolute") != (self.position_count is not None):
             raise ValueError("position_count goes with absolute positions, and only with them")
-
-    @property
-    def head_width(self) -> int:
-        """Features of one attention head."""
-        return self.hidden_size // self.head_count
-
-    @property
-    def output_width(self) -> int:
-        """Length of one embedding."""
-        return self.hidden_size
 
     @property
     def longest_tokens(self) -> int | None:
@@ -190,33 +179,19 @@ class EsmEncoder(nnx.Module):
 def _key_map(config: EsmConfig) -> KeyMap:
     layer = "encoder.layer.{layer}."
 
-    def norm(parameter: str, tensor: str) -> list[Weight]:
-        return [
-            Weight(f"{parameter}.scale", f"{tensor}.weight"),
-            Weight(f"{parameter}.bias", f"{tensor}.bias"),
-        ]
-
-    def dense(
-        parameter: str, tensor: str, *, bias: bool = True, half: int | None = None
-    ) -> list[Weight]:
-        """A linear map; ``half`` picks the first or second half of the rows of a fused one."""
+    def half(index: int) -> Transform:
+        """One half of the rows of a fused map."""
         size = config.inner_size
-        rows = None if half is None else (half * size, (half + 1) * size, 2 * size)
-        weights = [
-            Weight(f"{parameter}.kernel", f"{tensor}.weight", Transform(rows=rows, transpose=True))
-        ]
-        if bias:
-            weights.append(Weight(f"{parameter}.bias", f"{tensor}.bias", Transform(rows=rows)))
-        return weights
+        return Transform(rows=(index * size, (index + 1) * size, 2 * size), transpose=True)
 
-    bias = config.feed_forward_bias
+    bias, fused = config.feed_forward_bias, layer + "intermediate.dense"
     if config.feed_forward == "swiglu":
         inner = [
-            *dense("layers.gate", layer + "intermediate.dense", bias=bias, half=0),
-            *dense("layers.inner", layer + "intermediate.dense", bias=bias, half=1),
+            *dense_weights("layers.gate", fused, bias=bias, transform=half(0)),
+            *dense_weights("layers.inner", fused, bias=bias, transform=half(1)),
         ]
     else:
-        inner = dense("layers.inner", layer + "intermediate.dense", bias=bias)
+        inner = dense_weights("layers.inner", fused, bias=bias)
     embeddings = [Weight("tokens.table", "embeddings.word_embeddings.weight")]
     unused_positions = [
         Drop("embeddings.position_embeddings.weight", "unused with rotary positions")
@@ -225,19 +200,19 @@ def _key_map(config: EsmConfig) -> KeyMap:
         embeddings.append(Weight("positions.table", "embeddings.position_embeddings.weight"))
         unused_positions = []
     if config.embedding_norm:
-        embeddings += norm("embedding_norm", "embeddings.layer_norm")
+        embeddings += norm_weights("embedding_norm", "embeddings.layer_norm", bias=True)
     return KeyMap(
         weights=(
             *embeddings,
-            *norm("layers.attention_norm", layer + "attention.LayerNorm"),
-            *dense("layers.query", layer + "attention.self.query"),
-            *dense("layers.key", layer + "attention.self.key"),
-            *dense("layers.value", layer + "attention.self.value"),
-            *dense("layers.attention_output", layer + "attention.output.dense"),
-            *norm("layers.feed_forward_norm", layer + "LayerNorm"),
+            *norm_weights("layers.attention_norm", layer + "attention.LayerNorm", bias=True),
+            *dense_weights("layers.query", layer + "attention.self.query", bias=True),
+            *dense_weights("layers.key", layer + "attention.self.key", bias=True),
+            *dense_weights("layers.value", layer + "attention.self.value", bias=True),
+            *dense_weights("layers.attention_output", layer + "attention.output.dense", bias=True),
+            *norm_weights("layers.feed_forward_norm", layer + "LayerNorm", bias=True),
             *inner,
-            *dense("layers.outer", layer + "output.dense", bias=bias),
-            *norm("final_norm", "encoder.emb_layer_norm_after"),
+            *dense_weights("layers.outer", layer + "output.dense", bias=bias),
+            *norm_weights("final_norm", "encoder.emb_layer_norm_after", bias=True),
         ),
         drops=(
             *unused_positions,
@@ -257,41 +232,30 @@ def _claims(config: ConfigJson) -> bool:
     return config.optional("model_type", str, "") == "esm"
 
 
-def _from_config_json(config: ConfigJson) -> EsmConfig:
+def _read_json(config: ConfigJson) -> EsmConfig:
     for key in ("is_folding_model", "is_decoder", "add_cross_attention"):
-        if config.optional(key, bool, False):
-            raise CheckpointError(f"{key} is not supported", where=config.where)
-    positions = config.optional("position_embedding_type", str, "absolute")
-    if positions not in ("absolute", "rotary"):
-        raise CheckpointError(
-            f"position_embedding_type {positions!r} is not supported", where=config.where
-        )
+        config.refuse(key)
+    kinds = {"absolute": True, "rotary": False}
+    absolute = config.choice("position_embedding_type", kinds, "absolute")
     # The published NT v2 code gates its feed-forward part always; only its config has this key.
     gated = "add_bias_fnn" in config.values or "esm_config" in config.remote_code
-    rope = config.optional("rope_parameters", dict, {})
-    if rope.get("rope_type", "default") != "default" or config.values.get("rope_scaling"):
-        raise CheckpointError("scaled rotary positions are not supported", where=config.where)
-    absolute = positions == "absolute"
-    try:
-        return EsmConfig(
-            vocab_size=config.required("vocab_size", int),
-            hidden_size=config.required("hidden_size", int),
-            layer_count=config.required("num_hidden_layers", int),
-            head_count=config.required("num_attention_heads", int),
-            inner_size=config.required("intermediate_size", int),
-            positions="absolute" if absolute else "rotary",
-            position_count=config.required("max_position_embeddings", int) if absolute else None,
-            norm_eps=config.optional("layer_norm_eps", float, 1e-12),
-            feed_forward="swiglu" if gated else "gelu",
-            feed_forward_bias=config.optional("add_bias_fnn", bool, not gated),
-            token_dropout=config.optional("token_dropout", bool, False),
-            embedding_norm=config.optional("emb_layer_norm_before", bool, False),
-            pad_id=config.optional("pad_token_id", int, 1),
-            mask_id=config.optional("mask_token_id", int, -1),
-            rope_theta=float(rope.get("rope_theta", config.optional("rope_theta", float, 10000.0))),
-        )
-    except ValueError as error:
-        raise CheckpointError(str(error), where=config.where) from error
+    return EsmConfig(
+        vocab_size=config.required("vocab_size", int),
+        hidden_size=config.required("hidden_size", int),
+        layer_count=config.required("num_hidden_layers", int),
+        head_count=config.required("num_attention_heads", int),
+        inner_size=config.required("intermediate_size", int),
+        positions="absolute" if absolute else "rotary",
+        position_count=config.required("max_position_embeddings", int) if absolute else None,
+        norm_eps=config.optional("layer_norm_eps", float, 1e-12),
+        feed_forward="swiglu" if gated else "gelu",
+        feed_forward_bias=config.optional("add_bias_fnn", bool, not gated),
+        token_dropout=config.optional("token_dropout", bool, False),
+        embedding_norm=config.optional("emb_layer_norm_before", bool, False),
+        pad_id=config.optional("pad_token_id", int, 1),
+        mask_id=config.optional("mask_token_id", int, -1),
+        rope_theta=config.rope_theta(),
+    )
 
 
 def _folder_tokenizer(folder: Path, config_json: ConfigJson, config: EsmConfig) -> FolderTokenizer:
@@ -308,6 +272,6 @@ FAMILY = Family(
     module=EsmEncoder,
     key_map=_key_map,
     claims=_claims,
-    from_config_json=_from_config_json,
+    read_json=_read_json,
     folder_tokenizer=_folder_tokenizer,
 )

@@ -9,9 +9,7 @@ Reference: transformers 5.23 ``GPT2Model``.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
-from geneb_jax.errors import CheckpointError
 from geneb_jax.models.checkpoints.config_json import ConfigJson
 from geneb_jax.models.checkpoints.key_map import (
     Drop,
@@ -22,9 +20,9 @@ from geneb_jax.models.checkpoints.key_map import (
     norm_weights,
 )
 from geneb_jax.models.family import Family
+from geneb_jax.models.key_maps.decoder import folder_tokenizer
 from geneb_jax.models.layers.decoder import Decoder, DecoderConfig
-from geneb_jax.models.layers.network import CLOSED_SCHEMA
-from geneb_jax.tokenizers import FolderTokenizer, decoder_tokenizer
+from geneb_jax.models.layers.network import CLOSED_SCHEMA, TransformerConfig
 
 __all__ = ["FAMILY", "Gpt2Config", "gpt2_key_map"]
 
@@ -37,7 +35,7 @@ _ACTIVATIONS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Gpt2Config:
+class Gpt2Config(TransformerConfig):
     """Sizes and switches.
 
     Attributes:
@@ -48,10 +46,6 @@ class Gpt2Config:
 
     __pydantic_config__ = CLOSED_SCHEMA
 
-    vocab_size: int
-    hidden_size: int
-    layer_count: int
-    head_count: int
     inner_size: int
     position_count: int
     norm_eps: float
@@ -59,10 +53,7 @@ class Gpt2Config:
     bias: bool = True
 
     def __post_init__(self) -> None:
-        if self.hidden_size % self.head_count:
-            raise ValueError(
-                f"{self.hidden_size} features do not divide by {self.head_count} heads"
-            )
+        TransformerConfig.__post_init__(self)
         _ = self.decoder
 
     @property
@@ -74,7 +65,7 @@ class Gpt2Config:
             layer_count=self.layer_count,
             head_count=self.head_count,
             kv_head_count=self.head_count,
-            head_width=self.hidden_size // self.head_count,
+            head_width=self.head_width,
             inner_size=self.inner_size,
             norm="layer",
             norm_eps=self.norm_eps,
@@ -85,11 +76,6 @@ class Gpt2Config:
             attention_bias=self.bias,
             feed_forward_bias=self.bias,
         )
-
-    @property
-    def output_width(self) -> int:
-        """Length of one embedding."""
-        return self.hidden_size
 
     @property
     def longest_tokens(self) -> int | None:
@@ -157,38 +143,21 @@ def _claims(config: ConfigJson) -> bool:
     return config.optional("model_type", str, "") == "gpt2"
 
 
-def _from_config_json(config: ConfigJson) -> Gpt2Config:
-    switches = {
-        "scale_attn_weights": True,
-        "scale_attn_by_inverse_layer_idx": False,
-        "add_cross_attention": False,
-    }
-    for key, usual in switches.items():
-        if config.optional(key, bool, usual) != usual:
-            raise CheckpointError(f"{key} = {not usual} is not supported", where=config.where)
-    activation = config.optional("activation_function", str, "gelu_new")
-    if activation not in _ACTIVATIONS:
-        raise CheckpointError(
-            f"activation_function {activation!r} is not supported", where=config.where
-        )
+def _read_json(config: ConfigJson) -> Gpt2Config:
+    config.refuse("scale_attn_weights", unless=True)
+    config.refuse("scale_attn_by_inverse_layer_idx")
+    config.refuse("add_cross_attention")
     size = config.required("n_embd", int)
-    try:
-        return Gpt2Config(
-            vocab_size=config.required("vocab_size", int),
-            hidden_size=size,
-            layer_count=config.required("n_layer", int),
-            head_count=config.required("n_head", int),
-            inner_size=config.optional("n_inner", int, 4 * size),
-            position_count=config.required("n_positions", int),
-            norm_eps=config.optional("layer_norm_epsilon", float, 1e-5),
-            activation=_ACTIVATIONS[activation],
-        )
-    except ValueError as error:
-        raise CheckpointError(str(error), where=config.where) from error
-
-
-def _folder_tokenizer(folder: Path, config_json: ConfigJson, config: Gpt2Config) -> FolderTokenizer:
-    return decoder_tokenizer(folder, longest=config.longest_tokens, rows=config.vocab_size)
+    return Gpt2Config(
+        vocab_size=config.required("vocab_size", int),
+        hidden_size=size,
+        layer_count=config.required("n_layer", int),
+        head_count=config.required("n_head", int),
+        inner_size=config.optional("n_inner", int, 4 * size),
+        position_count=config.required("n_positions", int),
+        norm_eps=config.optional("layer_norm_epsilon", float, 1e-5),
+        activation=config.choice("activation_function", _ACTIVATIONS, "gelu_new"),
+    )
 
 
 FAMILY = Family(
@@ -198,6 +167,6 @@ FAMILY = Family(
     module=lambda config: Decoder(config.decoder),
     key_map=_key_map,
     claims=_claims,
-    from_config_json=_from_config_json,
-    folder_tokenizer=_folder_tokenizer,
+    read_json=_read_json,
+    folder_tokenizer=folder_tokenizer,
 )

@@ -23,7 +23,6 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
-from geneb_jax.errors import CheckpointError
 from geneb_jax.models.checkpoints.config_json import ConfigJson
 from geneb_jax.models.checkpoints.key_map import (
     Drop,
@@ -265,28 +264,24 @@ def _claims(config: ConfigJson) -> bool:
     return config.optional("model_type", str, "") == "hyenadna" and "d_model" in config.values
 
 
-def _from_config_json(config: ConfigJson) -> HyenaDnaConfig:
+def _read_json(config: ConfigJson) -> HyenaDnaConfig:
     for key, only in (("hyena_order", 2), ("num_inner_mlps", 2)):
-        if config.optional(key, int, only) != only:
-            raise CheckpointError(f"only {key} {only} is supported", where=config.where)
+        config.refuse(key, unless=only)
     vocab_size = config.required("vocab_size", int)
     multiple = config.optional("pad_vocab_size_multiple", int, 8)
     hidden_size = config.required("d_model", int)
-    try:
-        return HyenaDnaConfig(
-            vocab_size=vocab_size,
-            embedding_rows=-(-vocab_size // multiple) * multiple,
-            hidden_size=hidden_size,
-            layer_count=config.required("n_layer", int),
-            inner_size=config.optional("d_inner", int, 4 * hidden_size),
-            max_tokens=config.required("max_seq_len", int),
-            filter_width=config.optional("filter_order", int, 64),
-            positional_width=config.optional("emb_dim", int, 5),
-            short_filter_width=config.optional("short_filter_order", int, 3),
-            norm_eps=config.optional("layer_norm_epsilon", float, 1e-5),
-        )
-    except ValueError as error:
-        raise CheckpointError(str(error), where=config.where) from error
+    return HyenaDnaConfig(
+        vocab_size=vocab_size,
+        embedding_rows=-(-vocab_size // multiple) * multiple,
+        hidden_size=hidden_size,
+        layer_count=config.required("n_layer", int),
+        inner_size=config.optional("d_inner", int, 4 * hidden_size),
+        max_tokens=config.required("max_seq_len", int),
+        filter_width=config.optional("filter_order", int, 64),
+        positional_width=config.optional("emb_dim", int, 5),
+        short_filter_width=config.optional("short_filter_order", int, 3),
+        norm_eps=config.optional("layer_norm_epsilon", float, 1e-5),
+    )
 
 
 def _folder_tokenizer(
@@ -304,6 +299,6 @@ FAMILY = Family(
     module=HyenaDna,
     key_map=_key_map,
     claims=_claims,
-    from_config_json=_from_config_json,
+    read_json=_read_json,
     folder_tokenizer=_folder_tokenizer,
 )

@@ -401,7 +401,7 @@ def _head_weights(parameter: str, tensor: str, *, output: str = "o_proj") -> lis
     ]
 
 
-def _from_config_json(config: ConfigJson) -> JanusDnaConfig:
+def _read_json(config: ConfigJson) -> JanusDnaConfig:
     raise CheckpointError(
         "JanusDNA is published without a config.json",
         where=config.where,
@@ -424,7 +424,7 @@ FAMILY = Family(
     module=JanusDnaEncoder,
     key_map=_key_map,
     claims=lambda config: False,
-    from_config_json=_from_config_json,
+    read_json=_read_json,
     folder_tokenizer=_folder_tokenizer,
     # So that batches are planned at the length the network runs at.
     length_multiple=1024,

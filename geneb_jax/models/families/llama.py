@@ -11,9 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
-from geneb_jax.errors import CheckpointError
 from geneb_jax.models.checkpoints.config_json import ConfigJson
 from geneb_jax.models.checkpoints.key_map import Drop, KeyMap, Weight, dense_weights, norm_weights
 from geneb_jax.models.family import Family
@@ -47,7 +45,6 @@ class LlamaConfig:
     inner_size: int
     norm_eps: float
     rope_theta: float
-    mlp_activation: Literal["swiglu"] = "swiglu"
     attention_bias: bool = False
     mlp_bias: bool = False
     sliding_window: int | None = None
@@ -124,34 +121,26 @@ def _claims(config: ConfigJson) -> bool:
     return config.optional("model_type", str, "") in ("llama", "mistral")
 
 
-def _from_config_json(config: ConfigJson) -> LlamaConfig:
-    activation = config.optional("hidden_act", str, "silu")
-    if activation != "silu":
-        raise CheckpointError(f"hidden_act {activation!r} is not supported", where=config.where)
-    rope = config.optional("rope_parameters", dict, {})
-    if rope.get("rope_type", "default") != "default" or config.values.get("rope_scaling"):
-        raise CheckpointError("scaled rotary positions are not supported", where=config.where)
+def _read_json(config: ConfigJson) -> LlamaConfig:
+    config.refuse("hidden_act", unless="silu")
     heads = config.required("num_attention_heads", int)
     hidden_size = config.required("hidden_size", int)
     mistral = config.optional("model_type", str, "") == "mistral"
     unsaid = _MISTRAL_WINDOW if mistral and "sliding_window" not in config.values else None
-    try:
-        return LlamaConfig(
-            vocab_size=config.required("vocab_size", int),
-            hidden_size=hidden_size,
-            layer_count=config.required("num_hidden_layers", int),
-            head_count=heads,
-            kv_head_count=config.optional("num_key_value_heads", int, heads),
-            head_width=config.optional("head_dim", int, hidden_size // heads),
-            inner_size=config.required("intermediate_size", int),
-            norm_eps=config.optional("rms_norm_eps", float, 1e-6),
-            rope_theta=float(rope.get("rope_theta", config.optional("rope_theta", float, 10000.0))),
-            attention_bias=config.optional("attention_bias", bool, False),
-            mlp_bias=config.optional("mlp_bias", bool, False),
-            sliding_window=config.optional("sliding_window", int, unsaid) if mistral else None,
-        )
-    except ValueError as error:
-        raise CheckpointError(str(error), where=config.where) from error
+    return LlamaConfig(
+        vocab_size=config.required("vocab_size", int),
+        hidden_size=hidden_size,
+        layer_count=config.required("num_hidden_layers", int),
+        head_count=heads,
+        kv_head_count=config.optional("num_key_value_heads", int, heads),
+        head_width=config.optional("head_dim", int, hidden_size // heads),
+        inner_size=config.required("intermediate_size", int),
+        norm_eps=config.optional("rms_norm_eps", float, 1e-6),
+        rope_theta=config.rope_theta(),
+        attention_bias=config.optional("attention_bias", bool, False),
+        mlp_bias=config.optional("mlp_bias", bool, False),
+        sliding_window=config.optional("sliding_window", int, unsaid) if mistral else None,
+    )
 
 
 def _folder_tokenizer(
@@ -172,6 +161,6 @@ FAMILY = Family(
     module=lambda config: Decoder(config.decoder),
     key_map=_key_map,
     claims=_claims,
-    from_config_json=_from_config_json,
+    read_json=_read_json,
     folder_tokenizer=_folder_tokenizer,
 )

@@ -17,7 +17,7 @@ from geneb_jax.errors import CheckpointError
 from geneb_jax.models.checkpoints.config_json import ConfigJson
 from geneb_jax.models.checkpoints.key_map import Drop, KeyMap, Weight, dense_weights, norm_weights
 from geneb_jax.models.family import Family
-from geneb_jax.models.key_maps.bert import build_config, refuse_keys
+from geneb_jax.models.key_maps.bert import build_config
 from geneb_jax.models.layers.bert_encoder import BertConfig, BertEncoder
 from geneb_jax.tokenizers import CharacterTokenizer, FolderTokenizer
 
@@ -72,12 +72,9 @@ def _claims(config: ConfigJson) -> bool:
     )
 
 
-def _from_config_json(config: ConfigJson) -> BertConfig:
-    refuse_keys(config)
-    if not config.optional("no_position_embeddings", bool, True):
-        raise CheckpointError("learned positions are not supported", where=config.where)
-    if config.optional("embed_scale", float, 1.0) != 1.0:
-        raise CheckpointError("embed_scale other than 1 is not supported", where=config.where)
+def _read_json(config: ConfigJson) -> BertConfig:
+    config.refuse("no_position_embeddings", unless=True)
+    config.refuse("embed_scale", unless=1.0)
     no_types = config.optional("no_token_type_embeddings", bool, False)
     switches = {"token_type_count": 0} if no_types else {}
     return build_config(
@@ -111,6 +108,6 @@ FAMILY = Family(
     module=BertEncoder,
     key_map=_key_map,
     claims=_claims,
-    from_config_json=_from_config_json,
+    read_json=_read_json,
     folder_tokenizer=_folder_tokenizer,
 )

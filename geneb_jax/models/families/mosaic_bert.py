@@ -27,7 +27,6 @@ from geneb_jax.models.key_maps.bert import (
     bert_tokenizer,
     build_config,
     embedding_weights,
-    refuse_keys,
 )
 from geneb_jax.models.layers.bert_encoder import BertConfig, BertEncoder
 
@@ -72,8 +71,7 @@ def _claims(config: ConfigJson) -> bool:
     )
 
 
-def _from_config_json(config: ConfigJson) -> BertConfig:
-    refuse_keys(config)
+def _read_json(config: ConfigJson) -> BertConfig:
     # hidden_act is not read: the published code has the exact GELU built in.
     return build_config(config, positions="alibi", gated=True, activation="gelu")
 
@@ -85,6 +83,6 @@ FAMILY = Family(
     module=BertEncoder,
     key_map=_key_map,
     claims=_claims,
-    from_config_json=_from_config_json,
+    read_json=_read_json,
     folder_tokenizer=bert_tokenizer,
 )

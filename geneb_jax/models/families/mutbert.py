@@ -10,11 +10,10 @@ Reference: recorded outputs of an independent implementation (tests/models).
 
 from __future__ import annotations
 
-from geneb_jax.errors import CheckpointError
 from geneb_jax.models.checkpoints.config_json import ConfigJson
 from geneb_jax.models.checkpoints.key_map import KeyMap
 from geneb_jax.models.family import Family
-from geneb_jax.models.key_maps.bert import bert_key_map, bert_tokenizer, build_config, refuse_keys
+from geneb_jax.models.key_maps.bert import bert_key_map, bert_tokenizer, build_config
 from geneb_jax.models.layers.bert_encoder import BertConfig, BertEncoder
 
 __all__ = ["FAMILY"]
@@ -30,15 +29,8 @@ def _claims(config: ConfigJson) -> bool:
     )
 
 
-def _from_config_json(config: ConfigJson) -> BertConfig:
-    refuse_keys(config)
-    if config.values.get("rope_scaling"):
-        raise CheckpointError("scaled rotary positions are not supported", where=config.where)
-    return build_config(
-        config,
-        positions="rotary",
-        rope_theta=config.optional("rope_theta", float, 10000.0),
-    )
+def _read_json(config: ConfigJson) -> BertConfig:
+    return build_config(config, positions="rotary", rope_theta=config.rope_theta())
 
 
 FAMILY = Family(
@@ -48,6 +40,6 @@ FAMILY = Family(
     module=BertEncoder,
     key_map=_key_map,
     claims=_claims,
-    from_config_json=_from_config_json,
+    read_json=_read_json,
     folder_tokenizer=bert_tokenizer,
 )

@@ -10,7 +10,6 @@ Reference: ai2-olmo 0.6.0 for both norms; transformers 5.23 ``OlmoModel`` for th
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from geneb_jax.errors import CheckpointError
@@ -24,9 +23,9 @@ from geneb_jax.models.checkpoints.key_map import (
     norm_weights,
 )
 from geneb_jax.models.family import Family
+from geneb_jax.models.key_maps.decoder import folder_tokenizer
 from geneb_jax.models.layers.decoder import Decoder, DecoderConfig
-from geneb_jax.models.layers.network import CLOSED_SCHEMA
-from geneb_jax.tokenizers import FolderTokenizer, decoder_tokenizer
+from geneb_jax.models.layers.network import CLOSED_SCHEMA, TransformerConfig
 
 __all__ = ["FAMILY", "OlmoConfig"]
 
@@ -48,7 +47,7 @@ _OFF = {
 
 
 @dataclass(frozen=True, slots=True)
-class OlmoConfig:
+class OlmoConfig(TransformerConfig):
     """Sizes and switches.
 
     Attributes:
@@ -59,10 +58,6 @@ class OlmoConfig:
 
     __pydantic_config__ = CLOSED_SCHEMA
 
-    vocab_size: int
-    hidden_size: int
-    layer_count: int
-    head_count: int
     fused_mlp_width: int
     norm_eps: float
     rope_theta: float
@@ -70,10 +65,7 @@ class OlmoConfig:
     position_count: int | None = None
 
     def __post_init__(self) -> None:
-        if self.hidden_size % self.head_count:
-            raise ValueError(
-                f"{self.hidden_size} features do not divide by {self.head_count} heads"
-            )
+        TransformerConfig.__post_init__(self)
         _ = self.decoder
 
     @property
@@ -86,7 +78,7 @@ class OlmoConfig:
             layer_count=self.layer_count,
             head_count=self.head_count,
             kv_head_count=self.head_count,
-            head_width=self.hidden_size // self.head_count,
+            head_width=self.head_width,
             inner_size=self.fused_mlp_width // 2,
             norm="rms" if rms else "layer",
             norm_eps=self.norm_eps,
@@ -95,11 +87,6 @@ class OlmoConfig:
             gated=True,
             rope_theta=self.rope_theta,
         )
-
-    @property
-    def output_width(self) -> int:
-        """Length of one embedding."""
-        return self.hidden_size
 
     @property
     def longest_tokens(self) -> int | None:
@@ -149,17 +136,12 @@ def _claims(config: ConfigJson) -> bool:
     )
 
 
-def _from_config_json(config: ConfigJson) -> OlmoConfig:
+def _read_json(config: ConfigJson) -> OlmoConfig:
     for key, off in _OFF.items():
-        if config.values.get(key, off) not in (off, None):
-            raise CheckpointError(
-                f"{key} = {config.values[key]!r} is not supported", where=config.where
-            )
+        config.refuse(key, unless=off)
     for key, needed in (("rope", True), ("activation_type", "swiglu")):
-        if config.required(key, type(needed)) != needed:
-            raise CheckpointError(
-                f"{key} = {config.values[key]!r} is not supported", where=config.where
-            )
+        config.required(key, type(needed))
+        config.refuse(key, unless=needed)
     norms = {("default", False): "layernorm-no-affine", ("rms", True): "rmsnorm-affine"}
     norm = (
         config.optional("layer_norm_type", str, "default"),
@@ -172,24 +154,17 @@ def _from_config_json(config: ConfigJson) -> OlmoConfig:
         )
     size = config.required("d_model", int)
     ratio = config.optional("mlp_ratio", int, 4)
-    try:
-        return OlmoConfig(
-            vocab_size=config.optional("embedding_size", int, config.required("vocab_size", int)),
-            hidden_size=size,
-            layer_count=config.required("n_layers", int),
-            head_count=config.required("n_heads", int),
-            fused_mlp_width=config.optional("mlp_hidden_size", int, ratio * size),
-            norm_eps=config.optional("layer_norm_eps", float, 1e-5),
-            rope_theta=config.optional("rope_theta", float, 10000.0),
-            norm_type=norms[norm],  # type: ignore[arg-type]
-            position_count=config.required("max_sequence_length", int),
-        )
-    except ValueError as error:
-        raise CheckpointError(str(error), where=config.where) from error
-
-
-def _folder_tokenizer(folder: Path, config_json: ConfigJson, config: OlmoConfig) -> FolderTokenizer:
-    return decoder_tokenizer(folder, longest=config.longest_tokens, rows=config.vocab_size)
+    return OlmoConfig(
+        vocab_size=config.optional("embedding_size", int, config.required("vocab_size", int)),
+        hidden_size=size,
+        layer_count=config.required("n_layers", int),
+        head_count=config.required("n_heads", int),
+        fused_mlp_width=config.optional("mlp_hidden_size", int, ratio * size),
+        norm_eps=config.optional("layer_norm_eps", float, 1e-5),
+        rope_theta=config.optional("rope_theta", float, 10000.0),
+        norm_type=norms[norm],  # type: ignore[arg-type]
+        position_count=config.required("max_sequence_length", int),
+    )
 
 
 FAMILY = Family(
@@ -199,6 +174,6 @@ FAMILY = Family(
     module=lambda config: Decoder(config.decoder),
     key_map=_key_map,
     claims=_claims,
-    from_config_json=_from_config_json,
-    folder_tokenizer=_folder_tokenizer,
+    read_json=_read_json,
+    folder_tokenizer=folder_tokenizer,
 )

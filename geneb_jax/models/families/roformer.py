@@ -8,11 +8,10 @@ Reference: transformers 5.23 ``RoFormerModel``, and recorded outputs (tests/mode
 
 from __future__ import annotations
 
-from geneb_jax.errors import CheckpointError
 from geneb_jax.models.checkpoints.config_json import ConfigJson
 from geneb_jax.models.checkpoints.key_map import Drop, KeyMap
 from geneb_jax.models.family import Family
-from geneb_jax.models.key_maps.bert import bert_key_map, bert_tokenizer, build_config, refuse_keys
+from geneb_jax.models.key_maps.bert import bert_key_map, bert_tokenizer, build_config
 from geneb_jax.models.layers.bert_encoder import BertConfig, BertEncoder
 
 __all__ = ["FAMILY"]
@@ -30,20 +29,12 @@ def _claims(config: ConfigJson) -> bool:
     return kind == "roformer" or unnamed
 
 
-def _from_config_json(config: ConfigJson) -> BertConfig:
-    refuse_keys(config, "rotary_value")
+def _read_json(config: ConfigJson) -> BertConfig:
+    config.refuse("rotary_value")
     # Keys of RoFormer's second version, which DeepGene's config.json has at their usual values.
-    if config.optional("norm_type", str, "layer_norm") != "layer_norm":
-        raise CheckpointError(
-            "norm_type other than layer_norm is not supported", where=config.where
-        )
-    if not config.optional("use_bias", bool, True):
-        raise CheckpointError("use_bias false is not supported", where=config.where)
-    width = config.required("hidden_size", int)
-    if config.optional("embedding_size", int, width) != width:
-        raise CheckpointError(
-            "embedding_size other than hidden_size is not supported", where=config.where
-        )
+    config.refuse("norm_type", unless="layer_norm")
+    config.refuse("use_bias", unless=True)
+    config.refuse("embedding_size", unless=config.required("hidden_size", int))
     return build_config(config, positions="rotary-interleaved")
 
 
@@ -54,6 +45,6 @@ FAMILY = Family(
     module=BertEncoder,
     key_map=_key_map,
     claims=_claims,
-    from_config_json=_from_config_json,
+    read_json=_read_json,
     folder_tokenizer=bert_tokenizer,
 )

@@ -20,7 +20,6 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
-from geneb_jax.errors import CheckpointError
 from geneb_jax.models.checkpoints.config_json import ConfigJson
 from geneb_jax.models.checkpoints.key_map import (
     Drop,
@@ -35,6 +34,7 @@ from geneb_jax.models.families.enformer import (
     FinalPointwise,
     attention_weights,
     every_bin,
+    trunk_sizes,
     trunk_weights,
 )
 from geneb_jax.models.family import Family
@@ -48,7 +48,6 @@ from geneb_jax.models.layers.sequence_cnn import (
     RelativeAttention,
     one_row_at_a_time,
     relative_features,
-    tower_widths,
 )
 from geneb_jax.tokenizers import FolderTokenizer, OneHotTokenizer
 
@@ -225,32 +224,12 @@ def _claims(config: ConfigJson) -> bool:
     return config.optional("model_type", str, "") == "space" and "dim" in config.values
 
 
-def _from_config_json(config: ConfigJson) -> SpaceConfig:
-    if config.optional("use_tf_gamma", bool, False):
-        raise CheckpointError("use_tf_gamma is not supported", where=config.where)
-    width = config.required("dim", int)
-    heads = config.required("heads", int)
-    try:
-        return SpaceConfig(
-            input_length=config.optional("seq_length", int, 131_072),
-            trunk_width=width,
-            layer_count=config.required("depth", int),
-            head_count=heads,
-            key_width=config.optional("attn_dim_key", int, 64),
-            value_width=width // heads,
-            relative_feature_width=width // heads,
-            target_length=config.optional("target_length", int, 896),
-            stage_widths=tower_widths(
-                width,
-                config.optional("num_downsamples", int, 7) - 1,
-                config.optional("dim_divisible_by", int, 128),
-            ),
-            output_width=2 * width,
-            species_num_experts=config.required("species_num_experts", int),
-            top_k=config.required("topk", int),
-        )
-    except ValueError as error:
-        raise CheckpointError(str(error), where=config.where) from error
+def _read_json(config: ConfigJson) -> SpaceConfig:
+    return SpaceConfig(
+        **trunk_sizes(config, input_length=131_072),
+        species_num_experts=config.required("species_num_experts", int),
+        top_k=config.required("topk", int),
+    )
 
 
 def _folder_tokenizer(
@@ -268,6 +247,6 @@ FAMILY = Family(
     module=Space,
     key_map=_key_map,
     claims=_claims,
-    from_config_json=_from_config_json,
+    read_json=_read_json,
     folder_tokenizer=_folder_tokenizer,
 )

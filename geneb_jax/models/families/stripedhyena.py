@@ -25,7 +25,8 @@ from geneb_jax.models.checkpoints.config_json import ConfigJson
 from geneb_jax.models.checkpoints.key_map import Drop, KeyMap, Transform, Weight, dense_weights
 from geneb_jax.models.family import Family
 from geneb_jax.models.layers.attention import attend
-from geneb_jax.models.layers.dense import ACTIVATIONS, Dense, Embedding
+from geneb_jax.models.layers.dense import Dense, Embedding
+from geneb_jax.models.layers.feed_forward import GatedFeedForward
 from geneb_jax.models.layers.mixed_layers import scan_mixed_layers
 from geneb_jax.models.layers.network import CLOSED_SCHEMA, HiddenStates
 from geneb_jax.models.layers.parameters import declare, ones, zeros
@@ -106,20 +107,16 @@ class OuterEpsNorm(nnx.Module):
         return (wide / (root + self.eps) * scale).astype(x.dtype)
 
 
-class GatedFeedForward(nnx.Module):
+class NormedFeedForward(GatedFeedForward):
     """Norm, gated feed-forward part, residual."""
 
     def __init__(self, config: StripedHyenaConfig, stack: tuple[int, ...]) -> None:
-        size, inner = config.hidden_size, config.inner_size
-        self.norm = OuterEpsNorm(size, eps=config.norm_eps, stack=stack)
-        self.gate = Dense(size, inner, bias=False, stack=stack)
-        self.inner = Dense(size, inner, bias=False, stack=stack)
-        self.outer = Dense(inner, size, bias=False, stack=stack)
+        super().__init__(config.hidden_size, config.inner_size, activation="gelu", stack=stack)
+        self.norm = OuterEpsNorm(config.hidden_size, eps=config.norm_eps, stack=stack)
 
-    def __call__(self, hidden: Float[Array, "row token dim"]) -> Float[Array, "row token dim"]:
+    def __call__(self, x: Float[Array, "row token dim"]) -> Float[Array, "row token dim"]:
         """The part and its residual."""
-        x = self.norm(hidden)
-        return hidden + self.outer(ACTIVATIONS["gelu"](self.gate(x)) * self.inner(x))
+        return x + super().__call__(self.norm(x))
 
 
 class HyenaBlock(nnx.Module):
@@ -144,7 +141,7 @@ class HyenaBlock(nnx.Module):
         self.residues = declare(*modes, keep_float32=True)
         self.skip = declare(*stack, size)
         self.output = Dense(size, size, stack=stack)
-        self.feed_forward = GatedFeedForward(config, stack)
+        self.feed_forward = NormedFeedForward(config, stack)
 
     def __call__(
         self, hidden: Float[Array, "row token dim"], mask: Bool[Array, "row token"]
@@ -175,7 +172,7 @@ class AttentionBlock(nnx.Module):
         self.key = Dense(size, size, stack=stack)
         self.value = Dense(size, size, stack=stack)
         self.output = Dense(size, size, stack=stack)
-        self.feed_forward = GatedFeedForward(config, stack)
+        self.feed_forward = NormedFeedForward(config, stack)
 
     def __call__(
         self, hidden: Float[Array, "row token dim"], angles: Float[Array, "token half"]
@@ -264,7 +261,7 @@ def _claims(config: ConfigJson) -> bool:
     return config.optional("model_type", str, "") == "stripedhyena"
 
 
-def _from_config_json(config: ConfigJson) -> StripedHyenaConfig:
+def _read_json(config: ConfigJson) -> StripedHyenaConfig:
     for key, only in (
         ("column_split_hyena", True),
         ("qkv_proj_bias", True),
@@ -275,26 +272,22 @@ def _from_config_json(config: ConfigJson) -> StripedHyenaConfig:
         ("proj_groups", 1),
         ("mlp_activation", "gelu"),
     ):
-        if config.values.get(key, only) != only:
-            raise CheckpointError(f"only {key} {only} is supported", where=config.where)
+        config.refuse(key, unless=only)
     scaled = config.optional("use_interpolated_rotary_pos_emb", bool, False)
     factor = config.optional("rotary_emb_scaling_factor", float, 1.0)
-    try:
-        return StripedHyenaConfig(
-            vocab_size=config.required("vocab_size", int),
-            hidden_size=config.required("hidden_size", int),
-            layer_count=config.required("num_layers", int),
-            head_count=config.required("num_attention_heads", int),
-            inner_size=config.required("inner_mlp_size", int),
-            state_width=config.required("state_size", int),
-            attention_layers=tuple(config.required("attn_layer_idxs", list)),
-            short_filter_width=config.optional("short_filter_length", int, 3),
-            norm_eps=config.optional("eps", float, 1e-6),
-            rope_theta=float(config.optional("rotary_emb_base", float, 10000.0)),
-            rope_scaling_factor=float(factor) if scaled else 1.0,
-        )
-    except ValueError as error:
-        raise CheckpointError(str(error), where=config.where) from error
+    return StripedHyenaConfig(
+        vocab_size=config.required("vocab_size", int),
+        hidden_size=config.required("hidden_size", int),
+        layer_count=config.required("num_layers", int),
+        head_count=config.required("num_attention_heads", int),
+        inner_size=config.required("inner_mlp_size", int),
+        state_width=config.required("state_size", int),
+        attention_layers=tuple(config.required("attn_layer_idxs", list)),
+        short_filter_width=config.optional("short_filter_length", int, 3),
+        norm_eps=config.optional("eps", float, 1e-6),
+        rope_theta=float(config.optional("rotary_emb_base", float, 10000.0)),
+        rope_scaling_factor=float(factor) if scaled else 1.0,
+    )
 
 
 def _folder_tokenizer(
@@ -313,6 +306,6 @@ FAMILY = Family(
     module=StripedHyena,
     key_map=_key_map,
     claims=_claims,
-    from_config_json=_from_config_json,
+    read_json=_read_json,
     folder_tokenizer=_folder_tokenizer,
 )

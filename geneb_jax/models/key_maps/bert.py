@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from geneb_jax.errors import CheckpointError
 from geneb_jax.models.checkpoints.config_json import ConfigJson
 from geneb_jax.models.checkpoints.key_map import Drop, KeyMap, Weight, dense_weights, norm_weights
 from geneb_jax.models.layers.bert_encoder import BertConfig
@@ -18,7 +17,6 @@ __all__ = [
     "bert_tokenizer",
     "build_config",
     "embedding_weights",
-    "refuse_keys",
 ]
 
 _LAYER = "encoder.layer.{layer}."
@@ -105,9 +103,14 @@ def embedding_weights(config: BertConfig) -> list[Weight]:
 def build_config(config: ConfigJson, **switches: Any) -> BertConfig:
     """Sizes as transformers' BERT-like configs name them; ``switches`` come on top or instead.
 
+    Decoders and cross attention are refused.
+
     Raises:
-        CheckpointError: if a size is missing or impossible, or the activation unknown.
+        CheckpointError: if a size is missing, or the activation unknown.
+        ValueError: for sizes that do not go together.
     """
+    config.refuse("is_decoder")
+    config.refuse("add_cross_attention")
     read: dict[str, Callable[[], Any]] = {
         "vocab_size": lambda: config.required("vocab_size", int),
         "hidden_size": lambda: config.required("hidden_size", int),
@@ -116,35 +119,10 @@ def build_config(config: ConfigJson, **switches: Any) -> BertConfig:
         "inner_size": lambda: config.required("intermediate_size", int),
         "token_type_count": lambda: config.optional("type_vocab_size", int, 2),
         "norm_eps": lambda: config.optional("layer_norm_eps", float, 1e-12),
-        "activation": lambda: _activation(config),
+        "activation": lambda: config.choice("hidden_act", _ACTIVATIONS, "gelu"),
     }
     sizes = {name: value() for name, value in read.items() if name not in switches}
-    try:
-        return BertConfig(**sizes, **switches)
-    except ValueError as error:
-        raise CheckpointError(str(error), where=config.where) from error
-
-
-def _activation(config: ConfigJson) -> str:
-    name = config.optional("hidden_act", str, "gelu")
-    if name not in _ACTIVATIONS:
-        raise CheckpointError(f"hidden_act {name!r} is not supported", where=config.where)
-    return _ACTIVATIONS[name]
-
-
-def refuse_keys(config: ConfigJson, *keys: str) -> None:
-    """Refuse configs that ask for what is not built.
-
-    Raises:
-        CheckpointError: if one of the keys is set to anything but false or null.
-    """
-    for key in ("is_decoder", "add_cross_attention", *keys):
-        if config.values.get(key):
-            raise CheckpointError(
-                f"{key} is not supported",
-                where=config.where,
-                hint="transformers runs any AutoModel: -m torch:FOLDER",
-            )
+    return BertConfig(**sizes, **switches)
 
 
 def bert_tokenizer(folder: Path, config_json: ConfigJson, config: BertConfig) -> FolderTokenizer:

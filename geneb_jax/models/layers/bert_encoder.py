@@ -24,7 +24,7 @@ from jaxtyping import Array, Bool, Float, Int
 from geneb_jax.models.layers.alibi import symmetric_alibi
 from geneb_jax.models.layers.attention import attend
 from geneb_jax.models.layers.dense import ACTIVATIONS, Dense, Embedding
-from geneb_jax.models.layers.network import CLOSED_SCHEMA, HiddenStates
+from geneb_jax.models.layers.network import CLOSED_SCHEMA, HiddenStates, TransformerConfig
 from geneb_jax.models.layers.norms import LayerNorm
 from geneb_jax.models.layers.parameters import declare
 from geneb_jax.models.layers.rotary import interleaved_rotary, rotary_angles, split_half_rotary
@@ -38,7 +38,7 @@ PositionEncoding = Literal[
 
 
 @dataclass(frozen=True, slots=True)
-class BertConfig:
+class BertConfig(TransformerConfig):
     """Sizes and switches.
 
     Attributes:
@@ -54,10 +54,6 @@ class BertConfig:
 
     __pydantic_config__ = CLOSED_SCHEMA
 
-    vocab_size: int
-    hidden_size: int
-    layer_count: int
-    head_count: int
     inner_size: int
     positions: PositionEncoding
     norm_eps: float
@@ -71,26 +67,13 @@ class BertConfig:
     rope_theta: float = 10000.0
 
     def __post_init__(self) -> None:
-        if self.hidden_size % self.head_count:
-            raise ValueError(
-                f"{self.hidden_size} features do not divide by {self.head_count} heads"
-            )
+        TransformerConfig.__post_init__(self)
         if self.positions.startswith("rotary") and self.head_width % 2:
             raise ValueError(f"rotary positions need an even head width, not {self.head_width}")
         if (self.positions == "absolute") != (self.position_count is not None):
             raise ValueError("position_count goes with absolute positions, and only with them")
         if self.final_norm and self.norm == "post":
             raise ValueError("a final norm goes with norm = 'pre', and only with it")
-
-    @property
-    def head_width(self) -> int:
-        """Features of one attention head."""
-        return self.hidden_size // self.head_count
-
-    @property
-    def output_width(self) -> int:
-        """Length of one embedding."""
-        return self.hidden_size
 
     @property
     def longest_tokens(self) -> int | None:

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from geneb_jax.models.layers.dense import Dense
+from geneb_jax.models.layers.dense import ACTIVATIONS, Dense
 from geneb_jax.models.layers.parameters import declare
 
 __all__ = ["GatedFeedForward", "MixtureOfExperts"]
@@ -16,16 +16,26 @@ _BLOCK_TOKENS = 64
 
 
 class GatedFeedForward(nnx.Module):
-    """``outer(silu(gate(x)) * inner(x))`` without biases."""
+    """``outer(activation(gate(x)) * inner(x))`` without biases.
 
-    def __init__(self, size: int, inner_size: int, *, stack: tuple[int, ...]) -> None:
+    Args:
+        size: Width of a token.
+        inner_size: Width inside.
+        activation: Name in :data:`~geneb_jax.models.layers.dense.ACTIVATIONS`.
+        stack: Leading axes, one entry a scanned layer.
+    """
+
+    def __init__(
+        self, size: int, inner_size: int, *, activation: str = "silu", stack: tuple[int, ...]
+    ) -> None:
+        self.activation = activation
         self.gate = Dense(size, inner_size, bias=False, stack=stack)
         self.inner = Dense(size, inner_size, bias=False, stack=stack)
         self.outer = Dense(inner_size, size, bias=False, stack=stack)
 
     def __call__(self, x: Float[Array, "row token dim"]) -> Float[Array, "row token dim"]:
         """Apply to every token."""
-        return self.outer(jax.nn.silu(self.gate(x)) * self.inner(x))
+        return self.outer(ACTIVATIONS[self.activation](self.gate(x)) * self.inner(x))
 
 
 class MixtureOfExperts(nnx.Module):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from jaxtyping import Array, Bool, Float
@@ -9,10 +10,43 @@ from pydantic import ConfigDict
 
 from geneb_jax.errors import SelectionError
 
-__all__ = ["CLOSED_SCHEMA", "HiddenStates", "require_layer"]
+__all__ = ["CLOSED_SCHEMA", "HiddenStates", "TransformerConfig", "require_layer"]
 
 #: Put on every family's config dataclass, as ``__pydantic_config__``.
 CLOSED_SCHEMA = ConfigDict(extra="forbid")
+
+
+@dataclass(frozen=True, slots=True)
+class TransformerConfig:
+    """Sizes of every transformer whose heads share its width.
+
+    Attributes:
+        vocab_size: Rows of the token embedding.
+
+    Raises:
+        ValueError: if the heads do not share the width evenly.
+    """
+
+    vocab_size: int
+    hidden_size: int
+    layer_count: int
+    head_count: int
+
+    def __post_init__(self) -> None:
+        if self.hidden_size % self.head_count:
+            raise ValueError(
+                f"{self.hidden_size} features do not divide by {self.head_count} heads"
+            )
+
+    @property
+    def head_width(self) -> int:
+        """Features of one attention head."""
+        return self.hidden_size // self.head_count
+
+    @property
+    def output_width(self) -> int:
+        """Length of one embedding."""
+        return self.hidden_size
 
 
 class HiddenStates(NamedTuple):

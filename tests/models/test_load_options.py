@@ -1,0 +1,68 @@
+"""The options of a load are one value: checked, frozen, and fit to be sent to another process."""
+
+from __future__ import annotations
+
+import dataclasses
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from geneb_jax.errors import SelectionError
+from geneb_jax.models import LoadOptions, load_encoder
+from geneb_jax.models.native_encoder import NativeEncoder
+
+
+def test_options_are_frozen_and_survive_pickling() -> None:
+    options = LoadOptions(path=Path("here"), weights="random", seed=3, dtype="bfloat16", layer=2)
+    assert pickle.loads(pickle.dumps(options)) == options
+    assert hash(options) == hash(dataclasses.replace(options))
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        options.seed = 4  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"dtype": "float8"}, "unknown dtype 'float8'.*bfloat16"),
+        ({"weights": "trained"}, "unknown weights 'trained'"),
+        ({"pooling": "median"}, "unknown pooling 'median'.*mean"),
+    ],
+)
+def test_unknown_choices_are_refused_before_anything_is_loaded(
+    arguments: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(SelectionError, match=message):
+        LoadOptions(**arguments)
+
+
+def test_options_need_no_jax() -> None:
+    code = (
+        "import sys; from geneb_jax.models import LoadOptions; LoadOptions(pooling='geneb');"
+        "print('jax' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+def test_encoders_of_one_model_share_its_parameters_and_others_keep_theirs() -> None:
+    own = load_encoder("tiny-nt-v1")
+    assert isinstance(own, NativeEncoder)
+    other = load_encoder("tiny-nt-v1", LoadOptions(pooling="cls", layer=0))
+    sharing = other.with_parameters_of(own)
+    assert sharing.params is own.params
+    assert sharing.identity == other.identity
+    assert other.params is not own.params
+    for options in (LoadOptions(seed=1), LoadOptions(dtype="bfloat16")):
+        differing = load_encoder("tiny-nt-v1", options)
+        assert differing.with_parameters_of(own) is differing
+    foreign = load_encoder("tiny-nt-v2")
+    assert foreign.with_parameters_of(own) is foreign
+    ids, mask = np.arange(12)[None], np.ones((1, 12), bool)
+    np.testing.assert_array_equal(
+        sharing.pooled(sharing.params, ids, mask), other.pooled(other.params, ids, mask)
+    )
