@@ -52,18 +52,20 @@ def category_means(scores: np.ndarray, category_of_task: np.ndarray) -> np.ndarr
     Returns:
         float64 ``[..., category]``; NaN where any task of the category is NaN.
     """
-    member = category_of_task[:, None] == np.arange(category_of_task.max(initial=-1) + 1)
-    missing = np.isnan(scores)
-    # A NaN would spread to every category in the product, so it is counted apart.
-    sums = np.where(missing, 0.0, scores) @ member.astype(np.float64)
-    means: np.ndarray = np.round(sums / member.sum(axis=0), _DECIMALS)
-    means[(missing.astype(np.float64) @ member) > 0] = np.nan
+    count = int(category_of_task.max(initial=-1)) + 1
+    means = np.empty((*scores.shape[:-1], count))
+    for category in range(count):
+        means[..., category] = mean_of(scores[..., category_of_task == category])
     return means
 
 
 def mean_of(values: np.ndarray) -> np.ndarray:
-    """Mean over the last axis, ties kept (see the module); NaN where any value is NaN."""
-    means: np.ndarray = np.round(values.mean(axis=-1), _DECIMALS)
+    """Mean over the last axis, ties kept (see the module); NaN where any value is NaN.
+
+    The bits of a mean follow from its own values, whatever stands beside them: a sum over the last
+    axis of contiguous memory goes in one order, which a matrix product would not.
+    """
+    means: np.ndarray = np.round(np.ascontiguousarray(values).mean(axis=-1), _DECIMALS)
     return means
 
 

@@ -25,6 +25,7 @@ from geneb_jax.results import (
     ModelFacts,
     ScoreRow,
     mean_over_seeds,
+    rows_of_every_seed,
     sd_over_seeds,
 )
 
@@ -98,14 +99,12 @@ def cube_from_scores(
     task_place = {task.task_id: place for place, task in enumerate(suite.tasks)}
 
     test_rows = np.zeros(len(suite.tasks), dtype=np.int64)
-    seeds: dict[tuple[int, int], set[int]] = {}
-    cells: dict[tuple[int, int, int], list[float]] = {}
+    seeds: dict[tuple[int, int], dict[int, None]] = {}
+    cells: dict[tuple[int, int, int], list[ScoreRow]] = {}
     for row in used:
         cell = (model_place[row.model_id], regime_place[row.regime], task_place[row.task_id])
-        seeds.setdefault(cell[:2], set()).add(row.seed)
-        if row.mcc is None:
-            continue
-        cells.setdefault(cell, []).append(row.mcc)
+        seeds.setdefault(cell[:2], {})[row.seed] = None
+        cells.setdefault(cell, []).append(row)
         test_rows[cell[2]] = max(test_rows[cell[2]], row.n_test or 0)
     _count_failures(used, notices)
 
@@ -113,13 +112,14 @@ def cube_from_scores(
     mcc = np.full(shape, np.nan)
     seed_sd = np.full(shape, np.nan)
     short = 0
-    for cell, values in cells.items():
-        seeded = regimes[cell[1]].seeded
-        if seeded and len(values) < len(seeds[cell[:2]]):
-            short += 1
+    for cell, rows in cells.items():
+        whole = rows_of_every_seed(rows, seeds[cell[:2]])
+        if whole is None:
+            short += not all(row.failed for row in rows)  # those are counted as failed
             continue
+        values = [row.mcc for row in whole if row.mcc is not None]
         mcc[cell] = mean_over_seeds(values)
-        spread = sd_over_seeds(values) if seeded else None
+        spread = sd_over_seeds(values) if regimes[cell[1]].seeded else None
         if spread is not None:
             seed_sd[cell] = spread
     if short:
@@ -203,11 +203,11 @@ def _setting_reasons(setting: ProbeSetting | None, suite: Suite) -> tuple[str, .
 
 
 def _seed_reasons(
-    model: int, seeds: Mapping[tuple[int, int], set[int]], suite: Suite
+    model: int, seeds: Mapping[tuple[int, int], Mapping[int, None]], suite: Suite
 ) -> tuple[str, ...]:
     wanted = set(suite.protocol.seeds)
     for (place, regime), found in seeds.items():
-        if place == model and suite.protocol.regimes[regime].seeded and found != wanted:
+        if place == model and suite.protocol.regimes[regime].seeded and set(found) != wanted:
             named = ", ".join(map(str, sorted(found)))
             return (f"few-shot seeds {named} instead of the protocol's",)
     return ()

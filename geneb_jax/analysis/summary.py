@@ -1,8 +1,11 @@
-"""Means over seeds, categories and the whole suite, with their coverage.
+"""summary.csv: means over seeds, categories and the whole suite, with their coverage.
 
-A mean is given only where it is what its name says:
+The formulas are those of every other table (:mod:`geneb_jax.results.seed_means`,
+:mod:`geneb_jax.analysis.aggregation`), so a mean here has the bits of the same mean there. A mean
+is given only where it is what its name says:
 
-1. a task's mean needs every seed of its setting; one failed seed withholds it;
+1. a task's mean needs every seed of its setting; one failed or missing seed withholds it, in the
+   full regime too;
 2. a category's mean is over the tasks that have one, and ``task_count`` of ``tasks_expected`` says
    how many; it is ``complete`` when they are equal;
 3. macro (mean of the category means) and micro (mean of the tasks) are withheld unless every task
@@ -15,15 +18,17 @@ is 0 by construction and says nothing about uncertainty.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from geneb_jax import durable_files
+from geneb_jax.analysis.aggregation import category_means, mean_of
 from geneb_jax.benchmark.definition import Suite
 from geneb_jax.errors import DataError
-from geneb_jax.results.score_rows import ScoreRow
+from geneb_jax.results import ScoreRow, mean_over_seeds, rows_of_every_seed, sd_over_seeds
 from geneb_jax.results.score_tables import Cell, csv_text
 
 __all__ = [
@@ -34,6 +39,7 @@ __all__ = [
     "Summary",
     "SummaryRow",
     "SummarySetting",
+    "is_converged",
     "summarise",
     "write_summary_csv",
 ]
@@ -64,8 +70,13 @@ SUMMARY_COLUMNS = (
 )
 _METRICS = ("mcc", "accuracy", "macro_f1")
 
-#: Scores of one task or aggregate: [metric][seed], in the order of the setting's seeds.
-_BySeed = tuple[tuple[float, ...], ...]
+#: Words for the endings that count as converged: by the gradient, and by the objective.
+_CONVERGED = frozenset({"converged", "no_progress"})
+
+
+def is_converged(status: str) -> bool:
+    """Whether a fit stopped by a rule that it was meant to stop by, and not by a limit."""
+    return status in _CONVERGED
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +109,7 @@ class SummaryRow:
         mcc: None where the mean is withheld; ``accuracy`` and ``macro_f1`` likewise.
         seed_count: Seeds of the setting.
         failed_count: Fits without a score among the rows that this one covers.
-        not_converged_count: Fits that stopped otherwise than by converging.
+        not_converged_count: Scored fits that :func:`is_converged` does not count.
         task_count: Tasks in the mean, of ``tasks_expected``.
     """
 
@@ -153,25 +164,6 @@ class Summary:
 
     rows: tuple[SummaryRow, ...]
 
-    def select(self, level: str, **fixed: str | float) -> tuple[SummaryRow, ...]:
-        """Rows of one level; ``fixed`` names values of the setting, ``task_id`` or ``category``."""
-        return tuple(
-            row
-            for row in self.rows
-            if row.level == level
-            and all(
-                getattr(row if name in ("task_id", "category") else row.setting, name) == value
-                for name, value in fixed.items()
-            )
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class _TaskScores:
-    by_seed: _BySeed | None
-    failed: int
-    not_converged: int
-
 
 def summarise(suite: Suite, rows: Iterable[ScoreRow]) -> Summary:
     """Summarise score rows of one or more models over the tasks of a suite.
@@ -190,11 +182,7 @@ def summarise(suite: Suite, rows: Iterable[ScoreRow]) -> Summary:
         setting = SummarySetting(row.model_id, row.regime, row.C, row.probe, row.solver)
         settings.setdefault(setting, {}).setdefault(row.task_id, []).append(row)
     return Summary(
-        tuple(
-            line
-            for setting, tasks in settings.items()
-            for line in _summarise(suite, setting, tasks)
-        )
+        tuple(line for setting, tasks in settings.items() for line in _lines(suite, setting, tasks))
     )
 
 
@@ -209,16 +197,53 @@ def write_summary_csv(out: Path, summary: Summary) -> Path:
     return path
 
 
-def _summarise(
-    suite: Suite, setting: SummarySetting, tasks: dict[str, list[ScoreRow]]
-) -> Iterable[SummaryRow]:
-    seeds = tuple(dict.fromkeys(row.seed for rows in tasks.values() for row in rows))
-    scores = {task_id: _task_scores(rows, seeds) for task_id, rows in tasks.items()}
+@dataclass(frozen=True, slots=True, eq=False)
+class _SettingScores:
+    """The scores of one setting: float64 ``[metric, seed, task]``, NaN where a mean is withheld."""
 
-    def line(level: str, members: Sequence[str], value: _BySeed | None, **names: str) -> SummaryRow:
-        present = [scores[task_id] for task_id in members if task_id in scores]
+    suite: Suite
+    seeds: tuple[int, ...]
+    rows: Mapping[str, Sequence[ScoreRow]]
+    scores: np.ndarray
+
+    @property
+    def of_tasks(self) -> np.ndarray:
+        """float64 ``[metric, task]``: means over seeds, as in every score cube."""
+        return np.apply_along_axis(lambda values: mean_over_seeds(values.tolist()), 1, self.scores)
+
+    def counts(self, tasks: Sequence[int]) -> tuple[int, int]:
+        """Failed and not converged fits on some of the tasks."""
+        names = [self.suite.tasks[k].task_id for k in tasks]
+        rows = [row for name in names for row in self.rows.get(name, ())]
+        failed = sum(row.failed for row in rows)
+        return failed, sum(not row.failed and not is_converged(row.status) for row in rows)
+
+
+def _scores_of(suite: Suite, rows: Mapping[str, Sequence[ScoreRow]]) -> _SettingScores:
+    seeds = tuple(dict.fromkeys(row.seed for found in rows.values() for row in found))
+    scores = np.full((len(_METRICS), len(seeds), len(suite.tasks)), np.nan)
+    for k, task in enumerate(suite.tasks):
+        whole = rows_of_every_seed(rows.get(task.task_id, ()), seeds)
+        if whole is not None:
+            scores[:, :, k] = [[getattr(row, name) for row in whole] for name in _METRICS]
+    return _SettingScores(suite, seeds, rows, scores)
+
+
+def _lines(
+    suite: Suite, setting: SummarySetting, rows: Mapping[str, Sequence[ScoreRow]]
+) -> Iterator[SummaryRow]:
+    """Tasks and categories that have rows, then macro and micro."""
+    found = _scores_of(suite, rows)
+    of_tasks = found.of_tasks
+    known = np.isfinite(of_tasks[0])
+
+    def line(
+        level: str, tasks: Sequence[int], mean: np.ndarray, by_seed: np.ndarray, **names: str
+    ) -> SummaryRow:
+        failed, stopped = found.counts(tasks)
         mcc, accuracy, macro_f1 = (
-            (None, None, None) if value is None else (_spread(metric) for metric in value)
+            None if np.isnan(value) else Spread(value, sd_over_seeds(values))
+            for value, values in zip(mean.tolist(), by_seed.tolist(), strict=True)
         )
         return SummaryRow(
             level,
@@ -228,63 +253,27 @@ def _summarise(
             mcc,
             accuracy,
             macro_f1,
-            seed_count=len(seeds),
-            failed_count=sum(task.failed for task in present),
-            not_converged_count=sum(task.not_converged for task in present),
-            task_count=sum(task.by_seed is not None for task in present),
-            tasks_expected=len(members),
+            seed_count=len(found.seeds),
+            failed_count=failed,
+            not_converged_count=stopped,
+            task_count=int(known[list(tasks)].sum()),
+            tasks_expected=len(tasks),
         )
 
-    by_category: list[_BySeed | None] = []
-    category_lines: list[SummaryRow] = []
-    for task in suite.tasks:
-        if task.task_id in scores:
-            value = scores[task.task_id].by_seed
-            yield line("task", [task.task_id], value, task_id=task.task_id, category=task.category)
+    for k, task in enumerate(suite.tasks):
+        if task.task_id in rows:
+            names = {"task_id": task.task_id, "category": task.category}
+            yield line("task", [k], of_tasks[:, k], found.scores[:, :, k], **names)
     for category in suite.categories:
-        members = [task.task_id for task in suite.tasks if task.category == category]
-        mean = _mean_of([scores[name].by_seed for name in members if name in scores])
-        by_category.append(mean)
-        if any(name in scores for name in members):
-            category_lines.append(line("category", members, mean, category=category))
-    yield from category_lines
-    everything = [task.task_id for task in suite.tasks]
-    by_task = [scores[name].by_seed if name in scores else None for name in everything]
-    whole = all(value is not None for value in by_task)
-    yield line("macro", everything, _mean_of(by_category) if whole else None)
-    yield line("micro", everything, _mean_of(by_task) if whole else None)
-
-
-def _task_scores(rows: Sequence[ScoreRow], seeds: Sequence[int]) -> _TaskScores:
-    by_seed = {row.seed: row for row in rows}
-    failed = sum(row.failed for row in rows)
-    stopped = sum(not row.failed and row.status != "converged" for row in rows)
-    if failed or set(by_seed) != set(seeds):
-        return _TaskScores(None, failed, stopped)
-    values = tuple(tuple(getattr(by_seed[seed], metric) for seed in seeds) for metric in _METRICS)
-    return _TaskScores(values, failed, stopped)
-
-
-def _mean_of(members: Sequence[_BySeed | None]) -> _BySeed | None:
-    """Mean over tasks or categories, metric by metric and seed by seed; None if there are none."""
-    present = [member for member in members if member is not None]
-    if not present:
-        return None
-    return tuple(
-        tuple(_mean(values) for values in zip(*(member[metric] for member in present), strict=True))
-        for metric in range(len(_METRICS))
-    )
-
-
-def _mean(values: Sequence[float]) -> float:
-    # Offsets from the first value: equal values then have exactly their value as mean.
-    first = values[0]
-    return first + math.fsum(value - first for value in values) / len(values)
-
-
-def _spread(values: Sequence[float]) -> Spread:
-    mean = _mean(values)
-    if len(values) < 2:
-        return Spread(mean, None)
-    squares = math.fsum((value - mean) ** 2 for value in values)
-    return Spread(mean, math.sqrt(squares / (len(values) - 1)))
+        members = [k for k, task in enumerate(suite.tasks) if task.category == category]
+        if any(suite.tasks[k].task_id in rows for k in members):
+            # Of the tasks that are there: ``task_count`` says how many.
+            there = [k for k in members if known[k]] or members
+            means = mean_of(of_tasks[:, there]), mean_of(found.scores[:, :, there])
+            yield line("category", members, *means, category=category)
+    index = {name: k for k, name in enumerate(suite.categories)}
+    place = np.array([index[task.category] for task in suite.tasks], dtype=np.int64)
+    everything = range(len(suite.tasks))
+    macro = (mean_of(category_means(values, place)) for values in (of_tasks, found.scores))
+    yield line("macro", everything, *macro)
+    yield line("micro", everything, mean_of(of_tasks), mean_of(found.scores))

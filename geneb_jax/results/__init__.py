@@ -35,7 +35,7 @@ from geneb_jax.results.score_rows import (
     ScoreRow,
 )
 from geneb_jax.results.score_tables import SCORES_FILE, csv_text, read_scores, write_scores_csv
-from geneb_jax.results.seed_means import mean_over_seeds, sd_over_seeds
+from geneb_jax.results.seed_means import mean_over_seeds, rows_of_every_seed, sd_over_seeds
 from geneb_jax.results.submission import (
     SUBMISSION_FOLDER,
     SubmissionMeta,
@@ -87,6 +87,7 @@ __all__ = [
     "redacted",
     "redacted_data",
     "require_same_data",
+    "rows_of_every_seed",
     "safe_folder_name",
     "sd_over_seeds",
     "submission_file_name",

@@ -111,7 +111,7 @@ class ModelFacts:
         identity_short: First 8 digits of the identity's digest: the column ``identity``.
         variant: What sets this embedding apart from the model's usual one, such as
             ``("untrained", "@layer 6", "cls", "bf16")``; empty for the usual one.
-        params: Number of parameters, or None where nobody said.
+        params: Number of parameters; None where there are none (k-mers) or nobody said.
         architecture: Label of the paper's model table, or "" where unknown; so are the next two.
         tokenization: Tokenization label.
         corpus: Pretraining corpus label.
@@ -159,6 +159,7 @@ class ModelFacts:
             object.__setattr__(self, "identity_short", self.identity.short)
         if self.params is not None and self.params < 0:
             raise ValueError(f"{self.label} has {self.params} parameters")
+        object.__setattr__(self, "params", self.params or None)
 
     @property
     def title(self) -> str:

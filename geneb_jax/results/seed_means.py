@@ -1,4 +1,4 @@
-"""The mean over seeds and its spread: one rule for every table, plain and on arrays.
+"""The mean over seeds and its spread: one rule for every table.
 
 A mean is the first value plus the mean offset from it. Equal values then have exactly their value
 as mean, and 0 as spread, which a sum divided by a count does not promise.
@@ -7,9 +7,26 @@ as mean, and 0 as spread, which a sum divided by a count does not promise.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
-__all__ = ["mean_over_seeds", "sd_over_seeds"]
+from geneb_jax.results.score_rows import ScoreRow
+
+__all__ = ["mean_over_seeds", "rows_of_every_seed", "sd_over_seeds"]
+
+
+def rows_of_every_seed(
+    rows: Sequence[ScoreRow], seeds: Collection[int]
+) -> tuple[ScoreRow, ...] | None:
+    """The rows of one task in one setting, if each seed has a score; None withholds the mean.
+
+    Args:
+        rows: A row a seed, failed ones included.
+        seeds: The seeds that the model was run with in this regime and setting, on any task. They
+            count in the full regime too: its rows are written once a seed, so a missing one means
+            that the table was cut.
+    """
+    scored = {row.seed: row for row in rows if not row.failed}
+    return tuple(scored[seed] for seed in seeds) if set(scored) >= set(seeds) else None
 
 
 def mean_over_seeds(values: Sequence[float]) -> float:

@@ -25,7 +25,7 @@ from geneb_jax.analysis import (
     tie_groups,
 )
 from geneb_jax.errors import DataError, SelectionError
-from geneb_jax.results import ModelFacts, RunScores
+from geneb_jax.results import EmbeddingFacts, ModelFacts, RunScores
 
 SIZES = (6, 5, 4)
 
@@ -58,8 +58,8 @@ def test_a_group_opens_where_the_paired_interval_leaves_zero() -> None:
     scores = cube.in_regime("full")
     first: dict[int, str] = {}
     for row in board.rows:
-        leader = first.setdefault(row.tie_group, row.model.model_id)
-        pair = scores[cube.model_index(leader)] - scores[cube.model_index(row.model.model_id)]
+        leader = first.setdefault(row.tie_group, row.model.label)
+        pair = scores[cube.model_index(leader)] - scores[cube.model_index(row.model.label)]
         assert found.interval(pair).low <= 0.0
     for group in range(2, max(first) + 1):
         gap = scores[cube.model_index(first[group - 1])] - scores[cube.model_index(first[group])]
@@ -69,7 +69,7 @@ def test_a_group_opens_where_the_paired_interval_leaves_zero() -> None:
 def test_equal_scores_share_a_rank(make_cube) -> None:
     scores = np.repeat([[0.5], [0.7], [0.5], [0.1]], sum(SIZES), axis=1)
     board = leaderboard(make_cube(scores, SIZES), title="")
-    assert [(row.model.model_id, row.rank) for row in board.rows] == [
+    assert [(row.model.label, row.rank) for row in board.rows] == [
         ("model-1", 1),
         ("model-0", 2),
         ("model-2", 2),
@@ -80,11 +80,11 @@ def test_equal_scores_share_a_rank(make_cube) -> None:
 def test_recommendation_is_the_best_within_the_budget() -> None:
     cube = published_cube()
     free = recommend(cube, ["splice sites"])
-    assert free.best.model.model_id == "nucleotide-transformer-2.5b-multi-species"
+    assert free.best.model.label == "nucleotide-transformer-2.5b-multi-species"
     small = recommend(cube, ["Splice Sites"], budget=Budget(max_params=3e8))
     # The paper: Enformer is the strongest below 300M, MutBERT below 100M.
     assert small.best.model.display == "Enformer"
-    assert small.unlimited.model_id == free.best.model.model_id
+    assert small.unlimited.label == free.best.model.label
     assert small.margin == pytest.approx(small.candidates[0].mcc - small.candidates[1].mcc)
     tiny = recommend(cube, ["Splice Sites"], budget=Budget(max_params=1e8))
     assert tiny.best.model.display == "MutBERT"
@@ -120,7 +120,7 @@ def test_no_category_means_all_and_several_their_mean() -> None:
     cube = published_cube()
     everything = recommend(cube)
     assert everything.tasks == 100 and len(everything.categories) == 13
-    assert everything.best.model.model_id == "GENERator-eukaryote-3b-base"
+    assert everything.best.model.label == "GENERator-eukaryote-3b-base"
     two = recommend(cube, ["TF Binding", "Enhancers"])
     means = [recommend(cube, [name]) for name in two.categories]
     expected = np.mean(
@@ -132,19 +132,22 @@ def test_no_category_means_all_and_several_their_mean() -> None:
 def test_models_of_unknown_figures_are_left_out_by_name(make_cube) -> None:
     cube = make_cube(graded(3, 0.1, 0.0), SIZES, params=[10**9, None, 10**7])
     found = recommend(cube, budget=Budget(max_params=1e8))
-    assert (found.best.model.model_id, found.left_out) == ("model-2", ("model-1",))
+    assert (found.best.model.label, found.left_out) == ("model-2", ("model-1",))
     fast = replace(
         cube,
         models=tuple(
             replace(
-                model, sequences_per_second=rate, tokens_per_second=None if rate is None else 9.0
+                model,
+                embedding=None
+                if count is None
+                else EmbeddingFacts(count, 0, tokens=9, seconds=1.0),
             )
-            for model, rate in zip(cube.models, (5.0, 50.0, None), strict=True)
+            for model, count in zip(cube.models, (5, 50, None), strict=True)
         ),
     )
     quick = recommend(fast, budget=Budget(min_sequences_per_second=10))
-    assert (quick.best.model.model_id, quick.left_out) == ("model-1", ("model-2",))
-    assert recommend(fast, budget=Budget(min_tokens_per_second=9)).best.model.model_id == "model-0"
+    assert (quick.best.model.label, quick.left_out) == ("model-1", ("model-2",))
+    assert recommend(fast, budget=Budget(min_tokens_per_second=9)).best.model.label == "model-0"
     with pytest.raises(SelectionError, match="keeps to the budget"):
         recommend(cube, budget=Budget(max_params=1e6))
     with pytest.raises(SelectionError, match="no model has every task"):
@@ -156,8 +159,8 @@ def test_a_model_that_lacks_a_task_is_left_out_of_its_category_only(make_cube) -
     scores[0, 0] = np.nan
     cube = make_cube(scores, SIZES)
     first = recommend(cube, ["Category 0"])
-    assert (first.best.model.model_id, first.left_out) == ("model-1", ("model-0",))
-    assert recommend(cube, ["Category 1"]).best.model.model_id == "model-0"
+    assert (first.best.model.label, first.left_out) == ("model-1", ("model-0",))
+    assert recommend(cube, ["Category 1"]).best.model.label == "model-0"
 
 
 def test_controls_stand_beside_the_models_of_the_run(make_cube) -> None:

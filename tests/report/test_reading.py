@@ -75,7 +75,7 @@ def test_choices_name_the_second_its_interval_and_your_place(geneb, make_rows) -
         else:
             assert line["margin_low"] is line["not_told_apart"] is None
         # An untrained control, first by far here, is never offered as the user's model.
-        names = [candidate.model.model_id for candidate in answer.candidates]
+        names = [candidate.model.label for candidate in answer.candidates]
         assert (line["yours"], line["yours_rank"]) == ("mine", names.index("mine") + 1)
     published = choice_table(published_cube(), "full")
     assert "yours" not in published.columns and "margin_low" in published.columns
