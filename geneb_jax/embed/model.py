@@ -45,7 +45,7 @@ class Model:
                 if own is not None and encoder.identity.weights == own[0].identity.weights:
                     # Another pooling or layer of the same weights: one copy on the device.
                     encoder.params = own[0].params  # type: ignore[attr-defined]
-                forward = Forward(encoder, batch_tokens=self._batch_tokens, rounded=True)
+                forward = Forward(encoder, batch_tokens=self._batch_tokens)
             # The model's own variant stays, of the others the latest one.
             self._encoders = {_OWN: own} if own is not None else {}
             self._encoders[key] = (encoder, forward)

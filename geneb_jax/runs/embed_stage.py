@@ -8,7 +8,7 @@ import numpy as np
 
 from geneb_jax.benchmark import Task
 from geneb_jax.data import SequenceTable
-from geneb_jax.embed import EmbedReport, embed_into, open_store
+from geneb_jax.embed import EmbedReport, embed_into, limited, open_store
 from geneb_jax.errors import GenebError, NonFiniteError, StoreError
 from geneb_jax.models import Encoder, load_encoder
 from geneb_jax.places import store_folder
@@ -26,7 +26,7 @@ def load_requested(request: RunRequest, name: str) -> Encoder:
     Raises:
         GenebError: see :func:`geneb_jax.models.load_encoder`.
     """
-    return load_encoder(
+    encoder = load_encoder(
         name,
         path=request.path,
         weights=request.weights,
@@ -36,6 +36,7 @@ def load_requested(request: RunRequest, name: str) -> Encoder:
         offline=request.offline,
         allow_remote_code=request.allow_remote_code,
     )
+    return limited(encoder, request.batch_tokens)
 
 
 @dataclass(frozen=True, slots=True)

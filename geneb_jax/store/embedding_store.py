@@ -12,8 +12,8 @@ A commit, in this order; a process that dies at any point leaves what the previo
 
 The lock is held for a commit, never for a computation. Who computes what is settled before it:
 
-0. claim the rows of a shard (:mod:`geneb_jax.store.claims`) and read the manifest again; what others
-   have committed or claimed is left out; the claim is released after step 5.
+0. claim the rows of a shard (:mod:`geneb_jax.store.claims`) and read the manifest again; what
+   others have committed or claimed is left out; the claim is released after step 5.
 
 A shard that the manifest does not name does not exist for a reader. A shard that it names and that
 fails a check is put in quarantine: its rows are missing again, and the caller embeds them anew.
