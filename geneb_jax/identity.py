@@ -44,8 +44,8 @@ def weights_column(weights: str) -> str:
 class EncoderIdentity:
     """Everything that decides the value of an embedding besides the sequence.
 
-    Batch size, device, bucket lengths and shard size are deliberately absent: they must not change
-    a value, and must not fragment the store.
+    The kind and number of devices, bucket lengths and shard size are deliberately absent: they must
+    not fragment the store. On one kind of device none of them changes a bit.
     """
 
     model_id: str
@@ -57,6 +57,7 @@ class EncoderIdentity:
     dtype: str
     code: str  # family name and its version, raised when its numbers change
     config: str = ""  # SHA-256 over the architecture's settings; weights alone do not fix them
+    batch_tokens: str = ""  # tokens of a batch where fewer than the model's own were asked for
 
     def as_dict(self) -> dict[str, str | int]:
         """The fields as plain data, in declaration order."""

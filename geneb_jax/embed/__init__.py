@@ -2,32 +2,49 @@
 
 from __future__ import annotations
 
-from geneb_jax.embed.batch_plan import Batch, BatchPlan, Bucket, plan_batches
-from geneb_jax.embed.fill import embed_into, embed_sequences, read_or_embed
-from geneb_jax.embed.forward import Forward
-from geneb_jax.embed.job import EmbedReport
+from geneb_jax.embed.batch_budget import limited
+from geneb_jax.embed.batch_plan import Batch, Bucket, Ladder
+from geneb_jax.embed.fill import ShardMap, embed_into, embed_sequences, read_or_embed
+from geneb_jax.embed.forward import BatchMemoryError, Forward
 from geneb_jax.embed.model import Model, load_model
 from geneb_jax.embed.opening import open_store, shard_rows
 from geneb_jax.embed.placement import Placement
 from geneb_jax.embed.progress import EmbedProgress, ProgressCallback
+from geneb_jax.embed.report import EmbedReport
+from geneb_jax.embed.shard_work import (
+    ShardEmbedder,
+    ShardRows,
+    ShardWork,
+    embed_shard,
+    embedder_of,
+    plan_shards,
+)
 from geneb_jax.embed.spot_check import SpotCheck, spot_check
 
 __all__ = [
     "Batch",
-    "BatchPlan",
+    "BatchMemoryError",
     "Bucket",
     "EmbedProgress",
     "EmbedReport",
     "Forward",
+    "Ladder",
     "Model",
     "Placement",
     "ProgressCallback",
+    "ShardEmbedder",
+    "ShardMap",
+    "ShardRows",
+    "ShardWork",
     "SpotCheck",
     "embed_into",
     "embed_sequences",
+    "embed_shard",
+    "embedder_of",
+    "limited",
     "load_model",
     "open_store",
-    "plan_batches",
+    "plan_shards",
     "read_or_embed",
     "shard_rows",
     "spot_check",

@@ -3,35 +3,43 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 
-from geneb_jax.embed.forward import Forward
-from geneb_jax.embed.job import EmbedJob, EmbedReport
-from geneb_jax.embed.progress import ProgressCallback
+from geneb_jax.embed.batch_budget import limited
+from geneb_jax.embed.forward import BatchMemoryError, Forward
+from geneb_jax.embed.progress import ProgressCallback, ProgressClock
+from geneb_jax.embed.report import EmbedReport, report_of
+from geneb_jax.embed.shard_work import (
+    Embedder,
+    Sequences,
+    ShardRows,
+    ShardWork,
+    embed_shard,
+    embedder_of,
+)
+from geneb_jax.embed.shared_shards import SharedShards
 from geneb_jax.errors import NonFiniteError
 from geneb_jax.models.encoder import Encoder
 from geneb_jax.store import EmbeddingStore, QuarantinedRowsError
+from geneb_jax.store.claims import LEASE_SECONDS
 
-__all__ = ["Sequences", "embed_into", "embed_sequences", "read_or_embed"]
+__all__ = ["ShardMap", "embed_into", "embed_sequences", "read_or_embed"]
 
 _LOG = logging.getLogger(__name__)
 _READ_TRIES = 3
 _ROWS_IN_MEMORY = 1 << 14
+#: Rows without a finite one among them after which a model is given up.
+_HOPELESS_ROWS = 4096
+#: Letters of a sequence that a message shows.
+_SHOWN_LETTERS = 40
 
-
-class Sequences(Protocol):
-    """What the engine needs of a sequence table (:class:`geneb_jax.data.SequenceTable`)."""
-
-    @property
-    def sequences(self) -> Sequence[str]:
-        """Distinct texts."""
-
-    @property
-    def digests(self) -> np.ndarray:
-        """uint8 ``[n, 16]``, the digest of each text."""
+#: An executor: applies a function to shards as they come, and gives the results in any order. The
+#: built-in ``map`` is the serial one. A shard is claimed when it is drawn, so an executor that
+#: shares a store with others draws what it is about to compute, and no more.
+ShardMap = Callable[[Callable[[ShardWork], ShardRows], Iterable[ShardWork]], Iterator[ShardRows]]
 
 
 def embed_sequences(
@@ -44,33 +52,77 @@ def embed_sequences(
 ) -> np.ndarray:
     """Embed texts into memory.
 
+    Where the device's memory does not hold a batch, all of them are embedded with smaller ones.
+
     Args:
         encoder: The model.
         sequences: The texts; a text that occurs twice is embedded once.
-        batch_tokens: Most tokens of a batch.
+        batch_tokens: Most tokens of a batch on one device.
         progress: Told how far it is.
         forward: Programs and parameters of an earlier call, to be used again.
 
     Returns:
-        float32 ``[len(sequences), width]``, finite.
+        float32 ``[len(sequences), width]``, finite. On one kind of device a row's bits depend on
+        its text, the model and the tokens of a batch, and on nothing else.
 
     Raises:
         NonFiniteError: if the model gives NaN or infinity, naming the first sequences.
         ModelError: if it does not fit the device.
     """
-    distinct = list(dict.fromkeys(sequences))
-    job = EmbedJob(encoder, distinct, batch_tokens=batch_tokens, forward=forward)
+    distinct = tuple(dict.fromkeys(sequences))
+    embedder = forward or embedder_of(encoder, batch_tokens=batch_tokens)
     rows = np.empty((len(distinct), encoder.width), np.float32)
-    everything = np.arange(len(distinct), dtype=np.int64)
-    shards = job.shards(everything, rows_per_shard=_ROWS_IN_MEMORY, progress=progress)
-    for members, part in shards:
-        rows[members] = part
-    if job.nonfinite is not None:
-        raise job.nonfinite
+    order = np.argsort([-len(text) for text in distinct], kind="stable")
+    shards: list[ShardRows] = []
+    clock = _clock(encoder, progress, distinct, range(len(distinct)))
+    first = 0
+    while first < len(order):
+        part = order[first : first + _ROWS_IN_MEMORY]
+        texts = tuple(distinct[at] for at in part.tolist())
+        work = ShardWork(part, np.zeros((len(part), 16), np.uint8), texts)
+        try:
+            shard = embed_shard(embedder, work, done=clock.advance)
+        except BatchMemoryError as error:
+            _go_on_smaller(embedder, error)
+            clock = _clock(encoder, progress, distinct, range(len(distinct)))
+            shards, first = [], 0
+            continue
+        rows[shard.positions] = shard.rows
+        shards.append(shard.counts())
+        first += len(part)
+    refused = _nonfinite(encoder, distinct, shards)
+    if refused is not None:
+        raise refused
     if len(distinct) == len(sequences):
         return rows
     where = {text: row for row, text in enumerate(distinct)}
     return rows[np.array([where[text] for text in sequences], np.int64)]
+
+
+def _go_on_smaller(embedder: Embedder, error: BatchMemoryError) -> None:
+    """Halve the batch, or raise the error where that cannot help."""
+    if error.smaller is None or not isinstance(embedder, Forward) or not embedder.halve():
+        raise error
+    _LOG.warning(
+        "%s: out of device memory; going on with %d tokens a batch",
+        embedder.encoder.identity.model_id,
+        embedder.batch_tokens,
+    )
+
+
+def _clock(
+    encoder: Encoder,
+    progress: ProgressCallback | None,
+    texts: Sequence[str],
+    positions: Iterable[int],
+) -> ProgressClock:
+    lengths = [len(texts[at]) for at in positions]
+    return ProgressClock(
+        progress,
+        model_id=encoder.identity.model_id,
+        sequences_total=len(lengths),
+        bp_total=sum(lengths),
+    )
 
 
 def _refuse(error: NonFiniteError) -> None:
@@ -86,49 +138,114 @@ def embed_into(
     progress: ProgressCallback | None = None,
     forward: Forward | None = None,
     on_nonfinite: Callable[[NonFiniteError], None] = _refuse,
+    executor: ShardMap = map,
+    embed: Callable[[ShardWork], ShardRows] | None = None,
+    lease_seconds: float = LEASE_SECONDS,
 ) -> EmbedReport:
     """Embed the sequences of a table that the store does not have, and commit them shard by shard.
 
-    Killed at any moment, it leaves whole shards; called again, it goes on at the next one.
+    Killed at any moment, it leaves whole shards; called again, it goes on at the next one. Several
+    processes that call it at once on one store divide the shards among them: each claims one before
+    it computes it, and what a dead process had claimed is taken over. It returns when everything is
+    stored, whoever embedded it.
 
     Args:
         store: The store of this encoder.
         encoder: The model.
         table: Distinct sequences and their digests.
-        batch_tokens: Most tokens of a batch.
+        batch_tokens: Most tokens of a batch on one device. Fewer than the model's own belong to
+            another store; see :func:`~geneb_jax.embed.batch_budget.limited`.
         progress: Told how far it is.
         forward: Programs and parameters of an earlier call, to be used again.
         on_nonfinite: Told of the sequences without a finite embedding once all others are
             committed; raises by default.
+        executor: Computes shards; one after the other, here, by default.
+        embed: What computes a shard; :func:`~geneb_jax.embed.shard_work.embed_shard` with the
+            encoder by default. An executor over processes needs one that can be pickled, as
+            :class:`~geneb_jax.embed.shard_work.ShardEmbedder`.
+        lease_seconds: How long a process on another machine may be silent before its claim is
+            taken over.
 
     Raises:
         NonFiniteError: as said; or at once where thousands of rows hold no finite one.
-        ModelError: if it does not fit the device.
+        BatchMemoryError: if the device memory does not hold a batch.
+        ModelError: if the model does not fit the device.
         StoreError: if the store cannot be written.
         InterruptedRunError: if the device fails; what was committed is kept.
     """
+    encoder = limited(encoder, batch_tokens)
     if store.identity != encoder.identity or store.width != encoder.width:
         raise ValueError(f"{store.place} is not the store of {encoder.identity.model_id}")
     total = len(table.sequences)
-    if not len(store.missing(table.digests)):
+    missing = store.missing(table.digests)
+    if not len(missing):
         return EmbedReport(encoder.identity.model_id, embedded=0, reused=total)
-    with store.writing():
-        missing = store.missing(table.digests)
-        if not len(missing):
-            return EmbedReport(encoder.identity.model_id, embedded=0, reused=total)
-        job = EmbedJob(
-            encoder,
-            table.sequences,
-            digests=table.digests,
-            batch_tokens=batch_tokens,
-            forward=forward,
-        )
-        shards = job.shards(missing, rows_per_shard=store.rows_per_shard, progress=progress)
-        for members, rows in shards:
-            store.commit(table.digests[members], rows)
-        if job.nonfinite is not None:
-            on_nonfinite(job.nonfinite)
-        return job.report(reused=total - len(missing))
+    clock = _clock(encoder, progress, table.sequences, missing.tolist())
+    elsewhere = embed is not None
+    if embed is None:
+        embedder = forward or embedder_of(encoder, batch_tokens=batch_tokens)
+        embed = partial(_embed_here, embedder, clock)
+    counts: list[ShardRows] = []
+    embedded = bad = seen = 0
+    with SharedShards(store, table, missing, clock=clock, lease_seconds=lease_seconds) as shards:
+        while shards.pending():
+            for shard in executor(embed, shards):
+                embedded += store.commit(shard.digests, shard.rows) if len(shard.digests) else 0
+                shards.finish(shard)
+                counts.append(shard.counts())
+                seen += len(shard.positions) + len(shard.unusable)
+                bad += len(shard.unusable)
+                if elsewhere:
+                    clock.advance(len(shard.positions) + len(shard.unusable), shard.bp)
+                error = _nonfinite(encoder, table.sequences, counts)
+                if error is not None and bad == seen >= _HOPELESS_ROWS:
+                    raise error
+    error = _nonfinite(encoder, table.sequences, counts)
+    if error is not None:
+        on_nonfinite(error)
+    return report_of(
+        encoder.identity.model_id,
+        counts,
+        embedded=embedded,
+        reused=total - embedded - bad,
+        from_others=len(missing) - embedded - bad,
+        seconds=clock.seconds,
+    )
+
+
+def _embed_here(embedder: Embedder, clock: ProgressClock, work: ShardWork) -> ShardRows:
+    """Compute a shard in this process, telling of each batch."""
+    while True:
+        try:
+            return embed_shard(embedder, work, done=clock.advance)
+        except BatchMemoryError as error:
+            # Only where no shape changes a bit: else these rows would not be those of their key.
+            if not (isinstance(embedder, Forward) and embedder.encoder.any_rows):
+                raise
+            _go_on_smaller(embedder, error)
+
+
+def _nonfinite(
+    encoder: Encoder, texts: Sequence[str], shards: Sequence[ShardRows]
+) -> NonFiniteError | None:
+    """What is wrong with the rows that were left out; None if there were none."""
+    if not any(len(shard.unusable) for shard in shards):
+        return None
+    bad = np.concatenate([shard.unusable for shard in shards])
+    shown = ", ".join(_shortened(texts[at]) for at in bad[:3].tolist())
+    return NonFiniteError(
+        # How many were tried is left out: a resumed run must say the same.
+        f"{len(bad)} embeddings hold NaN or infinity; none of these was stored",
+        where=encoder.identity.model_id,
+        cause=f"first sequences: {shown}",
+        hint="try --dtype float32; a float16 or bfloat16 overflow is the usual cause",
+        positions=bad,
+    )
+
+
+def _shortened(text: str) -> str:
+    dots = "..." if len(text) > _SHOWN_LETTERS else ""
+    return f"{text[:_SHOWN_LETTERS]}{dots} ({len(text)} letters)"
 
 
 def read_or_embed(
@@ -148,7 +265,7 @@ def read_or_embed(
         encoder: The model.
         table: All sequences of the run.
         digests: uint8 ``[n, 16]``, which of them to read; all by default.
-        batch_tokens: Most tokens of a batch.
+        batch_tokens: Most tokens of a batch on one device.
         progress: Told how far an embedding is.
         on_report: Told what each embedding did, if there was any.
 
@@ -160,7 +277,8 @@ def read_or_embed(
         QuarantinedRowsError: if rows are damaged again as soon as they are written.
     """
     wanted = table.digests if digests is None else digests
-    for attempt in range(_READ_TRIES):
+    attempt = 1
+    while True:
         if len(store.missing(wanted)):
             unusable: list[NonFiniteError] = []
             on_report(
@@ -178,7 +296,7 @@ def read_or_embed(
         try:
             return store.read(wanted)
         except QuarantinedRowsError as error:
-            if attempt == _READ_TRIES - 1:
+            if attempt == _READ_TRIES:
                 raise
             _LOG.warning("%s", error.message)
-    raise AssertionError("unreachable")
+        attempt += 1

@@ -1,4 +1,4 @@
-"""Run batches: compile each shape once, keep the device busy, halve the batch when memory ends.
+"""Run batches: compile each shape once, keep the device busy.
 
 While the device computes a batch, the host fills the next one and copies the previous result: at
 any time at most two batches are in flight.
@@ -6,7 +6,6 @@ any time at most two batches are in flight.
 
 from __future__ import annotations
 
-import logging
 import time
 from collections import deque
 from collections.abc import Callable
@@ -15,24 +14,37 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import PartitionSpec
 
-from geneb_jax.embed.batch_plan import Batch, BatchPlan, Bucket, plan_batches
-from geneb_jax.embed.bucket_lengths import MOST_BUCKETS
+from geneb_jax.embed.batch_budget import batch_tokens_in_force
+from geneb_jax.embed.batch_plan import Batch, Bucket, Ladder
 from geneb_jax.embed.matrix_flops import matrix_flops
+from geneb_jax.embed.opening import shard_rows
 from geneb_jax.embed.placement import Placement
 from geneb_jax.errors import InterruptedRunError, ModelError
 from geneb_jax.models.encoder import TokenEncoder, TokenizedBatch
 
-__all__ = ["DEFAULT_BATCH_TOKENS", "Forward"]
+__all__ = ["BatchMemoryError", "Forward"]
 
-_LOG = logging.getLogger(__name__)
-#: Tokens of a batch by platform, where neither the caller nor the encoder says otherwise: enough
-#: to fill the arithmetic units, few enough that attention over 2048 tokens stays below a gigabyte.
-DEFAULT_BATCH_TOKENS = {"cpu": 4096, "gpu": 32768, "tpu": 32768}
 _IN_FLIGHT = 2
-_MEMORY_TRIES = 3
+#: Programs kept; the ladder of a model up to 100,000 tokens has 113 rungs.
+_MOST_PROGRAMS = 128
+#: A shard holds at least so many full batches, or half of what runs would be empty rows.
+_BATCHES_A_SHARD = 4
 #: What XLA says when a device is gone; anything else is the program's fault, not the device's.
 _DEVICE_LOST = ("UNAVAILABLE", "ABORTED", "DATA_LOSS", "DEADLINE_EXCEEDED", "INTERNAL", "UNKNOWN")
+
+
+class BatchMemoryError(ModelError):
+    """The device's memory does not hold a batch.
+
+    Attributes:
+        smaller: A number of tokens a batch that may fit; None where the batch was one row.
+    """
+
+    def __init__(self, what: str, *, smaller: int | None, **parts: Any) -> None:
+        self.smaller = smaller
+        super().__init__(what, **parts)
 
 
 class Forward:
@@ -40,10 +52,9 @@ class Forward:
 
     Args:
         encoder: The model.
-        batch_tokens: Most tokens of a batch; the encoder's own figure, or the platform's, by
-            default.
+        batch_tokens: Most tokens of a batch on one device; see
+            :func:`~geneb_jax.embed.batch_budget.batch_tokens_in_force`.
         placement: Devices; all local ones by default.
-        rounded: Plan for many small calls; see :func:`plan_batches`.
     """
 
     def __init__(
@@ -52,26 +63,52 @@ class Forward:
         *,
         batch_tokens: int | None = None,
         placement: Placement | None = None,
-        rounded: bool = False,
     ) -> None:
         self.encoder = encoder
         self.placement = placement or Placement()
-        if batch_tokens is None:
-            platform = self.placement.devices[0].platform
-            batch_tokens = getattr(encoder, "batch_tokens", None) or DEFAULT_BATCH_TOKENS.get(
-                platform, DEFAULT_BATCH_TOKENS["cpu"]
-            )
-        if batch_tokens < 1:
-            raise ValueError(f"batch_tokens must be positive, got {batch_tokens}")
-        self.batch_tokens = batch_tokens
-        self.rounded = rounded
+        platform = self.placement.devices[0].platform
+        self._use(batch_tokens_in_force(encoder, batch_tokens, platform))
         self.compile_count = 0
         self.compile_seconds = 0.0
         self.padded_tokens = 0
-        self.memory_failures = 0
         self._params = self.placement.put_parameters(encoder.params)
+        rows, whole = PartitionSpec("data"), PartitionSpec()
+        # Each device runs the program of a device alone: their number changes no bit.
+        self._pooled = jax.jit(
+            jax.shard_map(
+                self._from_padded,
+                mesh=self.placement.mesh,
+                in_specs=(whole, rows, rows),
+                out_specs=rows,
+                check_vma=False,
+            )
+        )
+
+    def _use(self, batch_tokens: int) -> None:
+        """Plan with so many tokens a batch from now on."""
+        encoder = self.encoder
+        self.ladder = Ladder(
+            batch_tokens,
+            most_rows=shard_rows(encoder) // _BATCHES_A_SHARD,
+            devices=self.placement.row_multiple,
+            length_multiple=encoder.length_multiple,
+            exact_length=encoder.exact_length,
+            longest_tokens=encoder.longest_tokens,
+            any_rows=encoder.any_rows,
+        )
         self._programs: dict[tuple[Bucket, np.dtype], Any] = {}
-        self._pooled = jax.jit(self._from_padded)
+
+    @property
+    def batch_tokens(self) -> int:
+        """Tokens of a batch on one device."""
+        return self.ladder.batch_tokens
+
+    def halve(self) -> bool:
+        """Compute with half the tokens a batch from now on; False where that is less than one."""
+        if self.batch_tokens < 2:
+            return False
+        self._use(self.batch_tokens // 2)
+        return True
 
     def _from_padded(self, params: Any, ids: jax.Array, length_tokens: jax.Array) -> jax.Array:
         """Widen the ids and make the mask on the device: a quarter of the bytes go there."""
@@ -80,91 +117,48 @@ class Forward:
         pooled: jax.Array = self.encoder.pooled(params, ids.astype(jnp.int32), mask)
         return pooled.astype(jnp.float32)
 
-    def plan(
-        self, length_tokens: np.ndarray, *, rows_per_shard: int, digests: np.ndarray | None = None
-    ) -> BatchPlan:
-        """Plan batches for sequences of these lengths; see :func:`plan_batches`."""
-        return plan_batches(
-            length_tokens,
-            batch_tokens=self.batch_tokens,
-            rows_per_shard=rows_per_shard,
-            digests=digests,
-            length_multiple=self.encoder.length_multiple,
-            row_multiple=self.placement.row_multiple,
-            exact_length=self.encoder.exact_length,
-            rounded=self.rounded,
-            longest_tokens=self.encoder.longest_tokens,
-            known_buckets=sorted(
-                {bucket.length_tokens: bucket for bucket, _ in self._programs}.values(),
-                key=lambda bucket: bucket.length_tokens,
-            ),
-        )
-
     def embed(
-        self,
-        plan: BatchPlan,
-        members: np.ndarray,
-        tokens: TokenizedBatch,
-        *,
-        done: Callable[[int, int], None] = lambda sequences, tokens: None,
-    ) -> tuple[np.ndarray, BatchPlan]:
-        """Embed sequences, given by position in ``tokens`` and in the order of ``plan``.
+        self, tokens: TokenizedBatch, *, done: Callable[[np.ndarray], None] = lambda members: None
+    ) -> tuple[np.ndarray, tuple[Bucket, ...]]:
+        """Embed tokenized sequences.
 
         Args:
-            plan: Shapes of the batches.
-            members: Positions, int64 ``[m]``.
-            tokens: The token ids of all sequences.
-            done: Called with (sequences, tokens) as results come back.
+            tokens: The token ids of all of them.
+            done: Called with the positions, int64, whose results are back.
 
         Returns:
-            float32 ``[m, width]``, and the plan for what comes next: the same, or one of smaller
-            batches where memory ended.
+            float32 ``[n, width]`` in the order of ``tokens``, and the shapes that ran.
 
         Raises:
-            ModelError: if the device memory does not hold even the smallest batch.
+            BatchMemoryError: if the device memory does not hold a batch.
+            ModelError: if the model cannot run.
             InterruptedRunError: if the device fails.
         """
-        rows = np.empty((len(members), self.encoder.width), np.float32)
-        place = np.full(len(plan.length_tokens), -1, np.int64)
-        place[members] = np.arange(len(members))
-        waiting = np.ones(len(members), bool)
+        rows = np.empty((len(tokens.length_tokens), self.encoder.width), np.float32)
+        in_flight: deque[tuple[Batch, Any]] = deque()
+        buckets: dict[Bucket, None] = {}
 
         def collect(batch: Batch, result: Any) -> None:
-            at = place[batch.members]
-            rows[at] = np.asarray(result)[: len(at)]
-            waiting[at] = False
-            done(
-                len(at),
-                int((tokens.starts[batch.members + 1] - tokens.starts[batch.members]).sum()),
-            )
+            rows[batch.members] = np.asarray(result)[: len(batch.members)]
+            done(batch.members)
 
-        while waiting.any():
-            left = members[waiting]
-            try:
-                self._run(plan, left, tokens, collect)
-            except (jax.errors.JaxRuntimeError, MemoryError) as error:
-                plan = self._smaller(plan, left, error)
-        return rows, plan
-
-    def _run(
-        self,
-        plan: BatchPlan,
-        members: np.ndarray,
-        tokens: TokenizedBatch,
-        collect: Callable[[Batch, Any], None],
-    ) -> None:
-        in_flight: deque[tuple[Batch, Any]] = deque()
-        for batch in plan.batches(members):
-            ids, length_tokens = self._filled(batch, tokens)
-            program = self._program(batch.bucket, ids.dtype)
-            result = program(self._params, *self.placement.put_rows(ids, length_tokens))
-            result.copy_to_host_async()
-            in_flight.append((batch, result))
-            self.padded_tokens += ids.size
-            if len(in_flight) == _IN_FLIGHT:
+        batch = None
+        try:
+            for batch in self.ladder.batches(tokens.length_tokens):
+                ids, length_tokens = self._filled(batch, tokens)
+                program = self._program(batch.bucket, ids.dtype)
+                result = program(self._params, *self.placement.put_rows(ids, length_tokens))
+                result.copy_to_host_async()
+                in_flight.append((batch, result))
+                buckets[batch.bucket] = None
+                self.padded_tokens += ids.size
+                if len(in_flight) == _IN_FLIGHT:
+                    collect(*in_flight.popleft())
+            while in_flight:
                 collect(*in_flight.popleft())
-        while in_flight:
-            collect(*in_flight.popleft())
+        except (jax.errors.JaxRuntimeError, MemoryError) as error:
+            raise self._explained(batch, error) from error
+        return rows, tuple(buckets)
 
     def _filled(self, batch: Batch, tokens: TokenizedBatch) -> tuple[np.ndarray, np.ndarray]:
         """Padded ids ``[row, token]`` and int32 lengths ``[row]`` of a batch; empty rows last."""
@@ -193,7 +187,7 @@ class Forward:
             self.compile_seconds += time.perf_counter() - began
             self.compile_count += 1
         self._programs[key] = program
-        while len(self._programs) > MOST_BUCKETS:
+        while len(self._programs) > _MOST_PROGRAMS:
             del self._programs[next(iter(self._programs))]
         return program
 
@@ -216,44 +210,36 @@ class Forward:
         lengths = jax.ShapeDtypeStruct((bucket.rows,), np.int32)
         return matrix_flops(self._from_padded, self._params, ids, lengths)
 
-    def _smaller(self, plan: BatchPlan, left: np.ndarray, error: Exception) -> BatchPlan:
-        """A plan with half the tokens a batch, kept for later batches; or the error, explained."""
+    def _explained(self, batch: Batch | None, error: Exception) -> ModelError | InterruptedRunError:
+        """What a failure of XLA means."""
         text = str(error)
-        out_of_memory = isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in text
         model_id = self.encoder.identity.model_id
-        if not out_of_memory:
+        if not isinstance(error, MemoryError) and "RESOURCE_EXHAUSTED" not in text:
             if text.startswith(_DEVICE_LOST):
-                raise InterruptedRunError(
+                return InterruptedRunError(
                     "the device failed while embedding",
                     where=model_id,
                     cause=text.splitlines()[0][:300],
                     hint="what was committed is kept; run the same command again",
-                ) from error
-            raise ModelError(
+                )
+            return ModelError(
                 "the model cannot run on this device",
                 where=model_id,
                 cause=text.splitlines()[0][:300],
-            ) from error
-        self.memory_failures += 1
-        longest = int(plan.length_tokens[left].max())
-        smallest = longest * self.placement.row_multiple
-        if self.memory_failures > _MEMORY_TRIES or self.batch_tokens <= smallest:
-            raise ModelError(
-                f"out of device memory with {self.batch_tokens} tokens a batch",
-                where=model_id,
-                cause=f"the longest sequence left has {longest} tokens",
-                hint="use a device with more memory, a smaller dtype (--dtype bfloat16), or fewer "
-                "tokens a batch (--batch-tokens)",
-            ) from error
-        self.batch_tokens = max(smallest, self.batch_tokens // 2)
-        _LOG.warning(
-            "%s: out of device memory; going on with %d tokens a batch", model_id, self.batch_tokens
+            )
+        bucket = batch.bucket if batch is not None else Bucket(1, 1)
+        one_row = bucket.rows <= self.placement.row_multiple
+        smaller = None if one_row else self.batch_tokens // 2
+        hint = "use a device with more memory, or a smaller dtype (--dtype bfloat16)"
+        if smaller:
+            hint = (
+                f"--batch-tokens {smaller} needs half of it (its embeddings are kept apart: their "
+                "last bits differ); or use a smaller dtype (--dtype bfloat16)"
+            )
+        return BatchMemoryError(
+            f"out of device memory with {self.batch_tokens} tokens a batch",
+            where=model_id,
+            cause=f"a batch of {bucket.rows} rows of {bucket.length_tokens} tokens",
+            hint=hint,
+            smaller=smaller,
         )
-        self._programs.clear()
-        rows = {b.length_tokens: b.rows for b in plan.buckets}
-        multiple = self.placement.row_multiple
-        buckets = tuple(
-            Bucket(end, max(1, min(count, self.batch_tokens // end) // multiple) * multiple)
-            for end, count in rows.items()
-        )
-        return BatchPlan(plan.order, buckets, plan.length_tokens)

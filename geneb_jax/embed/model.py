@@ -48,7 +48,7 @@ class Model:
             if isinstance(encoder, TokenEncoder):
                 if own is not None:
                     encoder = encoder.with_parameters_of(own[0])
-                forward = Forward(encoder, batch_tokens=self._batch_tokens, rounded=True)
+                forward = Forward(encoder, batch_tokens=self._batch_tokens)
             # The model's own variant stays, of the others the latest one.
             self._encoders = {_OWN: own} if own is not None else {}
             self._encoders[key] = (encoder, forward)

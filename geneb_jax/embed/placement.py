@@ -21,9 +21,9 @@ class Placement:
 
     def __init__(self, devices: Sequence[jax.Device] | None = None) -> None:
         self.devices = list(devices) if devices is not None else jax.local_devices()
-        mesh = Mesh(np.array(self.devices), ("data",))
-        self.rows = NamedSharding(mesh, PartitionSpec("data"))
-        self.whole = NamedSharding(mesh, PartitionSpec())
+        self.mesh = Mesh(np.array(self.devices), ("data",))
+        self.rows = NamedSharding(self.mesh, PartitionSpec("data"))
+        self.whole = NamedSharding(self.mesh, PartitionSpec())
 
     @property
     def row_multiple(self) -> int:

@@ -16,19 +16,19 @@ class EmbedProgress:
     Attributes:
         model_id: The model.
         sequences_done: Sequences embedded so far in this call.
-        sequences_total: Sequences that this call embeds.
-        tokens_done: Their tokens so far, padding not included.
-        tokens_total: Their tokens in all.
+        sequences_total: Sequences that this call embeds, less what other processes took over.
+        bp_done: Their letters so far.
+        bp_total: Their letters in all.
         seconds: Since the call began.
         sequences_per_second: Over the whole call; 0 before the first batch is back.
-        eta_seconds: Remaining seconds at the rate of tokens so far, None before the first batch.
+        eta_seconds: Remaining seconds at the rate of letters so far, None before the first batch.
     """
 
     model_id: str
     sequences_done: int
     sequences_total: int
-    tokens_done: int
-    tokens_total: int
+    bp_done: int
+    bp_total: int
     seconds: float
     sequences_per_second: float
     eta_seconds: float | None
@@ -48,11 +48,11 @@ class ProgressClock:
         *,
         model_id: str,
         sequences_total: int,
-        tokens_total: int,
+        bp_total: int,
     ) -> None:
         self._callback = callback
         self._model_id = model_id
-        self._totals = (sequences_total, tokens_total)
+        self._totals = [sequences_total, bp_total]
         self._done = [0, 0]
         self._began = self._told = time.perf_counter()
 
@@ -61,15 +61,24 @@ class ProgressClock:
         """Seconds since the call began."""
         return time.perf_counter() - self._began
 
-    def advance(self, sequences: int, tokens: int) -> None:
+    def expect(self, sequences: int, bp: int) -> None:
+        """So much is left; what others did is no part of the total."""
+        self._totals = [self._done[0] + sequences, self._done[1] + bp]
+        if not sequences and self._done[0]:
+            self._tell()
+
+    def advance(self, sequences: int, bp: int) -> None:
         """Add what a batch brought."""
         self._done[0] += sequences
-        self._done[1] += tokens
-        now = time.perf_counter()
-        finished = self._done[0] >= self._totals[0]
-        if self._callback is None or (now - self._told < self._INTERVAL_SECONDS and not finished):
+        self._done[1] += bp
+        late = time.perf_counter() - self._told >= self._INTERVAL_SECONDS
+        if late or self._done[0] >= self._totals[0]:
+            self._tell()
+
+    def _tell(self) -> None:
+        if self._callback is None:
             return
-        self._told = now
+        now = self._told = time.perf_counter()
         seconds = now - self._began
         left = self._totals[1] - self._done[1]
         self._callback(
@@ -77,8 +86,8 @@ class ProgressClock:
                 model_id=self._model_id,
                 sequences_done=self._done[0],
                 sequences_total=self._totals[0],
-                tokens_done=self._done[1],
-                tokens_total=self._totals[1],
+                bp_done=self._done[1],
+                bp_total=self._totals[1],
                 seconds=seconds,
                 sequences_per_second=self._done[0] / seconds if seconds else 0.0,
                 eta_seconds=seconds * left / self._done[1] if self._done[1] else None,

@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
 from geneb_jax.embed.fill import embed_sequences
+from geneb_jax.embed.shard_work import Sequences
 from geneb_jax.models.encoder import Encoder
 from geneb_jax.store import EmbeddingStore
 
 __all__ = ["SpotCheck", "spot_check"]
 
-#: Largest error, relative to the largest number of its row, that another device or batch shape may
-#: make; beyond it the stored row is not the embedding of its sequence.
+#: Largest error, relative to the largest number of its row, that another kind of device may make;
+#: beyond it the stored row is not the embedding of its sequence.
 _ALLOWED = {"float32": 1e-3, "bfloat16": 1e-1, "float16": 2e-2}
-
-
-class _Table(Protocol):
-    @property
-    def sequences(self) -> Sequence[str]: ...
-
-    @property
-    def digests(self) -> np.ndarray: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +43,7 @@ class SpotCheck:
 def spot_check(
     store: EmbeddingStore,
     encoder: Encoder,
-    table: _Table,
+    table: Sequences,
     *,
     sample: int,
     batch_tokens: int | None = None,

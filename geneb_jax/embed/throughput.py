@@ -105,15 +105,16 @@ def measure(
     placement = Placement(jax.local_devices()[:devices])
     forward = Forward(encoder, batch_tokens=batch_tokens, placement=placement)
     typical = max(1, len(encoder.tokenize(drawn_sequences(1, **bounds)[0]).ids))
-    count = _BATCHES * max(placement.row_multiple, forward.batch_tokens // typical)
+    rung = int(forward.ladder.lengths(np.array([typical]))[0])
+    count = _BATCHES * forward.ladder.bucket(rung).rows
     sequences = drawn_sequences(count, **bounds)
     tokens = encoder.tokenize_many(sequences)
     total = int(tokens.length_tokens.sum())
     runs, median = _repeat(encoder, sequences, forward, seconds)
-    plan = forward.plan(tokens.length_tokens, rows_per_shard=len(sequences))
     positions = forward.padded_tokens / runs
     flops = sum(
-        forward.batch_flops(batch.bucket, tokens.ids.dtype) for batch in plan.batches(plan.order)
+        forward.batch_flops(batch.bucket, tokens.ids.dtype)
+        for batch in forward.ladder.batches(tokens.length_tokens)
     )
     needed = flops * total / positions / median
     first = placement.devices[0]

@@ -63,6 +63,8 @@ class TokenEncoder(Encoder):
     length_multiple: int = 1
     #: Most tokens, padding included, that :meth:`pooled` takes; None where nothing limits it.
     longest_tokens: int | None = None
+    #: Whether an embedding is the same to the bit in any shape of batch, as counting is.
+    any_rows: bool = False
 
     #: Tokens of a batch that suit this model best; None for the platform's own figure.
     batch_tokens: int | None = None

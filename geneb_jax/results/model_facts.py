@@ -68,7 +68,8 @@ class EmbeddingFacts:
 
     Attributes:
         embedded: Sequences embedded in the run.
-        reused: Sequences that the store had already.
+        reused: Sequences that the store had already, or that other processes embedded meanwhile.
+        from_others: Those of them that came from other processes.
         tokens: Tokens of the embedded sequences, padding not included.
         padding_share: Share of the positions that ran and held no token, 0 to 1.
         seconds: Wall time of embedding.
@@ -85,6 +86,7 @@ class EmbeddingFacts:
 
     embedded: int
     reused: int
+    from_others: int = 0
     tokens: int = 0
     padding_share: float = 0.0
     seconds: float = 0.0

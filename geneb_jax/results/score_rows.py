@@ -13,6 +13,8 @@ import re
 from dataclasses import dataclass, fields
 from typing import Any, SupportsFloat, SupportsIndex
 
+from geneb_jax_probes.endings import Ending
+
 __all__ = [
     "FAILED",
     "PROTOCOL_PROBE",
@@ -24,7 +26,7 @@ __all__ = [
 ]
 
 #: The ``status`` of a row without scores; its ``error`` says why.
-FAILED = "failed"
+FAILED = Ending.FAILED.value
 #: The probe and the solver that make a score comparable with the published ones.
 PROTOCOL_PROBE = "logistic"
 PROTOCOL_SOLVER = "reference"
@@ -37,7 +39,7 @@ FitName = tuple[str, str, str, int, float, str, str]
 _NAMES = ("model_id", "task_id", "category", "regime", "probe", "solver")
 _COUNTS = ("n_train", "n_test", "n_classes", "n_iter")
 _TEXTS = ("weights", "pooling", "dtype")
-_STATUS = re.compile(r"[a-z][a-z0-9_]*")
+_ENDINGS = tuple(ending.value for ending in Ending)
 _IDENTITY = re.compile(r"([0-9a-f]{8})?")
 _ROUNDING = 1e-9  # a score computed in floating point may leave its range by a few ulp
 
@@ -57,8 +59,8 @@ class ScoreRow:
         n_iter: Steps of the solver.
         grad_norm: Largest absolute entry of the gradient of the mean loss where the solver stopped;
             None for a probe that does not stop by it.
-        status: ``converged``, another lower-case word for how the fit ended (``max_iter``), or
-            ``failed``: then the scores are None and ``error`` is not empty.
+        status: How the fit ended, a word of :class:`geneb_jax_probes.endings.Ending`; ``failed``:
+            then the scores are None and ``error`` is not empty.
         identity: 8 hexadecimal digits of the embedding's identity, which is what made the row;
             empty for scores from elsewhere, as are the four columns that spell it out.
         weights: ``pretrained``, ``random:SEED``, or ``none`` for a model that has no weights.
@@ -98,8 +100,8 @@ class ScoreRow:
     def __post_init__(self) -> None:
         for name in _NAMES:
             _require_name(name, getattr(self, name))
-        if not isinstance(self.status, str) or not _STATUS.fullmatch(self.status):
-            raise ValueError(f"status {self.status!r} is not a lower-case word")
+        if not isinstance(self.status, str) or self.status not in _ENDINGS:
+            raise ValueError(f"status {self.status!r} is none of {', '.join(_ENDINGS)}")
         if not isinstance(self.error, str):
             raise ValueError(f"error {self.error!r} is not a text")
         if self.error:
@@ -150,6 +152,11 @@ class ScoreRow:
     def failed(self) -> bool:
         """Whether this row has no scores."""
         return self.status == FAILED
+
+    @property
+    def converged(self) -> bool:
+        """Whether the fit stopped by a rule that it was meant to stop by."""
+        return Ending(self.status).converged
 
     @property
     def fit(self) -> FitName:

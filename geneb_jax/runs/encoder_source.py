@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from geneb_jax.embed import limited
 from geneb_jax.errors import CheckpointError
 from geneb_jax.identity import EncoderIdentity
 from geneb_jax.models import Encoder, LoadOptions, SequenceEncoder, load_encoder
@@ -18,10 +19,12 @@ class EncoderSource:
     Attributes:
         name: A model id, hub id, folder, ``torch:...`` or ``path.py:Class``.
         options: How.
+        batch_tokens: Most tokens of a batch on one device; None for the model's own number.
     """
 
     name: str
     options: LoadOptions
+    batch_tokens: int | None = None
 
     def load(self) -> Encoder:
         """Load it anew; the next :meth:`ModelReference.encoder` of its identity gets this one.
@@ -29,7 +32,7 @@ class EncoderSource:
         Raises:
             GenebError: see :func:`geneb_jax.models.load_encoder`.
         """
-        encoder = load_encoder(self.name, self.options)
+        encoder = limited(load_encoder(self.name, self.options), self.batch_tokens)
         _keep(self, encoder)
         return encoder
 

@@ -11,8 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from geneb_jax.benchmark import near_matches
 from geneb_jax.errors import SelectionError
+from geneb_jax_probes.solvers.choice import SOLVERS
 
 if TYPE_CHECKING:
     from geneb_jax.runs.units import ProbeSettings
@@ -28,7 +31,7 @@ class ProbeKind:
     Attributes:
         name: As ``--probe`` and scores.csv have it.
         says: What it is, in a line.
-        solvers: Name -> what it finds, in a line; the first is the default.
+        list_solvers: Gives name -> what it finds, in a line; the first is the default.
         uses_C: Whether it has scikit-learn's inverse strength of the L2 penalty, ``C``.
         seed_per_fit: Whether every seed is a fit of its own in every regime; otherwise only the
             few-shot draws need the seed, and one full fit serves all.
@@ -39,11 +42,16 @@ class ProbeKind:
 
     name: str
     says: str
-    solvers: Mapping[str, str]
+    list_solvers: Callable[[], Mapping[str, str]]
     uses_C: bool
     seed_per_fit: bool
     dtype: Callable[[str, str], str]
     fit: Callable[[Sequence[ProbeTask], ProbeSettings, bool], list[TaskScores]]
+
+    @property
+    def solvers(self) -> Mapping[str, str]:
+        """Name -> what it finds."""
+        return self.list_solvers()
 
     @property
     def solver(self) -> str:
@@ -52,23 +60,25 @@ class ProbeKind:
 
 
 def _logistic_dtype(solver: str, platform: str) -> str:
-    """float64 for the reference's score wherever the device has it, float32 otherwise.
+    """The solver's own precision for float32 embeddings, where the device has it."""
+    from geneb_jax_probes.solvers.choice import find_solver
 
-    Rows on the boundary and long trajectories make float32 scores differ (docs/probes.md).
-    """
-    return "float64" if solver == "reference" and platform != "tpu" else "float32"
+    own = find_solver(solver).default_dtype(np.dtype(np.float32))
+    return "float32" if platform == "tpu" else own
 
 
 def _fit_logistic(
     problems: Sequence[ProbeTask], settings: ProbeSettings, keep_predictions: bool
 ) -> list[TaskScores]:
     from geneb_jax_probes import fit_tasks
+    from geneb_jax_probes.solvers.choice import find_solver
 
+    solver = find_solver(settings.solver)
     return fit_tasks(
         problems,
         C=settings.C,
-        solver="exact" if settings.solver == "exact" else "reference",
-        tol=settings.tol if settings.solver == "reference" else None,
+        solver=solver.name,
+        tol=settings.tol if solver.takes_protocol_tol else None,
         max_iter=settings.max_iter,
         dtype=settings.dtype,
         keep_predictions=keep_predictions,
@@ -90,11 +100,7 @@ _KINDS = {
         ProbeKind(
             name="logistic",
             says="L2 logistic regression, the benchmark's probe",
-            solvers={
-                "reference": "scikit-learn's L-BFGS trajectory and stopping rule: the published "
-                "score",
-                "exact": "the minimum of the same objective",
-            },
+            list_solvers=lambda: {name: entry.says for name, entry in SOLVERS.items()},
             uses_C=True,
             seed_per_fit=False,
             dtype=_logistic_dtype,
@@ -103,7 +109,7 @@ _KINDS = {
         ProbeKind(
             name="mlp",
             says="one hidden layer of 256 ReLU units, early stopping (paper, appendix on probes)",
-            solvers={"adam": "Adam on mini-batches, with early stopping"},
+            list_solvers=lambda: {"adam": "Adam on mini-batches, with early stopping"},
             uses_C=False,
             seed_per_fit=True,
             dtype=lambda solver, platform: "float32",

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from geneb_jax.errors import StoreError
 from geneb_jax.store.array import shard_key
+from geneb_jax.store.claims import living_claims
 from geneb_jax.store.folders import Folder, LocalFolder, RemoteFolder, open_folder
 from geneb_jax.store.keys import folder_name
 from geneb_jax.store.manifest import DamagedManifestError, Manifest
@@ -73,7 +74,8 @@ def prune_remnants(
 ) -> list[str]:
     """Delete the files of a whole store that its manifest does not name.
 
-    Those are shards in quarantine, and what killed writers left behind.
+    Those are shards in quarantine, and what killed writers left behind; the claims of processes
+    that may be alive stay.
 
     Returns:
         Names of the files, below the store's folder.
@@ -85,7 +87,7 @@ def prune_remnants(
         manifest = load_manifest(folder)
         if manifest is None:
             return []
-        remnants = sorted(set(folder.all_names()) - _named(manifest))
+        remnants = sorted(set(folder.all_names()) - _named(manifest) - living_claims(folder))
         if not dry_run:
             for name in remnants:
                 folder.delete(name)

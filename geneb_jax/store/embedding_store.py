@@ -10,6 +10,11 @@ A commit, in this order; a process that dies at any point leaves what the previo
 4. replace the manifest, which now names the row file and its SHA-256 (the same way);
 5. release the lock.
 
+The lock is held for a commit, never for a computation. Who computes what is settled before it:
+
+0. claim the rows of a shard (:mod:`geneb_jax.store.claims`) and read the manifest again; what
+   others have committed or claimed is left out; the claim is released after step 5.
+
 A shard that the manifest does not name does not exist for a reader. A shard that it names and that
 fails a check is put in quarantine: its rows are missing again, and the caller embeds them anew.
 """
@@ -28,6 +33,7 @@ import numpy as np
 from geneb_jax.errors import ModelError, StoreError
 from geneb_jax.identity import EncoderIdentity
 from geneb_jax.store.array import DamagedShardError, ShardedArray, shard_key
+from geneb_jax.store.claims import LEASE_SECONDS, Claims
 from geneb_jax.store.digests import Digests, digest_rows, first_occurrences
 from geneb_jax.store.folders import ChangedMeanwhileError, Folder, open_folder
 from geneb_jax.store.keys import folder_name, key_hash
@@ -211,6 +217,12 @@ class EmbeddingStore:
         with self._folder.writing():
             self.refresh()
             yield
+
+    def claims(self, *, lease_seconds: float = LEASE_SECONDS) -> Claims:
+        """A way to divide the missing rows among processes; see :class:`Claims`."""
+        refuse_after_fork()
+        self._require_writable()
+        return Claims(self._folder, lease_seconds=lease_seconds)
 
     def missing(self, digests: Digests) -> np.ndarray:
         """Positions in ``digests`` of what is not stored, each digest once; int64, ascending."""

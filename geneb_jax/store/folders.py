@@ -82,6 +82,10 @@ class Folder(ABC):
         """Delete a file if it is there."""
 
     @abstractmethod
+    def delete_unchanged(self, name: str) -> bool:
+        """Delete a file if it is still as this object last read or wrote it; whether it was."""
+
+    @abstractmethod
     def set_aside(self, name: str, aside: str) -> None:
         """Move a file out of the way, to be looked at by people; nothing if it is not there."""
 
@@ -184,6 +188,11 @@ class LocalFolder(Folder):
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
+
+    def delete_unchanged(self, name: str) -> bool:
+        """See :meth:`Folder.delete_unchanged`; the writer's lock already keeps others away."""
+        self.delete(name)
+        return True
 
     def set_aside(self, name: str, aside: str) -> None:
         """See :meth:`Folder.set_aside`."""
@@ -304,6 +313,13 @@ class RemoteFolder(Folder):
     def delete(self, name: str) -> None:
         """See :meth:`Folder.delete`."""
         self._done(self._files.write(name, None))
+
+    def delete_unchanged(self, name: str) -> bool:
+        """See :meth:`Folder.delete_unchanged`; the bucket compares generations."""
+        if name not in self._seen:
+            self.read(name)
+        stamp = self._done(self._files.write(name, None, if_equal=self._seen.pop(name)))
+        return bool(stamp.generation)
 
     def set_aside(self, name: str, aside: str) -> None:
         """See :meth:`Folder.set_aside`."""

@@ -1,67 +1,57 @@
-"""The batch plan: complete, within its bounds, and as tight as brute force."""
+"""The ladder: shapes follow from a sequence alone, hold it, and waste little; work as data."""
 
 from __future__ import annotations
 
-import itertools
+import multiprocessing
+import pickle
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geneb_jax.embed import Bucket, plan_batches
-from geneb_jax.embed.bucket_lengths import MOST_BUCKETS, choose_bucket_lengths
+from geneb_jax.embed import (
+    Ladder,
+    ShardEmbedder,
+    embed_into,
+    embed_sequences,
+    embed_shard,
+    embedder_of,
+    plan_shards,
+)
+from geneb_jax.models import load_encoder
+from geneb_jax.store import EmbeddingStore
 
-lengths_lists = st.lists(st.integers(0, 300), min_size=1, max_size=80)
+lengths_lists = st.lists(st.integers(0, 3000), min_size=1, max_size=80)
 
 
-def padded(lengths: np.ndarray, ends: np.ndarray) -> int:
-    return int(ends[np.searchsorted(ends, np.maximum(lengths, 1))].sum())
+def test_rungs_are_eighths_of_an_octave() -> None:
+    tokens = np.arange(1, 5000)
+    rungs = Ladder(512).lengths(tokens)
+    assert np.unique(rungs)[:24].tolist() == [*range(1, 16), *range(16, 34, 2)]
+    assert (rungs >= tokens).all() and (np.diff(rungs) >= 0).all()
+    assert (1 - tokens / rungs).max() < 1 / 9
+    long = tokens >= 64
+    assert (1 - tokens[long] / rungs[long]).mean() < 0.06
+    assert len(np.unique(Ladder(512).lengths(np.arange(10, 105)))) == 28
 
 
-@given(st.lists(st.integers(1, 12), min_size=1, max_size=30), st.integers(1, 4))
-def test_bucket_lengths_waste_as_little_as_brute_force(drawn: list[int], most: int) -> None:
-    lengths = np.array(drawn)
-    chosen = choose_bucket_lengths(lengths, most=most)
-    distinct = np.unique(lengths)
-    best = min(
-        padded(lengths, np.array([*ends, distinct[-1]]))
-        for count in range(min(most, len(distinct)))
-        for ends in itertools.combinations(distinct[:-1].tolist(), count)
+@given(lengths_lists, st.sampled_from([1, 6, 64]), st.sampled_from([None, 3000]), st.booleans())
+def test_the_rung_of_a_sequence_holds_it_and_knows_no_other(
+    drawn: list[int], multiple: int, longest: int | None, exact: bool
+) -> None:
+    ladder = Ladder(
+        512, length_multiple=multiple, longest_tokens=longest, exact_length=exact and multiple == 1
     )
-    # A bucket that saves under one percent of the tokens is not taken, at each of the steps.
-    assert padded(lengths, chosen) <= best + 0.01 * most * lengths.sum()
-    assert len(chosen) <= most and chosen[-1] == lengths.max()
-
-
-@given(lengths_lists, st.sampled_from([1, 6, 64]))
-def test_bucket_lengths_are_few_and_multiples(drawn: list[int], multiple: int) -> None:
-    chosen = choose_bucket_lengths(np.array(drawn), multiple=multiple)
-    assert 1 <= len(chosen) <= MOST_BUCKETS
-    assert (np.diff(chosen) > 0).all() and (chosen % multiple == 0).all()
-    assert max(drawn) <= chosen[-1] < max(1, max(drawn)) + multiple
-
-
-def test_lengths_that_all_agree_are_one_bucket_without_padding() -> None:
-    assert choose_bucket_lengths(np.full(1000, 251)).tolist() == [251]
-
-
-def test_many_distinct_lengths_are_planned_as_tightly_as_from_all_of_them() -> None:
-    """A few fixed lengths with long tails; the figures are those of the unthinned search."""
-    rng = np.random.default_rng(0)
-    fixed = np.repeat(
-        [41, 70, 101, 251, 300, 500], [285_000, 58_000, 108_000, 13_000, 20_000, 25_000]
-    )
-    tail = rng.integers(40, 3000, 3000)
-    megabases = rng.integers(10_000, 1_000_000, 300)
-    uniform = rng.integers(40, 3000, 50_000)
-    for lengths, best in (
-        (np.concatenate([fixed, tail]), 1.0298),
-        (np.concatenate([uniform, megabases]), 1.2291),
-    ):
-        chosen = choose_bucket_lengths(lengths)
-        assert len(chosen) <= MOST_BUCKETS
-        assert padded(lengths, chosen) <= 1.02 * best * lengths.sum()
+    rungs = ladder.lengths(np.array(drawn))
+    assert (rungs >= drawn).all() and (rungs % multiple == 0).all()
+    assert rungs.tolist() == [int(ladder.lengths(np.array([length]))[0]) for length in drawn]
+    assert longest is None or rungs.max() < longest + multiple
+    if ladder.exact_length:
+        assert rungs.tolist() == [max(1, length) for length in drawn]
 
 
 @given(
@@ -73,65 +63,93 @@ def test_many_distinct_lengths_are_planned_as_tightly_as_from_all_of_them() -> N
 )
 @settings(max_examples=150)
 def test_every_sequence_is_in_exactly_one_batch_that_holds_it(
-    drawn: list[int], batch_tokens: int, rows_per_shard: int, devices: int, exact: bool
+    drawn: list[int], batch_tokens: int, most_rows: int, devices: int, any_rows: bool
 ) -> None:
     lengths = np.array(drawn)
-    plan = plan_batches(
-        lengths,
-        batch_tokens=batch_tokens,
-        rows_per_shard=rows_per_shard,
-        row_multiple=devices,
-        exact_length=exact,
-    )
-    assert sorted(plan.order.tolist()) == list(range(len(lengths)))
-    assert (np.diff(lengths[plan.order]) <= 0).all()
-    seen: list[int] = []
-    for first in range(0, len(lengths), rows_per_shard):
-        shard = plan.order[first : first + rows_per_shard]
-        batches = list(plan.batches(shard))
-        assert np.concatenate([batch.members for batch in batches]).tolist() == shard.tolist()
-        for batch in batches:
-            seen += batch.members.tolist()
-            bucket = batch.bucket
-            assert 1 <= len(batch.members) <= bucket.rows and bucket.rows % devices == 0
-            assert (lengths[batch.members] <= bucket.length_tokens).all()
-            assert bucket.rows <= devices or bucket.rows < rows_per_shard + devices
-            if bucket.rows > devices:
-                one_device_less = bucket.rows - devices + 1
-                assert one_device_less * bucket.length_tokens <= batch_tokens
-            if exact:
-                assert (np.maximum(lengths[batch.members], 1) == bucket.length_tokens).all()
-    assert sorted(seen) == list(range(len(lengths)))
-    assert exact or len(plan.buckets) <= MOST_BUCKETS
+    ladder = Ladder(batch_tokens, most_rows=most_rows, devices=devices, any_rows=any_rows)
+    batches = ladder.batches(lengths)
+    members = np.concatenate([batch.members for batch in batches])
+    assert sorted(members.tolist()) == list(range(len(lengths)))
+    ends = [batch.bucket.length_tokens for batch in batches]
+    assert ends == sorted(ends, reverse=True)
+    for batch in batches:
+        bucket = batch.bucket
+        assert (ladder.lengths(lengths[batch.members]) == bucket.length_tokens).all()
+        assert 1 <= len(batch.members) <= bucket.rows and bucket.rows % devices == 0
+        a_device = bucket.rows // devices
+        assert a_device <= most_rows
+        assert a_device == 1 or a_device * bucket.length_tokens <= 4 * batch_tokens
+        if any_rows:
+            assert bucket.rows < 2 * len(lengths) + devices
+        else:
+            assert bucket == ladder.bucket(bucket.length_tokens)
 
 
-def test_ties_go_by_digest_so_that_the_order_of_the_table_does_not_matter() -> None:
-    rng = np.random.default_rng(0)
-    lengths = rng.integers(1, 4, 60)
-    digests = rng.integers(0, 256, (60, 16)).astype(np.uint8)
-    shuffled = rng.permutation(60)
-    options = {"batch_tokens": 64, "rows_per_shard": 16}
-    one = plan_batches(lengths, digests=digests, **options)
-    two = plan_batches(lengths[shuffled], digests=digests[shuffled], **options)
-    assert digests[one.order].tobytes() == digests[shuffled][two.order].tobytes()
-    keys = [(-lengths[at], digests[at].tobytes()) for at in range(60)]
-    assert one.order.tolist() == sorted(range(60), key=keys.__getitem__)
+def test_rows_of_a_rung_are_those_that_its_tokens_hold_or_two() -> None:
+    ladder = Ladder(512)
+    rows = [ladder.bucket(length).rows for length in (1, 64, 88, 256, 300, 1024, 1152, 10**6)]
+    assert rows == [512, 8, 5, 2, 2, 2, 1, 1]
+    assert Ladder(512, devices=4).bucket(64).rows == 32
 
 
-@pytest.mark.parametrize(
-    ("known", "lengths", "reused"),
-    [
-        (Bucket(100, 8), [90] * 8, True),
-        (Bucket(100, 8), [101] * 8, False),  # too long
-        (Bucket(100, 1), [100] * 500, False),  # one row a batch is slower than a compilation
-        (Bucket(100, 100), [100], True),  # less than a batch is wasted
-        (Bucket(4000, 2), [40] * 2000, False),  # nearly all padding
-    ],
-)
-def test_compiled_shapes_are_used_again_where_they_waste_little(
-    known: Bucket, lengths: list[int], reused: bool
-) -> None:
-    plan = plan_batches(
-        np.array(lengths), batch_tokens=10_000, rows_per_shard=2048, known_buckets=[known]
-    )
-    assert (plan.buckets == (known,)) is reused
+def test_shards_do_not_depend_on_the_order_of_the_table(draw: Any, table: Any) -> None:
+    texts = draw(60, 1, 4)
+    one = table(texts)
+    two = table(texts[::-1])
+    plans = [plan_shards(t, np.arange(len(t.sequences)), rows_per_shard=16) for t in (one, two)]
+    for first, second in zip(*plans, strict=True):
+        assert first.texts == second.texts and first.name == second.name
+        assert first.digests.tobytes() == second.digests.tobytes()
+        assert [one.sequences[at] for at in first.positions] == list(first.texts)
+    keys = [
+        (-len(text), digest.tobytes())
+        for text, digest in zip(one.sequences, one.digests, strict=True)
+    ]
+    order = np.concatenate([shard.positions for shard in plans[0]]).tolist()
+    assert order == sorted(range(len(keys)), key=keys.__getitem__)
+    assert len({shard.name for shard in plans[0]}) == len(plans[0])
+
+
+def test_a_shard_is_embedded_the_same_in_another_process(draw: Any, table: Any) -> None:
+    sequences = table(draw(50, 20, 60))
+    works = plan_shards(sequences, np.arange(50), rows_per_shard=16)
+    embedder = embedder_of(load_encoder("kmer-4"))
+    here = [embed_shard(embedder, work) for work in works]
+    again = pickle.loads(pickle.dumps(works))
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=spawn) as pool:
+        there = list(pool.map(ShardEmbedder("kmer-4"), again))
+    for one, two in zip(here, there, strict=True):
+        assert one.name == two.name
+        assert one.rows.tobytes() == two.rows.tobytes()
+        assert one.digests.tobytes() == two.digests.tobytes()
+        assert one.positions.tolist() == two.positions.tolist()
+    rows = np.concatenate([shard.rows for shard in there])
+    order = np.concatenate([shard.positions for shard in there])
+    whole = embed_sequences(load_encoder("kmer-4"), sequences.sequences)
+    assert rows.tobytes() == whole[order].tobytes()
+
+
+def test_another_executor_fills_a_store(draw: Any, table: Any, tmp_path: Path) -> None:
+    sequences, encoder = table(draw(50, 20, 60)), load_encoder("kmer-3")
+    store = EmbeddingStore.open(tmp_path, encoder.identity, encoder.width, rows_per_shard=16)
+    spawn = multiprocessing.get_context("spawn")
+    told: list[Any] = []
+    with ProcessPoolExecutor(1, mp_context=spawn) as pool:
+        report = embed_into(
+            store,
+            encoder,
+            sequences,
+            executor=pool.map,
+            embed=ShardEmbedder("kmer-3"),
+            progress=told.append,
+        )
+    assert (report.embedded, report.reused) == (50, 0)
+    assert told[-1].sequences_done == told[-1].sequences_total == 50
+    expected = embed_sequences(encoder, sequences.sequences)
+    assert store.read(sequences.digests).tobytes() == expected.tobytes()
+
+
+@pytest.mark.parametrize("lengths", [[], [0]])
+def test_nothing_and_empty_sequences_are_planned(lengths: list[int]) -> None:
+    assert len(Ladder(512).batches(np.array(lengths, np.int64))) == len(lengths)

@@ -20,12 +20,18 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from geneb_jax.embed import Forward, embed_into, embed_sequences, read_or_embed
-from geneb_jax.embed.bucket_lengths import MOST_BUCKETS
+from geneb_jax.embed import (
+    BatchMemoryError,
+    Forward,
+    embed_into,
+    embed_sequences,
+    limited,
+    read_or_embed,
+)
 from geneb_jax.errors import InterruptedRunError, ModelError, NonFiniteError
 from geneb_jax.identity import EncoderIdentity
 from geneb_jax.models.encoder import TokenEncoder, TokenizedSequence
-from geneb_jax.models.families.kmer import KmerEncoder, build_kmer_encoder
+from geneb_jax.models.families.kmer import build_kmer_encoder
 from geneb_jax.store import EmbeddingStore
 
 CHILD = Path(__file__).with_name("embed_child.py")
@@ -148,7 +154,7 @@ def test_f49_a_signal_drops_at_most_one_shard_and_frees_the_lock(
 
 
 def test_f49_an_interruption_in_the_middle_keeps_whole_shards(tmp_path: Path) -> None:
-    encoder, table = Letters(), table_of(draw(100, 30, 40))
+    encoder, table = limited(Letters(), 256), table_of(draw(100, 30, 40))
     store = open_store(tmp_path / "one", encoder)
 
     def interrupt(progress: Any) -> None:
@@ -159,10 +165,10 @@ def test_f49_an_interruption_in_the_middle_keeps_whole_shards(tmp_path: Path) ->
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(Clock, "_INTERVAL_SECONDS", original)
         with pytest.raises(KeyboardInterrupt):
-            embed_into(store, encoder, table, batch_tokens=400, progress=interrupt)
+            embed_into(store, encoder, table, progress=interrupt)
     assert len(open_store(tmp_path / "one", encoder)) == 48
-    embed_into(open_store(tmp_path / "one", encoder), encoder, table, batch_tokens=400)
-    embed_into(open_store(tmp_path / "two", encoder), encoder, table, batch_tokens=400)
+    embed_into(open_store(tmp_path / "one", encoder), encoder, table)
+    embed_into(open_store(tmp_path / "two", encoder), encoder, table)
     assert bytes_of(tmp_path / "one") == bytes_of(tmp_path / "two")
 
 
@@ -326,9 +332,11 @@ def test_f42_embedding_and_storing_start_no_process(tmp_path: Path) -> None:
 
 def test_f45_batch_size_and_shard_size_find_the_same_rows(tmp_path: Path) -> None:
     encoder, table = Letters(), table_of(draw(50, 10, 60))
-    embed_into(open_store(tmp_path, encoder), encoder, table, batch_tokens=100)
+    embed_into(open_store(tmp_path, encoder), encoder, table, batch_tokens=512)
     report = embed_into(open_store(tmp_path, encoder, 9), encoder, table, batch_tokens=5000)
     assert (report.embedded, report.reused) == (0, 50)
+    with pytest.raises(ValueError, match="not the store"):
+        embed_into(open_store(tmp_path, encoder), encoder, table, batch_tokens=100)
 
 
 # F46, F47, F48: the machine fails
@@ -360,35 +368,59 @@ OUT_OF_MEMORY = jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory al
 
 
 @pytest.mark.parametrize("error", [OUT_OF_MEMORY, MemoryError("host")])
-def test_f46_out_of_memory_halves_the_batch_and_keeps_it_halved(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+def test_f46_out_of_memory_halves_the_batch_of_texts_in_memory(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: Exception
 ) -> None:
-    encoder, table = Letters(), table_of(draw(200, 40, 60))
-    expected = embed_sequences(encoder, table.sequences)
-    device = Allocator(monkeypatch, 1000, error)
-    store = open_store(tmp_path, encoder, rows_per_shard=64)
-    report = embed_into(store, encoder, table, batch_tokens=3600)
-    assert report.batch_tokens == 900
-    # Two failures in all, in the first shard; the later shards start with the smaller batch.
-    too_large = [rows * length > 1000 for rows, length in device.ran]
+    encoder, texts = Letters(), draw(200, 40, 60)
+    expected = embed_sequences(encoder, texts, batch_tokens=128)
+    devices = len(jax.devices())
+    device = Allocator(monkeypatch, 150 * devices, error)
+    forward = Forward(encoder)
+    found = embed_sequences(encoder, texts, forward=forward)
+    assert forward.batch_tokens == 128
+    too_large = [rows * length > 150 * devices for rows, length in device.ran]
     assert too_large == [True, True] + [False] * (len(too_large) - 2)
-    assert report.compile_count <= 3 * MOST_BUCKETS
-    np.testing.assert_allclose(store.read(table.digests), expected, rtol=1e-5, atol=1e-6)
+    # Everything is what the smaller batches give; nothing of a larger one is among it.
+    assert found.tobytes() == expected.tobytes()
+    assert "going on with 128 tokens a batch" in caplog.text
 
 
-def test_f46_after_three_tries_the_model_fails_and_says_why(
+def test_f46_rows_of_smaller_batches_never_enter_the_store_of_larger_ones(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     encoder, table = Letters(), table_of(draw(100, 40, 60))
-    device = Allocator(monkeypatch, 100, OUT_OF_MEMORY)
+    Allocator(monkeypatch, 300 * len(jax.devices()), OUT_OF_MEMORY)
     store = open_store(tmp_path, encoder)
-    with pytest.raises(ModelError, match="out of device memory with 400 tokens"):
-        embed_into(store, encoder, table, batch_tokens=3200)
-    assert len(device.ran) == 4
-    device.limit_tokens = 10
-    with pytest.raises(ModelError, match="the longest sequence left has 60 tokens"):
-        embed_into(store, encoder, table_of(["A" * 60]), batch_tokens=60)
+    with pytest.raises(BatchMemoryError, match=r"out of device memory.*--batch-tokens 256") as said:
+        embed_into(store, encoder, table)
+    assert said.value.smaller == 256 and len(open_store(tmp_path, encoder)) == 0
+    smaller = limited(encoder, said.value.smaller)
+    other = open_store(tmp_path, smaller)
+    assert other.place != store.place
+    assert embed_into(other, smaller, table).embedded == 100
     assert len(open_store(tmp_path, encoder)) == 0
+
+
+def test_f46_counting_goes_on_with_smaller_batches_as_no_bit_depends_on_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder, table = build_kmer_encoder(2), table_of(draw(200, 40, 60))
+    expected = embed_sequences(encoder, table.sequences)
+    Allocator(monkeypatch, 1000, OUT_OF_MEMORY)
+    store = open_store(tmp_path, encoder, rows_per_shard=64)
+    report = embed_into(store, encoder, table)
+    assert report.embedded == 200 and report.batch_tokens <= 1000
+    assert store.read(table.digests).tobytes() == expected.tobytes()
+
+
+def test_f46_a_single_row_that_does_not_fit_fails_the_model_and_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Allocator(monkeypatch, 10, OUT_OF_MEMORY)
+    encoder = Letters()
+    with pytest.raises(BatchMemoryError, match=r"rows of 2048 tokens.*more memory") as caught:
+        embed_sequences(encoder, ["A" * 2000])
+    assert caught.value.smaller is None
 
 
 @pytest.mark.sweep
@@ -425,7 +457,7 @@ print(peak[1] - peak[0])
 def test_f48_a_lost_device_keeps_whole_shards_and_can_be_resumed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    encoder, table = Letters(), table_of(draw(100, 30, 40))
+    encoder, table = limited(Letters(), 256), table_of(draw(100, 30, 40))
     compile_program = Forward._program
     calls = 0
 
@@ -440,12 +472,12 @@ def test_f48_a_lost_device_keeps_whole_shards_and_can_be_resumed(
         patched.setattr(Forward, "_program", program)
         store = open_store(tmp_path / "one", encoder)
         with pytest.raises(InterruptedRunError, match="CUDA_ERROR_LAUNCH_FAILED") as caught:
-            embed_into(store, encoder, table, batch_tokens=400)
+            embed_into(store, encoder, table)
     assert caught.value.exit_code == 75
     kept = len(open_store(tmp_path / "one", encoder))
     assert 0 < kept < 100 and kept % 16 == 0
-    embed_into(open_store(tmp_path / "one", encoder), encoder, table, batch_tokens=400)
-    embed_into(open_store(tmp_path / "two", encoder), encoder, table, batch_tokens=400)
+    embed_into(open_store(tmp_path / "one", encoder), encoder, table)
+    embed_into(open_store(tmp_path / "two", encoder), encoder, table)
     assert bytes_of(tmp_path / "one") == bytes_of(tmp_path / "two")
 
 
@@ -467,22 +499,21 @@ def test_f54_two_runs_write_the_same_bytes(tmp_path: Path) -> None:
     encoder, texts = Letters(), draw(120, 10, 90)
     for name, order in (("one", texts), ("two", texts[::-1])):
         store = open_store(tmp_path / name, encoder)
-        embed_into(store, encoder, table_of(order), batch_tokens=900)
+        embed_into(store, encoder, table_of(order))
     assert bytes_of(tmp_path / "one") == bytes_of(tmp_path / "two")
 
 
-def test_f56_two_thousand_lengths_compile_at_most_eight_programs(tmp_path: Path) -> None:
+def test_f56_two_thousand_lengths_compile_one_program_a_rung(tmp_path: Path) -> None:
     compiled: list[tuple[int, ...]] = []
 
-    class Counting(KmerEncoder):
+    class Counting(Letters):
         def pooled(self, params: Any, ids: Any, mask: Any) -> Any:
             compiled.append(ids.shape)  # runs while tracing only
             return super().pooled(params, ids, mask)
 
-    encoder, table = Counting(2), table_of(draw(2000, 40, 3000))
-    report = embed_into(
-        open_store(tmp_path, encoder, rows_per_shard=256), encoder, table, batch_tokens=65536
-    )
+    encoder, table = Counting(), table_of(draw(2000, 40, 3000))
+    report = embed_into(open_store(tmp_path, encoder, rows_per_shard=256), encoder, table)
     assert report.embedded == 2000
-    assert len(compiled) == len(set(compiled)) == report.compile_count <= MOST_BUCKETS
-    assert report.padding_share < 0.25
+    rungs = 4 + 8 * 5 + 4  # from 40 to 3072 in eighths of an octave
+    assert len(compiled) == len(set(compiled)) == report.compile_count <= rungs
+    assert report.padding_share < 0.15

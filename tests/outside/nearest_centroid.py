@@ -60,7 +60,7 @@ def _one(problem: ProbeTask, keep_predictions: bool) -> TaskScores:
 KIND = ProbeKind(
     name="centroid",
     says="the class whose mean embedding is nearest",
-    solvers={"mean": "the mean of each class"},
+    list_solvers=lambda: {"mean": "the mean of each class"},
     uses_C=False,
     seed_per_fit=False,
     dtype=lambda solver, platform: "float64",

@@ -49,6 +49,7 @@ class KmerEncoder(TokenEncoder):
     pad_id = OTHER
     #: Counting is bound by memory, not arithmetic: a batch that stays in cache is the fastest.
     batch_tokens = 1 << 17
+    any_rows = True
 
     def __init__(self, k: int) -> None:
         self.k = k

@@ -1,0 +1,111 @@
+"""What an embedding did and what it cost: counts by sequence, added up over shards."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from geneb_jax.embed.shard_work import ShardRows
+
+__all__ = ["EmbedReport", "report_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedReport:
+    """What an embedding did and what it cost.
+
+    Attributes:
+        model_id: The model.
+        embedded: Sequences that this call embedded and that were new to the store.
+        reused: Sequences that the store had already, or that other processes embedded meanwhile.
+        from_others: Those of them that came from other processes during this call.
+        tokens: Tokens of the embedded sequences, padding not included.
+        padding_share: Share of the positions that ran and held no token, 0 to 1.
+        seconds: Wall time of the call.
+        compile_count: Programs compiled in this call.
+        batch_tokens: Tokens of a batch on one device.
+        buckets: (rows, tokens) of each batch shape, longest first.
+        truncated_sequences: Embedded sequences that were longer than the model takes.
+        truncated_bp: Bases that were cut off from them.
+        unknown_sequences: Embedded sequences with letters other than A, C, G, T.
+        unknown_bp: Number of those letters.
+        empty_sequences: Embedded sequences without any token.
+        nonfinite_sequences: Sequences whose embeddings held NaN or infinity and were not stored.
+    """
+
+    model_id: str
+    embedded: int
+    reused: int
+    from_others: int = 0
+    tokens: int = 0
+    padding_share: float = 0.0
+    seconds: float = 0.0
+    compile_count: int = 0
+    batch_tokens: int = 0
+    buckets: tuple[tuple[int, int], ...] = ()
+    truncated_sequences: int = 0
+    truncated_bp: int = 0
+    unknown_sequences: int = 0
+    unknown_bp: int = 0
+    empty_sequences: int = 0
+    nonfinite_sequences: int = 0
+
+    @property
+    def sequences_per_second(self) -> float:
+        """Embedded sequences a second of this call."""
+        return self.embedded / self.seconds if self.seconds else 0.0
+
+
+def report_of(
+    model_id: str,
+    shards: Sequence[ShardRows],
+    *,
+    embedded: int,
+    reused: int,
+    from_others: int = 0,
+    seconds: float = 0.0,
+) -> EmbedReport:
+    """Add up shards; their rows may be left out (:meth:`ShardRows.counts`)."""
+    bad = sum(len(shard.unusable) for shard in shards)
+    base = EmbedReport(
+        model_id,
+        embedded=embedded,
+        reused=reused,
+        from_others=from_others,
+        seconds=seconds,
+        nonfinite_sequences=bad,
+    )
+    tokenized = [shard for shard in shards if shard.length_tokens is not None]
+    if not tokenized:
+        return base
+    lengths, dropped, unknown = (
+        np.concatenate([getattr(shard, name) for shard in tokenized])
+        for name in ("length_tokens", "truncated_bp", "unknown_bp")
+    )
+    padded = sum(shard.padded_tokens for shard in tokenized)
+    buckets = {bucket for shard in tokenized for bucket in shard.buckets}
+    shapes = sorted(((bucket.rows, bucket.length_tokens) for bucket in buckets), key=_longest)
+    return EmbedReport(
+        model_id,
+        embedded=embedded,
+        reused=reused,
+        from_others=from_others,
+        tokens=int(lengths.sum()),
+        padding_share=1.0 - float(lengths.sum()) / padded if padded else 0.0,
+        seconds=seconds,
+        compile_count=sum(shard.compile_count for shard in tokenized),
+        batch_tokens=tokenized[-1].batch_tokens,
+        buckets=tuple(shapes),
+        truncated_sequences=int((dropped > 0).sum()),
+        truncated_bp=int(dropped.sum()),
+        unknown_sequences=int((unknown > 0).sum()),
+        unknown_bp=int(unknown.sum()),
+        empty_sequences=int((lengths == 0).sum()),
+        nonfinite_sequences=bad,
+    )
+
+
+def _longest(shape: tuple[int, int]) -> tuple[int, int]:
+    return -shape[1], -shape[0]

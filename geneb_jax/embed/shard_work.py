@@ -1,0 +1,260 @@
+"""A shard of an embedding as data: plain values that any process turns into rows.
+
+:func:`plan_shards` cuts what is missing into shards, from the sequences alone, so that every
+process that looks at the same table and the same store makes the same list. :func:`embed_shard`
+computes one, here or wherever it was sent; :class:`ShardEmbedder` is that function for a process
+that has to load the model first. Who commits the rows is not this module's business.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any, Protocol
+
+import numpy as np
+
+from geneb_jax.embed.batch_budget import limited
+from geneb_jax.embed.batch_plan import Bucket
+from geneb_jax.embed.forward import Forward
+from geneb_jax.errors import ModelError
+from geneb_jax.models.encoder import Encoder, SequenceEncoder, TokenEncoder
+
+__all__ = [
+    "Embedder",
+    "Sequences",
+    "ShardEmbedder",
+    "ShardRows",
+    "ShardWork",
+    "embed_shard",
+    "embedder_of",
+    "plan_shards",
+]
+
+_TEXTS_AT_A_TIME = 256
+_NAME_DIGITS = 16
+
+#: What computes rows: a model that batches by itself, or one that the engine batches.
+Embedder = Forward | SequenceEncoder
+
+
+class Sequences(Protocol):
+    """What the engine needs of a sequence table (:class:`geneb_jax.data.SequenceTable`)."""
+
+    @property
+    def sequences(self) -> Sequence[str]:
+        """Distinct texts."""
+
+    @property
+    def digests(self) -> np.ndarray:
+        """uint8 ``[n, 16]``, the digest of each text."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ShardWork:
+    """Sequences that are embedded and committed together.
+
+    Attributes:
+        positions: Where they stand in the table of the run, int64 ``[m]``.
+        digests: uint8 ``[m, 16]``.
+        texts: The sequences, longest first.
+    """
+
+    positions: np.ndarray
+    digests: np.ndarray
+    texts: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    @property
+    def name(self) -> str:
+        """Says which sequences these are, 16 hexadecimal digits."""
+        return hashlib.sha256(self.digests.tobytes()).hexdigest()[:_NAME_DIGITS]
+
+    @property
+    def bp(self) -> int:
+        """Letters in all."""
+        return sum(map(len, self.texts))
+
+    def only(self, kept: np.ndarray) -> ShardWork:
+        """A part of it, by mask or positions within it."""
+        rows = np.arange(len(self))[kept]
+        texts = tuple(self.texts[row] for row in rows)
+        return ShardWork(self.positions[rows], self.digests[rows], texts)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ShardRows:
+    """What came of a shard.
+
+    Attributes:
+        name: The work's.
+        digests: uint8 ``[k, 16]`` of the sequences with a finite embedding.
+        rows: Their embeddings, float32 ``[k, width]``.
+        positions: Where those stand in the table of the run, int64 ``[k]``.
+        unusable: Positions of the sequences whose embeddings hold NaN or infinity, int64.
+        bp: Letters of the work.
+        length_tokens: Tokens of each sequence of the work, int64 ``[m]``; None, as everything
+            below, for a model that does its own tokenizing.
+        truncated_bp: Bases cut off, int64 ``[m]``.
+        unknown_bp: Letters other than A, C, G, T, int64 ``[m]``.
+        padded_tokens: Positions that ran, padding and empty rows included.
+        buckets: Shapes that ran.
+        compile_count: Programs compiled for it.
+        batch_tokens: Tokens of a batch on one device.
+    """
+
+    name: str
+    digests: np.ndarray
+    rows: np.ndarray
+    positions: np.ndarray
+    unusable: np.ndarray
+    bp: int
+    length_tokens: np.ndarray | None = None
+    truncated_bp: np.ndarray | None = None
+    unknown_bp: np.ndarray | None = None
+    padded_tokens: int = 0
+    buckets: tuple[Bucket, ...] = ()
+    compile_count: int = 0
+    batch_tokens: int = 0
+
+    def counts(self) -> ShardRows:
+        """The same without the embeddings, for a report."""
+        return replace(self, rows=self.rows[:0])
+
+
+def plan_shards(
+    table: Sequences, missing: np.ndarray, *, rows_per_shard: int
+) -> tuple[ShardWork, ...]:
+    """Cut the missing sequences of a table into shards.
+
+    The order is longest first, so that memory is at its peak at once and not at the end, ties by
+    digest; the order of the table does not matter.
+
+    Args:
+        table: Distinct sequences and their digests.
+        missing: Their positions, int64 ``[n]``.
+        rows_per_shard: Rows of a shard.
+    """
+    lengths = np.array([len(table.sequences[at]) for at in missing.tolist()], np.int64)
+    words = np.ascontiguousarray(table.digests[missing]).view(">u8").astype(np.uint64)
+    order = missing[np.lexsort([words[:, 1], words[:, 0], -lengths])]
+    return tuple(
+        _work(table, order[first : first + rows_per_shard])
+        for first in range(0, len(order), rows_per_shard)
+    )
+
+
+def _work(table: Sequences, positions: np.ndarray) -> ShardWork:
+    texts = tuple(table.sequences[at] for at in positions.tolist())
+    return ShardWork(positions, np.ascontiguousarray(table.digests[positions]), texts)
+
+
+def embedder_of(encoder: Encoder, *, batch_tokens: int | None = None) -> Embedder:
+    """What computes an encoder's rows; one of these is made a process, and used for every shard."""
+    if isinstance(encoder, TokenEncoder):
+        return Forward(encoder, batch_tokens=batch_tokens)
+    if isinstance(encoder, SequenceEncoder):
+        return encoder
+    raise TypeError(f"{type(encoder).__name__} is neither a TokenEncoder nor a SequenceEncoder")
+
+
+def embed_shard(
+    embedder: Embedder,
+    work: ShardWork,
+    *,
+    done: Callable[[int, int], None] = lambda sequences, bp: None,
+) -> ShardRows:
+    """Compute the rows of a shard.
+
+    Args:
+        embedder: See :func:`embedder_of`.
+        work: The sequences.
+        done: Called with (sequences, bp) as results come back.
+
+    Raises:
+        BatchMemoryError: if the device memory does not hold a batch.
+        ModelError: if the model cannot run, or gives an array of another shape than promised.
+        InterruptedRunError: if the device fails.
+    """
+    if isinstance(embedder, Forward):
+        return _by_forward(embedder, work, done)
+    rows = np.empty((len(work), embedder.width), np.float32)
+    for first in range(0, len(work), _TEXTS_AT_A_TIME):
+        texts = work.texts[first : first + _TEXTS_AT_A_TIME]
+        part = np.asarray(embedder.embed(texts))
+        if part.shape != (len(texts), embedder.width):
+            raise ModelError(
+                f"it gave an array {list(part.shape)} for {len(texts)} sequences, "
+                f"[{len(texts)}, {embedder.width}] was promised",
+                where=embedder.identity.model_id,
+            )
+        rows[first : first + len(texts)] = part
+        done(len(texts), sum(map(len, texts)))
+    return _finite_part(work, rows)
+
+
+def _by_forward(forward: Forward, work: ShardWork, done: Callable[[int, int], None]) -> ShardRows:
+    bp = np.array([len(text) for text in work.texts], np.int64)
+    compiled, padded = forward.compile_count, forward.padded_tokens
+    tokens = forward.encoder.tokenize_many(work.texts)
+    rows, buckets = forward.embed(
+        tokens, done=lambda members: done(len(members), int(bp[members].sum()))
+    )
+    return replace(
+        _finite_part(work, rows),
+        length_tokens=tokens.length_tokens,
+        truncated_bp=tokens.dropped_bp,
+        unknown_bp=tokens.unknown_bp,
+        padded_tokens=forward.padded_tokens - padded,
+        buckets=buckets,
+        compile_count=forward.compile_count - compiled,
+        batch_tokens=forward.batch_tokens,
+    )
+
+
+def _finite_part(work: ShardWork, rows: np.ndarray) -> ShardRows:
+    finite = np.isfinite(rows).all(axis=1)
+    if finite.all():
+        return ShardRows(work.name, work.digests, rows, work.positions, work.positions[:0], work.bp)
+    return ShardRows(
+        work.name,
+        work.digests[finite],
+        rows[finite],
+        work.positions[finite],
+        work.positions[~finite],
+        work.bp,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ShardEmbedder:
+    """:func:`embed_shard` for another process: loads the model by name, once, and keeps it.
+
+    Picklable, for any executor: ``pool.map(ShardEmbedder("kmer-6"), shards)``.
+
+    Attributes:
+        name: The model, as :func:`geneb_jax.models.load_encoder` takes it.
+        options: Its other arguments, (name, value) pairs.
+        batch_tokens: Most tokens of a batch.
+    """
+
+    name: str
+    options: tuple[tuple[str, Hashable], ...] = ()
+    batch_tokens: int | None = None
+
+    def __call__(self, work: ShardWork) -> ShardRows:
+        """Compute the rows of a shard; see :func:`embed_shard`."""
+        return embed_shard(_loaded(self), work)
+
+
+@lru_cache(maxsize=1)
+def _loaded(embedder: ShardEmbedder) -> Embedder:
+    from geneb_jax.models import load_encoder
+
+    options: dict[str, Any] = dict(embedder.options)
+    encoder = load_encoder(embedder.name, **options)
+    return embedder_of(limited(encoder, embedder.batch_tokens))

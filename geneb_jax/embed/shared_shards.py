@@ -1,0 +1,124 @@
+"""The shards that this process computes, of a work that other processes may share.
+
+Every process plans the same shards from what is missing. The first one takes them from the front of
+the list; who finds others at work takes them from its end. A shard is claimed when it is drawn, and
+what was stored or claimed meanwhile is left out of it. Whoever has committed all that it drew waits
+for what others hold, and takes it over if they die.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from types import TracebackType
+
+import numpy as np
+
+from geneb_jax.embed.progress import ProgressClock
+from geneb_jax.embed.shard_work import Sequences, ShardRows, ShardWork, plan_shards
+from geneb_jax.store import EmbeddingStore
+from geneb_jax.store.digests import DigestIndex
+
+__all__ = ["SharedShards"]
+
+_LOG = logging.getLogger(__name__)
+_FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.05, 1.0
+_SECONDS_BEFORE_NOTICE = 1.0
+
+
+class SharedShards:
+    """An iterable of claimed shards, and the way to give them back once they are committed.
+
+    Args:
+        store: Where the rows go.
+        table: Distinct sequences and their digests.
+        missing: Positions that the store lacks, int64.
+        clock: Told what is left to do.
+        lease_seconds: How long a silent process on another machine keeps its claim.
+    """
+
+    def __init__(
+        self,
+        store: EmbeddingStore,
+        table: Sequences,
+        missing: np.ndarray,
+        *,
+        clock: ProgressClock,
+        lease_seconds: float,
+    ) -> None:
+        self._store = store
+        self._table = table
+        self._left = missing
+        self._clock = clock
+        self._claims = store.claims(lease_seconds=lease_seconds)
+        self._drawn: dict[str, str] = {}
+        self._planned: Sequence[ShardWork] = ()
+
+    def __enter__(self) -> SharedShards:
+        self._claims.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._claims.__exit__(kind, error, traceback)
+
+    def pending(self) -> bool:
+        """Whether there is something to draw; waits while others hold all that is left."""
+        waited, pause = 0.0, _FIRST_WAIT_SECONDS
+        while True:
+            self._store.refresh()
+            self._left = self._left[self._store.missing(self._table.digests[self._left])]
+            texts = self._table.sequences
+            self._clock.expect(len(self._left), sum(len(texts[at]) for at in self._left.tolist()))
+            if not len(self._left):
+                return False
+            held = self._claims.held_by_others()
+            free = self._left
+            if len(held):
+                free = free[DigestIndex(held).positions(self._table.digests[free]) < 0]
+            if len(free):
+                planned = plan_shards(self._table, free, rows_per_shard=self._store.rows_per_shard)
+                self._planned = planned[::-1] if len(held) else planned
+                return True
+            time.sleep(pause)
+            if waited < _SECONDS_BEFORE_NOTICE <= waited + pause:
+                _LOG.warning(
+                    "%s: other processes embed %d sequences; waiting for them",
+                    self._store.place,
+                    len(self._left),
+                )
+            waited, pause = waited + pause, min(2 * pause, _LONGEST_WAIT_SECONDS)
+
+    def __iter__(self) -> Iterator[ShardWork]:
+        """Claim what can be had, without waiting for anybody."""
+        for shard in self._planned:
+            work = self._claim(shard)
+            if work is not None:
+                self._left = self._left[~np.isin(self._left, work.positions)]
+                yield work
+
+    def finish(self, shard: ShardRows) -> None:
+        """Release the claim of a shard whose finite rows are committed."""
+        self._claims.release([self._drawn.pop(shard.name)])
+
+    def _claim(self, shard: ShardWork) -> ShardWork | None:
+        """What of a shard is ours to compute."""
+        claim = self._claims.take(shard.digests)
+        if claim is None:
+            return None
+        # Read after the claim: nobody commits these rows any more.
+        self._store.refresh()
+        claimed = DigestIndex(claim.digests).positions(shard.digests) >= 0
+        absent = np.zeros(len(shard), bool)
+        absent[self._store.missing(shard.digests)] = True
+        ours = shard.only(claimed & absent)
+        if not len(ours):
+            self._claims.release([claim.name])
+            return None
+        self._drawn[ours.name] = claim.name
+        return ours

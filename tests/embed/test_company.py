@@ -1,0 +1,111 @@
+"""The bits of a row depend on its sequence and the identity alone: no company changes them."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+
+from geneb_jax.embed import (
+    Forward,
+    Placement,
+    embed_into,
+    embed_sequences,
+    limited,
+    open_store,
+)
+from geneb_jax.models import TokenEncoder, load_encoder
+from geneb_jax.store import EmbeddingStore
+from tests.models.narrow_checkpoints import narrow_spec, write_narrow
+
+#: Names and families of every kind of arithmetic: rotary and learned attention, ALiBi, experts'
+#: and gated layers, convolutions by FFT, scans.
+NARROW = (
+    "caduceus-ph_seqlen-1k_d_model-256_n_layer-4_lr-8e-3",
+    "hyenadna-medium-160k-seqlen-hf",
+    "GENERator-eukaryote-1.2b-base",
+    "DNABERT-S",
+    "gpt2_gene_v1",
+)
+
+
+def real_sequences(folder: Path, count: int, seed: int = 0) -> list[str]:
+    """Distinct sequences of five real tasks, mixed."""
+    texts: dict[str, None] = {}
+    for task in sorted(folder.glob("*.csv.gz"))[::7][:5]:
+        with gzip.open(task, "rt", newline="") as file:
+            rows = [row["text"] for _, row in zip(range(300), csv.DictReader(file), strict=False)]
+        texts |= dict.fromkeys(text for text in rows if len(text) <= 700)
+    order = np.random.default_rng(seed).permutation(len(texts))[:count]
+    return [list(texts)[at] for at in order]
+
+
+def load(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> TokenEncoder:
+    """A built-in model, or a published one with narrow layers; random weights."""
+    if name not in NARROW:
+        encoder = load_encoder(name)
+    else:
+        spec = narrow_spec(name)
+        path = write_narrow(spec, folder / "checkpoint")
+        monkeypatch.setattr("geneb_jax.models.loading.find_spec", lambda _: spec)
+        encoder = load_encoder(name, path=path)
+    assert isinstance(encoder, TokenEncoder)
+    return encoder
+
+
+def require_no_company_matters(
+    encoder: TokenEncoder, texts: list[str], others: list[str], table: Any, root: Path
+) -> None:
+    alone = embed_sequences(encoder, texts)
+    forward = Forward(encoder)
+    found = {
+        "reversed": embed_sequences(encoder, texts[::-1], forward=forward)[::-1],
+        "one by one": np.concatenate(
+            [embed_sequences(encoder, [text], forward=forward) for text in texts[:3]]
+        ),
+        "one device": embed_sequences(
+            encoder, texts, forward=Forward(encoder, placement=Placement(jax.devices()[:1]))
+        ),
+    }
+    for at, company in enumerate((others, others[::3], [text[:40] for text in others])):
+        mixed = [*company[::2], *texts, *company[1::2]]
+        where = [mixed.index(text) for text in texts]
+        found[f"company {at}"] = embed_sequences(encoder, mixed, forward=forward)[where]
+    # Killed after a part, in the shards of a larger table, and resumed in those of a smaller one.
+    store = EmbeddingStore.open(root, encoder.identity, encoder.width, rows_per_shard=16)
+    embed_into(store, encoder, table([*texts[::3], *others[::4]]), forward=forward)
+    rows = table(texts)
+    embed_into(store, encoder, rows, forward=forward)
+    found["resumed"] = store.read(rows.digests)
+    for what, values in found.items():
+        assert values.tobytes() == alone[: len(values)].tobytes(), what
+    for budget in (100, 511, 2048, 10**6):
+        smaller = limited(encoder, budget)
+        values = embed_sequences(smaller, texts[:40], batch_tokens=budget)
+        same = values.tobytes() == alone[:40].tobytes()
+        assert same or smaller.identity != encoder.identity, budget
+        assert open_store(root, smaller).identity == smaller.identity
+
+
+@pytest.mark.parametrize("name", ["kmer-4", "tiny-nt-v2"])
+def test_company_order_budget_devices_and_resume_change_no_bit(
+    name: str, draw: Any, table: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder = load(name, tmp_path, monkeypatch)
+    texts, others = draw(50, 60, 320), draw(60, 20, 500, seed=1)
+    require_no_company_matters(encoder, texts, others, table, tmp_path)
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("name", ["kmer-4", "kmer-6", "tiny-nt-v1", "tiny-nt-v2", *NARROW])
+def test_company_of_500_real_sequences_changes_no_bit(
+    name: str, real_tasks: Path, table: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder = load(name, tmp_path, monkeypatch)
+    texts = real_sequences(real_tasks, 1000)
+    require_no_company_matters(encoder, texts[:500], texts[500:], table, tmp_path)
