@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 
 import numpy as np
 
 from geneb_jax.benchmark import Task
-from geneb_jax.embed import EmbedReport, embed_into, open_store
+from geneb_jax.embed import (
+    EmbedReport,
+    ShardRows,
+    ShardWork,
+    embed_into,
+    embed_shard,
+    embedder_of,
+    open_store,
+)
+from geneb_jax.embed.shard_work import Embedder
 from geneb_jax.errors import GenebError, NonFiniteError, StoreError
 from geneb_jax.results import EmbeddingFacts
-from geneb_jax.runs.executors import Executor
+from geneb_jax.runs.encoder_source import ModelReference
+from geneb_jax.runs.executors import Executor, SerialExecutor
 from geneb_jax.runs.observer import RunObserver
 from geneb_jax.runs.task_choice import ReadTasks
 from geneb_jax.runs.work import ModelWork, RunWork
@@ -36,6 +47,26 @@ class Embedded:
         plain = asdict(self.report)
         del plain["model_id"]
         return EmbeddingFacts(**plain)
+
+
+@dataclass(frozen=True, slots=True)
+class ShardAnywhere:
+    """Computes shards in whatever process it was sent to; loads the model there, once.
+
+    Attributes:
+        model: The model; what is loaded must be the one that the run was planned with.
+    """
+
+    model: ModelReference
+
+    def __call__(self, work: ShardWork) -> ShardRows:
+        """See :func:`geneb_jax.embed.embed_shard`."""
+        return embed_shard(_embedder(self.model), work)
+
+
+@lru_cache(maxsize=1)
+def _embedder(model: ModelReference) -> Embedder:
+    return embedder_of(model.encoder(), batch_tokens=model.source.batch_tokens)
 
 
 def embed_model(
@@ -76,6 +107,8 @@ def embed_model(
         batch_tokens=work.request.batch_tokens,
         progress=observer.embedding,
         on_nonfinite=refused.append,
+        executor=executor.map,
+        embed=None if isinstance(executor, SerialExecutor) else ShardAnywhere(model.reference),
     )
     observer.finished()
     if not refused:

@@ -22,6 +22,7 @@ from geneb_jax.analysis import (
 )
 from geneb_jax.benchmark import Suite
 from geneb_jax.errors import DataError
+from geneb_jax.models import registry
 from geneb_jax.resources import config_folder
 from geneb_jax.results import ScoreRow
 
