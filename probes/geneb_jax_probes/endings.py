@@ -3,38 +3,36 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import NamedTuple
 
 __all__ = ["Ending"]
 
 
 class Ending(StrEnum):
-    """One ending; as a string it is the word that stands in every record.
+    """One ending; as a string it is the word that stands in every record."""
 
-    Attributes:
-        sentence: What happened, for a user.
-        scored: Whether the fit is worth predicting with.
-        converged: Whether the fit stopped by a rule that it was meant to stop by.
-    """
+    CONVERGED = "converged"
+    NO_PROGRESS = "no_progress"
+    MAX_ITER = "max_iter"
+    LINE_SEARCH = "line_search"
+    NOT_FINITE = "not_finite"
+    ONE_CLASS = "one_class"
+    FAILED = "failed"
 
-    sentence: str
-    scored: bool
-    converged: bool
+    @property
+    def sentence(self) -> str:
+        """What happened, for a user."""
+        return _FACTS[self].sentence
 
-    CONVERGED = "converged", "the solver's own rule ended the fit", True, True
-    #: The second regular stop of L-BFGS-B, and so of scikit-learn.
-    NO_PROGRESS = "no_progress", "the objective stopped falling", True, True
-    MAX_ITER = "max_iter", "the step limit ended the fit", True, False
-    LINE_SEARCH = "line_search", "no step decreased the objective", True, False
-    NOT_FINITE = "not_finite", "the objective left the range of the dtype", False, False
-    ONE_CLASS = "one_class", "the rows hold one class", False, False
-    FAILED = "failed", "the task could not be fitted", False, False
+    @property
+    def scored(self) -> bool:
+        """Whether the fit is worth predicting with."""
+        return _FACTS[self].scored
 
-    def __new__(cls, word: str, sentence: str, scored: bool, converged: bool) -> Ending:
-        """A string with three more attributes."""
-        member = str.__new__(cls, word)
-        member._value_ = word
-        member.sentence, member.scored, member.converged = sentence, scored, converged
-        return member
+    @property
+    def converged(self) -> bool:
+        """Whether the fit stopped by a rule that it was meant to stop by."""
+        return _FACTS[self].converged
 
     @property
     def code(self) -> int:
@@ -45,3 +43,21 @@ class Ending(StrEnum):
     def of_code(cls, code: int) -> Ending:
         """The ending with this number."""
         return list(cls)[code - 1]
+
+
+class _Facts(NamedTuple):
+    sentence: str
+    scored: bool
+    converged: bool
+
+
+_FACTS = {
+    Ending.CONVERGED: _Facts("the solver's own rule ended the fit", True, True),
+    # The second regular stop of L-BFGS-B, and so of scikit-learn.
+    Ending.NO_PROGRESS: _Facts("the objective stopped falling", True, True),
+    Ending.MAX_ITER: _Facts("the step limit ended the fit", True, False),
+    Ending.LINE_SEARCH: _Facts("no step decreased the objective", True, False),
+    Ending.NOT_FINITE: _Facts("the objective left the range of the dtype", False, False),
+    Ending.ONE_CLASS: _Facts("the rows hold one class", False, False),
+    Ending.FAILED: _Facts("the task could not be fitted", False, False),
+}

@@ -17,9 +17,9 @@ __all__ = ["Scores", "confusion", "scores", "scores_of_confusion"]
 class Scores:
     """One value a batch entry, float64, of the leading shape of ``y_pred``."""
 
-    mcc: Float[np.ndarray, "*batch"] | np.float64
-    accuracy: Float[np.ndarray, "*batch"] | np.float64
-    macro_f1: Float[np.ndarray, "*batch"] | np.float64
+    mcc: Float[np.ndarray, "*batch"]
+    accuracy: Float[np.ndarray, "*batch"]
+    macro_f1: Float[np.ndarray, "*batch"]
 
 
 def confusion(
@@ -50,7 +50,7 @@ def scores_of_confusion(counts: Shaped[np.ndarray, "*batch class class"]) -> Sco
     support = true + predicted
     seen = support > 0
     f1 = np.where(seen, 2 * hits / np.where(seen, support, 1.0), 0.0)
-    return Scores(mcc, correct / total, f1.sum(-1) / seen.sum(-1))
+    return Scores(*map(np.asarray, (mcc, correct / total, f1.sum(-1) / seen.sum(-1))))
 
 
 def scores(y_true: ArrayLike, y_pred: ArrayLike) -> Scores:

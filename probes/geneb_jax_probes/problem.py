@@ -151,13 +151,11 @@ def encode_labels(
     return classes, codes.astype(np.int32)
 
 
-def check_sample_weight(
-    sample_weight: ArrayLike | None, row_count: int
-) -> Float[np.ndarray, " row"] | None:
+def check_sample_weight(sample_weight: object, row_count: int) -> Float[np.ndarray, " row"] | None:
     """Row weights float64 from a number or an array; None stays None."""
     if sample_weight is None:
         return None
-    weights = np.asarray(sample_weight, dtype=np.float64)
+    weights: np.ndarray = np.asarray(sample_weight, dtype=np.float64)
     weights = np.full(row_count, float(weights)) if weights.ndim == 0 else weights
     if weights.shape != (row_count,):
         raise ProbeDataError(f"sample_weight has shape {weights.shape}, not ({row_count},)")

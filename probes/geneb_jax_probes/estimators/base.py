@@ -171,7 +171,7 @@ class ProbeClassifier:
         """Accuracy, as scikit-learn's classifiers give it."""
         guess, truth = self.predict(X), np.asarray(y).ravel()
         if sample_weight is not None:
-            return float(np.average(guess == truth, weights=sample_weight))
+            return float(np.average(guess == truth, weights=np.asarray(sample_weight)))
         return float(scores(truth, guess).accuracy)
 
 

@@ -281,8 +281,9 @@ def _turn(
     seen = Progress(*unpack(scalars[:_OWN]))
     accepted, fresh = seen.accepted > 0, seen.slot >= 0
     moved = accepted | (seen.given_up > 0)
-    plain = found.dual is None
-    dual, old_dual = (found.gradient, old.gradient) if plain else (found.dual, old.dual)
+    plain = found.dual is None or old.dual is None
+    dual = found.gradient if found.dual is None else found.dual
+    old_dual = old.gradient if old.dual is None else old.dual
 
     # The new pair, and every inner product with it and with the new gradient, in one product.
     travelled = old.scalars[_STEP] * old.direction

@@ -54,7 +54,7 @@ def evaluation(
         return Evaluation(value, gradient, None, norm)
     factors, curvature = preconditioner
     if curvature is None:
-        basis = contrasts(logits).astype(points.dtype)
+        basis = jnp.asarray(contrasts(logits), points.dtype)
         inside = basis @ gradient.reshape(len(points), logits, -1)
         vector = apply_factors(factors, inside.reshape(len(points), -1))
         vector = basis.T @ vector.reshape(inside.shape)

@@ -58,7 +58,11 @@ class FewRows:
         lane = self.lane
         return lane.call(
             minimise_rows,
-            *map(lane.put, (self.X, self.codes, self.shares, self.penalty, self.start)),
+            lane.put(self.X),
+            lane.put(self.codes),
+            lane.put(self.shares),
+            lane.put(self.penalty),
+            lane.put(self.start),
             stop,
             rules=rules,
             preconditioned=preconditioned,

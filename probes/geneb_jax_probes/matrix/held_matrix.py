@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Array, Float
@@ -20,6 +20,7 @@ from geneb_jax_probes.problem import Dtype
 __all__ = ["HeldMatrix", "hold"]
 
 
+@runtime_checkable
 class HeldMatrix(Protocol):
     """One matrix on one lane."""
 

@@ -20,7 +20,7 @@ from geneb_jax_probes.endings import Ending
 from geneb_jax_probes.errors import ProbeOptionError
 from geneb_jax_probes.lanes import Lane
 from geneb_jax_probes.lbfgs.loop import Stop
-from geneb_jax_probes.matrix.end_points import EndPoints
+from geneb_jax_probes.matrix.end_points import EndPoints, traced_end_points
 from geneb_jax_probes.matrix.layout import Columns, Layout
 from geneb_jax_probes.plan import FeatureGroup, Fit
 from geneb_jax_probes.programs import program
@@ -106,7 +106,9 @@ def _minimise(
         ending = jnp.where(jnp.isfinite(end.value), ending, Ending.NOT_FINITE.code)
         weights = end.theta * unit
         ends = (end.value, norm(end), end.steps, ending, gap(end))
-        return EndPoints(weights[:, :-1], weights[:, -1], *(x.astype(X.dtype) for x in ends))
+        return traced_end_points(
+            weights[:, :-1], weights[:, -1], *(number.astype(X.dtype) for number in ends)
+        )
 
     over_fits = jax.vmap(one, in_axes=(1, 0, 0))
     return jax.vmap(over_fits, in_axes=(None, 0, 0))(shares, penalty, start)
