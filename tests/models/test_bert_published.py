@@ -204,6 +204,7 @@ def test_torch_and_safetensors_files_give_the_same_parameters(tmp_path: Path) ->
     folder = write_published_folder("gena-lm-bert-large-t2t", tmp_path / "checkpoint")
     first = load_encoder(folder)
     assert isinstance(first, NativeEncoder)
+    expected = first.params
     tensors = load_file(folder / "model.safetensors")
     (folder / "model.safetensors").unlink()
     # Some published matrices are column-major; strides must be honoured.
@@ -211,7 +212,7 @@ def test_torch_and_safetensors_files_give_the_same_parameters(tmp_path: Path) ->
     torch.save(turned, folder / "pytorch_model.bin")
     second = load_encoder(folder)
     assert isinstance(second, NativeEncoder)
-    jax.tree.map(np.testing.assert_array_equal, second.params, first.params)
+    jax.tree.map(np.testing.assert_array_equal, second.params, expected)
 
 
 @pytest.mark.parametrize("model_id", [name for name in MODELS if name != "GROVER"])
