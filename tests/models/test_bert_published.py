@@ -151,6 +151,10 @@ def test_folder_loads_by_path_alone(
     assert alone.spec is not None
     assert alone.spec.family == registry()[model_id].family
     assert alone.config == small_config(model_id)
+    # The paper calls DNABERT-S k-mer, Genomics-FM both and LucaOne mixed.
+    stated = registry()[model_id].labels.tokenization
+    told = {"k-mer": "BPE", "BPE+k-mer": "BPE", "mixed": "SN"}.get(stated, stated)
+    assert alone.spec.labels.tokenization == told
     small_model(monkeypatch, model_id)
     named = load_encoder(model_id, LoadOptions(path=folder, weights="random"))
     assert isinstance(named, NativeEncoder)
