@@ -15,7 +15,7 @@ import torch
 from transformers import GPT2LMHeadModel, LlamaConfig, MistralConfig, PreTrainedModel
 
 from geneb_jax.errors import CheckpointError
-from geneb_jax.models import LoadOptions, TokenEncoder, load_encoder
+from geneb_jax.models import LoadOptions, TokenEncoder, load_encoder, registry
 from geneb_jax.models.pooling import pool
 from tests.models.decoder_checkpoints import (
     FORMS,
@@ -87,6 +87,11 @@ def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     ids, mask = batch(encoder, TEXTS, extra_tokens=5)
     theirs = torch_states(model, ids, mask)
     return Case(form, model, encoder, ids, mask, theirs, compiled(encoder))
+
+
+def test_the_label_says_what_the_tokenizer_does(case: Case) -> None:
+    stated = registry()[FORMS[case.form][2]].labels.tokenization
+    assert case.encoder.spec.labels.tokenization == {"BioToken": "SN"}.get(stated, stated)
 
 
 def test_hidden_states_and_pooled_embedding(case: Case, tolerance: Tolerance) -> None:

@@ -264,7 +264,7 @@ def test_published_names_and_shapes() -> None:
 def test_configs_that_cannot_be(tmp_path: Path) -> None:
     tensors = spread_tensors(shapes(SMALL))
     for changes, message in (
-        ({"ssm_cfg": {"layer": "Mamba1"}}, "only Mamba2"),
+        ({"ssm_cfg": {"layer": "Mamba1"}}, "layer = 'Mamba1' is not supported"),
         ({"ssm_cfg": {"headdim": 5}}, "4 heads of 5 are not 24 channels"),
         ({"ssm_cfg": {"headdim": 6, "ngroups": 3}}, "4 heads do not divide into 3 groups"),
     ):

@@ -18,10 +18,12 @@ from geneb_jax.identity import EncoderIdentity
 from geneb_jax.models import LoadOptions, load_encoder, registry
 from geneb_jax.models.checkpoints.file_digests import file_sha256
 from geneb_jax.models.loading import _pooling
+from geneb_jax.models.spec import SourceSpec
 from geneb_jax.tokenizers import built_in_vocabulary
 from tests.models.esm_checkpoints import FORMS, esm_model, save
 
 SMALL = FORMS["rotary"] | {"hidden_size": 32, "num_attention_heads": 2, "num_hidden_layers": 2}
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
 NT = "nucleotide-transformer-v2-50m-multi-species"
 
 
@@ -251,3 +253,56 @@ def test_an_id_means_the_registered_model_even_beside_a_folder_of_its_name(
     assert load_encoder(Path("tiny-nt-v2")).identity.revision == "local"
     with pytest.raises(SelectionError, match="there is no folder other"):
         load_encoder(Path("other"))
+
+
+def snapshot(folder: Path, cache: Path) -> Path:
+    """The folder as the hub's cache keeps it: a commit's folder with links into blobs."""
+    place = cache / "models--org--small-model" / "snapshots" / COMMIT
+    blobs = cache / "models--org--small-model" / "blobs"
+    place.mkdir(parents=True)
+    blobs.mkdir()
+    for file in folder.iterdir():
+        shutil.copy(file, blobs / file.name)
+        (place / file.name).symlink_to(Path("../../blobs") / file.name)
+    return place
+
+
+def test_a_hub_snapshot_is_called_by_its_repository_and_commit(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = snapshot(folder, tmp_path)
+    (tmp_path / "link").symlink_to(place)
+    monkeypatch.chdir(place)
+    for name in (place, tmp_path / "link", str(tmp_path / "link") + "/", "."):
+        encoder = load_encoder(name)
+        identity = encoder.identity
+        assert (identity.model_id, identity.revision) == ("org/small-model", COMMIT)
+        assert encoder.spec is not None
+        assert encoder.spec.source == SourceSpec("hub", "org/small-model", COMMIT)
+    spec = replace(registry()[NT], config=dict(load_encoder(folder).spec.config))
+    monkeypatch.setattr(blueprint, "find_spec", lambda name: spec)
+    for path in (place, place / "model.safetensors"):
+        identity = load_encoder(NT, LoadOptions(path=path)).identity
+        assert (identity.model_id, identity.revision) == (NT, COMMIT)
+    assert load_encoder(NT, LoadOptions(path=folder)).identity.revision == "local"
+
+
+def test_a_plain_folder_is_called_by_its_own_name_however_it_is_named(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = Path(shutil.copytree(folder, tmp_path / "run" / "checkpoint-500"))
+    monkeypatch.chdir(place)
+    for name in (".", "./", f"{place}/", "../checkpoint-500/", Path()):
+        identity = load_encoder(name).identity
+        assert (identity.model_id, identity.revision) == ("checkpoint-500", "local")
+    shutil.copytree(place, tmp_path / "snapshots" / COMMIT)  # not the hub's cache
+    assert load_encoder(tmp_path / "snapshots" / COMMIT).identity.model_id == COMMIT
+
+
+def test_the_label_of_a_folder_says_what_its_tokenizer_does(folder: Path, tmp_path: Path) -> None:
+    assert load_encoder(folder).spec.labels.tokenization == "k-mer"
+    shutil.copytree(folder, tmp_path / "letters")
+    vocabulary = ("<unk>", "<pad>", "<mask>", "<cls>", *"ACGTN")
+    (tmp_path / "letters" / "vocab.txt").write_text("\n".join(vocabulary))
+    letters = load_encoder(tmp_path / "letters", LoadOptions(weights="random"))
+    assert letters.spec.labels.tokenization == "SN"

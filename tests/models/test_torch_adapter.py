@@ -132,6 +132,13 @@ def test_random_weights_and_dtype(tmp_path: Path) -> None:
     assert half.identity.dtype == "bfloat16"
 
 
+def test_a_hub_snapshot_is_called_by_its_repository_and_commit(tmp_path: Path) -> None:
+    place = tmp_path / "models--org--electra" / "snapshots" / COMMIT
+    (tmp_path / "link").symlink_to(write_folder("electra", place))
+    identity = load_encoder(f"torch:{tmp_path / 'link'}").identity
+    assert (identity.model_id, identity.revision) == ("torch:org/electra", COMMIT)
+
+
 def test_pickled_weights_are_not_opened(tmp_path: Path) -> None:
     folder = write_folder("bert", tmp_path / "bert")
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")

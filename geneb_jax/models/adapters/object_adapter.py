@@ -26,6 +26,7 @@ from geneb_jax.errors import ModelError
 from geneb_jax.identity import EncoderIdentity
 from geneb_jax.models.adapters.user_file import construct, own_files
 from geneb_jax.models.checkpoints.file_digests import file_sha256
+from geneb_jax.models.checkpoints.hub import HubSnapshot
 from geneb_jax.models.encoder import SequenceEncoder
 
 __all__ = ["ObjectEncoder", "encoder_from_file", "encoder_from_object"]
@@ -121,7 +122,9 @@ def encoder_from_file(file: Path, name: str, *, name_model: str | None) -> Objec
     elif name_model:
         parts.append(name_model)
     digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()
-    label = f"{file.stem}.{name}" + (f"@{Path(name_model).name}" if name_model else "")
+    snapshot = HubSnapshot.at(beside) if beside is not None else None
+    given = snapshot.hub_id if snapshot is not None else Path(name_model or "").name
+    label = f"{file.stem}.{name}" + (f"@{given}" if name_model else "")
     return _encoder(model, name=label, weights=digest, modules=modules)
 
 

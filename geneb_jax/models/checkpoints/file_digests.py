@@ -157,8 +157,8 @@ class DigestedFile:
         return CheckpointError(
             "changed while it was read",
             where=self.path,
-            cause="another program wrote, moved or replaced the file after it was hashed",
-            hint="let that finish, then run the same command again",
+            cause="the file was written to, moved, replaced or deleted after it was hashed",
+            hint="let whatever does that finish, then run the same command again",
         )
 
 
