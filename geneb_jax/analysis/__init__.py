@@ -32,7 +32,6 @@ from geneb_jax.analysis.leakage import (
     leakage,
     leaked_rows,
 )
-from geneb_jax.analysis.overview import OverviewOptions, overview
 from geneb_jax.analysis.own_scores import OwnScore, own_scores
 from geneb_jax.analysis.paired import (
     CategoryDifference,
@@ -71,9 +70,22 @@ from geneb_jax.analysis.scaling import (
     spearman,
 )
 from geneb_jax.analysis.seed_spread import SeedSpread, seed_spread
-from geneb_jax.analysis.size_inversions import SizeInversion, in_domain, smaller_beats_larger
+from geneb_jax.analysis.size_inversions import (
+    SizeInversion,
+    SizeInversions,
+    in_domain,
+    size_inversions,
+    smaller_beats_larger,
+)
 from geneb_jax.analysis.specialisation import Specialisation, specialisation
 from geneb_jax.analysis.stability import LeftOut, RankRange, leave_one_category_out, rank_ranges
+from geneb_jax.analysis.statistics import (
+    ModelCoverage,
+    Statistics,
+    StatisticsOptions,
+    compute_statistics,
+)
+from geneb_jax.analysis.statistics_document import statistics_document
 from geneb_jax.analysis.summary import (
     SUMMARY_COLUMNS,
     SUMMARY_FILE,
@@ -119,9 +131,9 @@ __all__ = [
     "LeaderboardRow",
     "Leakage",
     "LeftOut",
+    "ModelCoverage",
     "ModelLeakage",
     "ModelPredictions",
-    "OverviewOptions",
     "OwnScore",
     "PairDifference",
     "PairedComparison",
@@ -142,9 +154,12 @@ __all__ = [
     "SizeColumn",
     "SizeGap",
     "SizeInversion",
+    "SizeInversions",
     "SizeTier",
     "Specialisation",
     "Spread",
+    "Statistics",
+    "StatisticsOptions",
     "Summary",
     "SummaryRow",
     "SummarySetting",
@@ -165,6 +180,7 @@ __all__ = [
     "compare_models",
     "compare_predictions",
     "compare_rows",
+    "compute_statistics",
     "contrasts",
     "critical_difference",
     "cube_from_scores",
@@ -181,7 +197,6 @@ __all__ = [
     "mean_macro",
     "micro_macro",
     "model_predictions",
-    "overview",
     "own_scores",
     "pair_differences",
     "pareto_frontier",
@@ -201,10 +216,12 @@ __all__ = [
     "setting_agreement",
     "settings_of",
     "size_gap",
+    "size_inversions",
     "size_tiers",
     "smaller_beats_larger",
     "spearman",
     "specialisation",
+    "statistics_document",
     "summarise",
     "task_bootstrap",
     "task_spread",

@@ -24,6 +24,7 @@ from geneb_jax.results import (
     PROTOCOL_SOLVER,
     ModelFacts,
     ScoreRow,
+    listed,
     mean_over_seeds,
     rows_of_every_seed,
     sd_over_seeds,
@@ -149,10 +150,9 @@ def _rows_of_suite(
     }
     for kind, names in strange.items():
         if names:
-            shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if names[3:] else "")
             notices.append(
                 f"{len(names)} {kind} are not of the suite {suite.name!r} and are left out: "
-                f"{shown}."
+                f"{listed(names)}."
             )
     kept = tuple(row for row in rows if row.task_id in category and row.regime in regimes)
     for row in kept:
@@ -183,9 +183,9 @@ def _count_failures(rows: Sequence[ScoreRow], notices: list[str]) -> None:
     failed = [row for row in rows if row.failed]
     if failed:
         tasks = sorted({row.task_id for row in failed})
-        shown = ", ".join(tasks[:3]) + (f" and {len(tasks) - 3} more" if tasks[3:] else "")
         notices.append(
-            f"{len(failed)} fits failed and count as missing ({shown}); scores.csv says why."
+            f"{len(failed)} fits failed and count as missing ({listed(tasks)}); "
+            "scores.csv says why."
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from geneb_jax.results.answer_keys import AnswerKey, find_answer_key, keep_answer_key
 from geneb_jax.results.file_names import safe_folder_name, submission_file_name
 from geneb_jax.results.model_facts import EmbeddingFacts, ModelFacts, weights_kind, with_variant
+from geneb_jax.results.name_lists import listed
 from geneb_jax.results.predictions import UnitPredictions
 from geneb_jax.results.records import DamagedRecord, KeptUnit, Records
 from geneb_jax.results.redaction import redacted, redacted_data
@@ -74,6 +75,7 @@ __all__ = [
     "find_answer_key",
     "installed_versions",
     "keep_answer_key",
+    "listed",
     "mean_over_seeds",
     "other_revision",
     "read_run_folder",
