@@ -180,11 +180,13 @@ def choice_table(cube: ScoreCube, regime: str, *, limits: Sequence[float] = (1e8
     names = ["all categories", *cube.categories]
     sources = {model.source for model in cube.models}
     rows: list[tuple[Cell, ...]] = []
+    absent: list[str] = []
     for name in names:
         chosen = () if name == "all categories" else (name,)
         try:
             answer = recommend(cube, chosen, regime=regime)
         except SelectionError:
+            absent.append(name)
             continue
         equal = sum(candidate.equal for candidate in answer.candidates)
         smallest = answer.smallest_equal
@@ -231,7 +233,8 @@ def choice_table(cube: ScoreCube, regime: str, *, limits: Sequence[float] = (1e8
         "margin: lead over the second, with its 95% interval over the category's tasks. not told "
         "apart: other models whose paired interval to the best includes zero. Both are given from "
         f"{TELLING} tasks on. smallest equal: the smallest model not told apart and within "
-        f"{CLOSE:g} of the best. yours: the best of the run's models, untrained controls aside.",
+        f"{CLOSE:g} of the best. yours: the best of the run's models, untrained controls aside."
+        + (f" No model has every task of: {', '.join(absent)}." if absent else ""),
         3,
     ).without_empty_columns()
 

@@ -143,7 +143,8 @@ def _leakage_table(statistics: Statistics) -> Table:
             if entry.affected
         ),
         "The probe is the same; only the rows it is scored on differ. Exact repeats count, in any "
-        "regime those of the whole training file. Task by task: the table of your scores.",
+        "regime those of the whole training file. Models without a repeated row are not listed. "
+        "Task by task: the table of your scores.",
     )
 
 

@@ -38,7 +38,7 @@ def paper_tables(statistics: Statistics) -> tuple[Table, ...]:
             f"Tasks won, {regime}",
             ("model_id", "tasks"),
             tuple((name, count) for name, count in statistics.wins.items() if count),
-            "A shared first place counts for each model that has it.",
+            "A shared first place counts for each model that has it; who has none is not listed.",
         ),
         Table(
             "category-leaders",
@@ -73,7 +73,8 @@ def paper_tables(statistics: Statistics) -> tuple[Table, ...]:
             tuple(
                 (s.model_id, s.category, s.gain, s.tasks) for s in statistics.specialisation[:10]
             ),
-            "Mean rank outside minus mean rank inside; with one or two tasks this is noisy.",
+            "The ten largest: mean rank outside minus mean rank inside; with one or two tasks this "
+            "is noisy.",
             1,
         ),
         Table(

@@ -23,7 +23,7 @@ from geneb_jax.results import (
     TaskFacts,
     read_run_record,
     read_scores,
-    submission_gaps,
+    submission_obstacles,
     write_run_record,
     write_scores_csv,
     write_submission,
@@ -100,10 +100,9 @@ def assemble(
     write_summary_csv(out, summarise(suite, together))
     write_run_record(out, run)
     submissions = tuple(
-        write_submission(out, label, SubmissionMeta.of(facts), together, suite)
-        for label, facts in run.models.items()
-        # An untrained control under a model's name must not be mistaken for the model.
-        if not facts.untrained and not submission_gaps(label, together, suite)
+        write_submission(out, label, SubmissionMeta.of(run.models[label]), together, suite)
+        for label, obstacles in submission_obstacles(run.models.values(), together, suite).items()
+        if not obstacles
     )
     report = write_report(out, suite=suite, scores=together, run=run)
     return RunOutcome(out, suite, tuple(together), run, report, submissions, dict(problems))
