@@ -11,7 +11,13 @@ from geneb_jax.analysis.agreement import (
     regime_agreement,
     setting_agreement,
 )
-from geneb_jax.analysis.baselines import Baseline, baselines, chance_bound, tasks_at_chance
+from geneb_jax.analysis.baselines import (
+    Baseline,
+    baselines,
+    chance_bound,
+    controls_of,
+    tasks_at_chance,
+)
 from geneb_jax.analysis.bootstrap import Interval, TaskBootstrap, row_bootstrap_mcc, task_bootstrap
 from geneb_jax.analysis.critical_difference import CriticalDifference, critical_difference
 from geneb_jax.analysis.cube import ScoreCube, join_cubes
@@ -182,6 +188,7 @@ __all__ = [
     "compare_rows",
     "compute_statistics",
     "contrasts",
+    "controls_of",
     "critical_difference",
     "cube_from_scores",
     "end_bands",
