@@ -11,7 +11,13 @@ from geneb_jax.analysis.agreement import (
     regime_agreement,
     setting_agreement,
 )
-from geneb_jax.analysis.baselines import Baseline, baselines, chance_bound, tasks_at_chance
+from geneb_jax.analysis.baselines import (
+    Baseline,
+    baselines,
+    chance_bound,
+    controls_of,
+    tasks_at_chance,
+)
 from geneb_jax.analysis.bootstrap import Interval, TaskBootstrap, row_bootstrap_mcc, task_bootstrap
 from geneb_jax.analysis.critical_difference import CriticalDifference, critical_difference
 from geneb_jax.analysis.cube import ScoreCube, join_cubes
@@ -32,7 +38,6 @@ from geneb_jax.analysis.leakage import (
     leakage,
     leaked_rows,
 )
-from geneb_jax.analysis.overview import OverviewOptions, overview
 from geneb_jax.analysis.own_scores import OwnScore, own_scores
 from geneb_jax.analysis.paired import (
     CategoryDifference,
@@ -71,9 +76,22 @@ from geneb_jax.analysis.scaling import (
     spearman,
 )
 from geneb_jax.analysis.seed_spread import SeedSpread, seed_spread
-from geneb_jax.analysis.size_inversions import SizeInversion, in_domain, smaller_beats_larger
+from geneb_jax.analysis.size_inversions import (
+    SizeInversion,
+    SizeInversions,
+    in_domain,
+    size_inversions,
+    smaller_beats_larger,
+)
 from geneb_jax.analysis.specialisation import Specialisation, specialisation
 from geneb_jax.analysis.stability import LeftOut, RankRange, leave_one_category_out, rank_ranges
+from geneb_jax.analysis.statistics import (
+    ModelCoverage,
+    Statistics,
+    StatisticsOptions,
+    compute_statistics,
+)
+from geneb_jax.analysis.statistics_document import statistics_document
 from geneb_jax.analysis.summary import (
     SUMMARY_COLUMNS,
     SUMMARY_FILE,
@@ -119,9 +137,9 @@ __all__ = [
     "LeaderboardRow",
     "Leakage",
     "LeftOut",
+    "ModelCoverage",
     "ModelLeakage",
     "ModelPredictions",
-    "OverviewOptions",
     "OwnScore",
     "PairDifference",
     "PairedComparison",
@@ -142,9 +160,12 @@ __all__ = [
     "SizeColumn",
     "SizeGap",
     "SizeInversion",
+    "SizeInversions",
     "SizeTier",
     "Specialisation",
     "Spread",
+    "Statistics",
+    "StatisticsOptions",
     "Summary",
     "SummaryRow",
     "SummarySetting",
@@ -165,7 +186,9 @@ __all__ = [
     "compare_models",
     "compare_predictions",
     "compare_rows",
+    "compute_statistics",
     "contrasts",
+    "controls_of",
     "critical_difference",
     "cube_from_scores",
     "end_bands",
@@ -181,7 +204,6 @@ __all__ = [
     "mean_macro",
     "micro_macro",
     "model_predictions",
-    "overview",
     "own_scores",
     "pair_differences",
     "pareto_frontier",
@@ -201,10 +223,12 @@ __all__ = [
     "setting_agreement",
     "settings_of",
     "size_gap",
+    "size_inversions",
     "size_tiers",
     "smaller_beats_larger",
     "spearman",
     "specialisation",
+    "statistics_document",
     "summarise",
     "task_bootstrap",
     "task_spread",

@@ -9,8 +9,9 @@ import numpy as np
 
 from geneb_jax.analysis.aggregation import aggregate
 from geneb_jax.analysis.cube import ScoreCube
+from geneb_jax.results import UNTRAINED, ModelFacts
 
-__all__ = ["Baseline", "baselines", "chance_bound", "tasks_at_chance"]
+__all__ = ["Baseline", "baselines", "chance_bound", "controls_of", "tasks_at_chance"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,27 +64,21 @@ def tasks_at_chance(cube: ScoreCube, regime: str) -> Mapping[str, int | None]:
 def baselines(cube: ScoreCube, regime: str) -> tuple[Baseline, ...]:
     """Every trained model of the user beside the untrained and composition models of the run.
 
-    An untrained control is best paired with its own architecture: where one shares the label of the
-    trained model, only that one is listed.
+    Which untrained control is a model's: :func:`controls_of`.
     """
+    cube = cube.select_models(cube.complete(regime))
     macro = aggregate(cube).macro[:, cube.regime_index(regime)]
     scores = cube.in_regime(regime)
-    whole = np.isfinite(macro)
-    trained = _rows(cube, whole, ("pretrained",))
+    composition = [k for k, model in enumerate(cube.models) if model.weights == "none"]
     found = []
-    for row in trained:
-        if cube.models[row].source != "user":
+    for row, model in enumerate(cube.models):
+        if model.source != "user" or model.weights != "pretrained":
             continue
-        own = [
-            k
-            for k in _rows(cube, whole, ("random",))
-            if cube.models[k].architecture == cube.models[row].architecture
-        ]
-        controls = [(k, "untrained") for k in own or _rows(cube, whole, ("random",))]
-        controls += [(k, "composition") for k in _rows(cube, whole, ("none",))]
+        controls = [(k, "untrained") for k in controls_of(cube.models, row)]
+        controls += [(k, "composition") for k in composition]
         found += [
             Baseline(
-                model_id=cube.model_ids[row],
+                model_id=model.label,
                 baseline_id=cube.model_ids[k],
                 kind=kind,
                 gain=float(macro[row] - macro[k]),
@@ -95,5 +90,21 @@ def baselines(cube: ScoreCube, regime: str) -> tuple[Baseline, ...]:
     return tuple(found)
 
 
-def _rows(cube: ScoreCube, whole: np.ndarray, weights: Sequence[str]) -> list[int]:
-    return [k for k, model in enumerate(cube.models) if whole[k] and model.weights in weights]
+def controls_of(models: Sequence[ModelFacts], row: int) -> list[int]:
+    """Positions of the user's untrained controls that fit a model best; none for a control itself.
+
+    The control of a model is the same model untrained, at the same layer and pooling if there is
+    one; otherwise one of its architecture; otherwise any.
+    """
+    model = models[row]
+    if model.untrained:
+        return []
+    controls = [k for k, other in enumerate(models) if other.untrained and other.source == "user"]
+    same_model = [k for k in controls if models[k].name == model.name]
+    same_variant = [k for k in same_model if _beside_weights(models[k]) == _beside_weights(model)]
+    same_kind = [k for k in controls if models[k].architecture == model.architecture]
+    return same_variant or same_model or same_kind or controls
+
+
+def _beside_weights(model: ModelFacts) -> set[str]:
+    return set(model.variant) - {UNTRAINED}

@@ -33,6 +33,7 @@ __all__ = [
     "Interval",
     "TaskBootstrap",
     "macro_weights",
+    "mcc_of_counts",
     "row_bootstrap_mcc",
     "task_bootstrap",
 ]
@@ -181,9 +182,29 @@ def row_bootstrap_mcc(
         guess = kinds[:, model + 1]
         guess_count = drawn @ np.eye(classes)[guess]
         correct = drawn @ (guess == kinds[:, 0]).astype(np.float64)
-        above = correct * rows - (true_count * guess_count).sum(axis=1)
-        below = (rows**2 - (guess_count**2).sum(axis=1)) * (rows**2 - (true_count**2).sum(axis=1))
-        mcc[:, model] = np.where(below > 0, above / np.sqrt(np.where(below > 0, below, 1.0)), 0.0)
+        mcc[:, model] = mcc_of_counts(correct, true_count, guess_count)
+    return mcc
+
+
+def mcc_of_counts(
+    correct: np.ndarray, true_count: np.ndarray, guess_count: np.ndarray
+) -> np.ndarray:
+    """MCC from counts: the confusion matrix itself is not needed.
+
+    Args:
+        correct: ``[...]``, rows that are right.
+        true_count: ``[..., class]``, rows of each class.
+        guess_count: ``[..., class]``, rows taken for each class.
+
+    Returns:
+        float64 ``[...]``; 0 where the truth or the guesses are of one class, as in scikit-learn.
+    """
+    total = true_count.sum(axis=-1)
+    covariance = correct * total - (true_count * guess_count).sum(axis=-1)
+    spread = (total**2 - (guess_count**2).sum(axis=-1)) * (total**2 - (true_count**2).sum(axis=-1))
+    mcc: np.ndarray = np.where(
+        spread > 0, covariance / np.sqrt(np.where(spread > 0, spread, 1.0)), 0.0
+    )
     return mcc
 
 

@@ -4,7 +4,7 @@
    contradicts the suite. (A score that is not a number in range never becomes a ``ScoreRow``.)
 2. Left out with a notice: tasks and regimes that the suite does not have, failed rows, cells that
    lack some of the seeds their model was run with.
-3. Kept apart: rows of other settings (C, probe, solver) than the one chosen.
+3. Kept apart with a notice: rows of other settings (C, probe, solver) than the one chosen.
 4. Flagged on the model: whatever makes its scores incomparable with the published ones.
 """
 
@@ -24,6 +24,7 @@ from geneb_jax.results import (
     PROTOCOL_SOLVER,
     ModelFacts,
     ScoreRow,
+    listed,
     mean_over_seeds,
     rows_of_every_seed,
     sd_over_seeds,
@@ -92,50 +93,77 @@ def cube_from_scores(
     notices: list[str] = []
     used = _rows_of_suite([row for row in scores if setting_of(row) == setting], suite, notices)
     _refuse_repeats(used)
-    models = tuple(dict.fromkeys(row.model_id for row in used))
-    regimes = suite.protocol.regimes
-    model_place = {name: place for place, name in enumerate(models)}
-    regime_place = {regime.name: place for place, regime in enumerate(regimes)}
-    task_place = {task.task_id: place for place, task in enumerate(suite.tasks)}
-
-    test_rows = np.zeros(len(suite.tasks), dtype=np.int64)
-    seeds: dict[tuple[int, int], dict[int, None]] = {}
-    cells: dict[tuple[int, int, int], list[ScoreRow]] = {}
-    for row in used:
-        cell = (model_place[row.model_id], regime_place[row.regime], task_place[row.task_id])
-        seeds.setdefault(cell[:2], {})[row.seed] = None
-        cells.setdefault(cell, []).append(row)
-        test_rows[cell[2]] = max(test_rows[cell[2]], row.n_test or 0)
+    _count_other_settings(scores, setting, notices)
     _count_failures(used, notices)
+    seeds = _seeds_of(used)
+    labels = tuple(dict.fromkeys(row.model_id for row in used))
+    mcc, seed_sd = _means(used, labels, seeds, suite, notices)
+    test_rows = np.zeros(len(suite.tasks), dtype=np.int64)
+    task_place = {task.task_id: place for place, task in enumerate(suite.tasks)}
+    for row in used:
+        if not row.failed:
+            place = task_place[row.task_id]
+            test_rows[place] = max(test_rows[place], row.n_test or 0)
+    reasons = _setting_reasons(setting, suite)
+    known = facts or {}
+    cube = ScoreCube(
+        models=tuple(known.get(label, ModelFacts(label)) for label in labels),
+        regimes=tuple(regime.name for regime in suite.protocol.regimes),
+        tasks=suite.tasks,
+        mcc=mcc,
+        seed_sd=seed_sd,
+        test_rows=test_rows,
+        off_protocol={
+            label: why
+            for label in labels
+            if (why := (*reasons, *_seed_reasons(label, seeds, suite)))
+        },
+    )
+    return cube, tuple(notices)
 
-    shape = (len(models), len(regimes), len(suite.tasks))
-    mcc = np.full(shape, np.nan)
-    seed_sd = np.full(shape, np.nan)
+
+#: (label, regime) -> the seeds it was run with on any task, in the order met.
+_Seeds = Mapping[tuple[str, str], Mapping[int, None]]
+
+
+def _seeds_of(rows: Iterable[ScoreRow]) -> _Seeds:
+    seeds: dict[tuple[str, str], dict[int, None]] = {}
+    for row in rows:
+        seeds.setdefault((row.model_id, row.regime), {})[row.seed] = None
+    return seeds
+
+
+def _means(
+    rows: Iterable[ScoreRow],
+    labels: Sequence[str],
+    seeds: _Seeds,
+    suite: Suite,
+    notices: list[str],
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean over seeds and its spread, float64 ``[label, regime, task]`` each."""
+    cells: dict[tuple[str, str, str], list[ScoreRow]] = {}
+    for row in rows:
+        cells.setdefault((row.model_id, row.regime, row.task_id), []).append(row)
+    shape = (len(labels), len(suite.protocol.regimes), len(suite.tasks))
+    mcc, seed_sd = np.full(shape, np.nan), np.full(shape, np.nan)
     short = 0
-    for cell, rows in cells.items():
-        whole = rows_of_every_seed(rows, seeds[cell[:2]])
-        if whole is None:
-            short += not all(row.failed for row in rows)  # those are counted as failed
-            continue
-        values = [row.mcc for row in whole if row.mcc is not None]
-        mcc[cell] = mean_over_seeds(values)
-        spread = sd_over_seeds(values) if regimes[cell[1]].seeded else None
-        if spread is not None:
-            seed_sd[cell] = spread
+    for m, label in enumerate(labels):
+        for r, regime in enumerate(suite.protocol.regimes):
+            for t, task in enumerate(suite.tasks):
+                found = cells.get((label, regime.name, task.task_id), [])
+                whole = rows_of_every_seed(found, seeds.get((label, regime.name), {}))
+                if not found or whole is None:
+                    short += not all(row.failed for row in found)  # those count as failed
+                    continue
+                values = [row.mcc for row in whole if row.mcc is not None]
+                mcc[m, r, t] = mean_over_seeds(values)
+                spread = sd_over_seeds(values) if regime.seeded else None
+                seed_sd[m, r, t] = np.nan if spread is None else spread
     if short:
         notices.append(
             f"{short} scores lack some of the seeds their model was run with and count as missing."
         )
-    reasons = _setting_reasons(setting, suite)
-    known = facts or {}
-    described = tuple(known.get(name, ModelFacts(name)) for name in models)
-    off = {
-        name: found
-        for place, name in enumerate(models)
-        if (found := (*reasons, *_seed_reasons(place, seeds, suite)))
-    }
-    names = tuple(regime.name for regime in regimes)
-    return ScoreCube(described, names, suite.tasks, mcc, seed_sd, test_rows, off), tuple(notices)
+    return mcc, seed_sd
 
 
 def _rows_of_suite(
@@ -149,10 +177,9 @@ def _rows_of_suite(
     }
     for kind, names in strange.items():
         if names:
-            shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if names[3:] else "")
             notices.append(
                 f"{len(names)} {kind} are not of the suite {suite.name!r} and are left out: "
-                f"{shown}."
+                f"{listed(names)}."
             )
     kept = tuple(row for row in rows if row.task_id in category and row.regime in regimes)
     for row in kept:
@@ -179,13 +206,28 @@ def _refuse_repeats(rows: Sequence[ScoreRow]) -> None:
         seen.add(row.fit)
 
 
+def _count_other_settings(
+    scores: Sequence[ScoreRow], setting: ProbeSetting | None, notices: list[str]
+) -> None:
+    others = settings_of(row for row in scores if setting_of(row) != setting)
+    if setting is None or not others:
+        return
+    shown = {row.model_id for row in scores if setting_of(row) == setting}
+    absent = sorted({row.model_id for row in scores} - shown)
+    notices.append(
+        f"Shown are scores of one probe setting ({setting}); others are only in the agreement of "
+        f"settings: {'; '.join(map(str, others))}."
+        + (f" {listed(absent)}: not shown, having no score of that one." if absent else "")
+    )
+
+
 def _count_failures(rows: Sequence[ScoreRow], notices: list[str]) -> None:
     failed = [row for row in rows if row.failed]
     if failed:
         tasks = sorted({row.task_id for row in failed})
-        shown = ", ".join(tasks[:3]) + (f" and {len(tasks) - 3} more" if tasks[3:] else "")
         notices.append(
-            f"{len(failed)} fits failed and count as missing ({shown}); scores.csv says why."
+            f"{len(failed)} fits failed and count as missing ({listed(tasks)}); "
+            "scores.csv says why."
         )
 
 
@@ -202,12 +244,11 @@ def _setting_reasons(setting: ProbeSetting | None, suite: Suite) -> tuple[str, .
     return tuple(reasons)
 
 
-def _seed_reasons(
-    model: int, seeds: Mapping[tuple[int, int], Mapping[int, None]], suite: Suite
-) -> tuple[str, ...]:
+def _seed_reasons(label: str, seeds: _Seeds, suite: Suite) -> tuple[str, ...]:
     wanted = set(suite.protocol.seeds)
-    for (place, regime), found in seeds.items():
-        if place == model and suite.protocol.regimes[regime].seeded and set(found) != wanted:
+    for regime in suite.protocol.regimes:
+        found = seeds.get((label, regime.name), {})
+        if regime.seeded and found and set(found) != wanted:
             named = ", ".join(map(str, sorted(found)))
             return (f"few-shot seeds {named} instead of the protocol's",)
     return ()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from geneb_jax.analysis.baselines import chance_bound
+from geneb_jax.analysis.baselines import chance_bound, controls_of
 from geneb_jax.analysis.bootstrap import Interval
 from geneb_jax.analysis.cube import ScoreCube
 from geneb_jax.analysis.leakage import Leakage
@@ -29,8 +29,8 @@ class OwnScore:
         test_rows: Rows of the test set, where known.
         interval: 95% over test rows, from kept predictions.
         chance: The MCC that guessing reaches by luck (:func:`chance_bound`).
-        untrained: The run's untrained control: of the same architecture where there is one, the
-            best of them otherwise. None for a control itself.
+        untrained: The run's untrained control (:func:`controls_of`), the best where there are
+            several. None for a control itself.
         composition: The best of the run's k-mer counts, other than the model itself.
         leaked: Test rows that are training rows too, from kept predictions.
         clean_mcc: The score without them.
@@ -73,7 +73,7 @@ def own_scores(
     for row, model in enumerate(cube.models):
         if model.source != "user":
             continue
-        untrained = _best(scores, _untrained(cube, row))
+        untrained = _best(scores, controls_of(cube.models, row))
         composition = _best(scores, _rows(cube, "none", row))
         for k, task in enumerate(cube.tasks):
             if not np.isfinite(scores[row, k]):
@@ -99,14 +99,6 @@ def own_scores(
                 )
             )
     return tuple(found)
-
-
-def _untrained(cube: ScoreCube, row: int) -> list[int]:
-    if cube.models[row].weights == "random":
-        return []
-    controls = _rows(cube, "random", row)
-    own = [k for k in controls if cube.models[k].architecture == cube.models[row].architecture]
-    return own or controls
 
 
 def _rows(cube: ScoreCube, weights: str, but: int) -> list[int]:

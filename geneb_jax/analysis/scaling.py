@@ -35,11 +35,12 @@ class Correlation:
 
 @dataclass(frozen=True, slots=True)
 class Scaling:
-    """Correlation of size with the macro mean and with each category's mean."""
+    """Correlation of size with the macro mean and with each category's, some models left out."""
 
     macro: Correlation | None
     categories: Mapping[str, Correlation | None]
     models: int
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,7 @@ def scaling(cube: ScoreCube, regime: str, *, without: Collection[str] = ()) -> S
             for k, name in enumerate(means.categories)
         },
         models=int((np.isfinite(size) & np.isfinite(means.macro[:, place])).sum()),
+        left_out=tuple(without),
     )
 
 

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from geneb_jax.analysis.aggregation import aggregate
 from geneb_jax.analysis.cube import ScoreCube
+from geneb_jax.analysis.published import OUT_OF_DOMAIN_CORPORA
 
-__all__ = ["SizeInversion", "in_domain", "smaller_beats_larger"]
+__all__ = [
+    "SizeInversion",
+    "SizeInversions",
+    "in_domain",
+    "size_inversions",
+    "smaller_beats_larger",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +28,27 @@ class SizeInversion:
     larger: str
     ratio: float
     gap: float
+
+
+@dataclass(frozen=True, slots=True)
+class SizeInversions:
+    """Such pairs among the in-domain models, and their numbers among all.
+
+    Attributes:
+        pairs: Pairs by macro mean, largest gap first.
+        factor: How many times larger the beaten models are at least.
+        models: Models that could be in a pair: those of an in-domain corpus.
+        left_out_corpora: Corpora that are not.
+        count_all_models: Pairs with the models of those corpora.
+        count_by_category: Category -> pairs by its mean, among all models.
+    """
+
+    pairs: tuple[SizeInversion, ...]
+    factor: float
+    models: int
+    left_out_corpora: tuple[str, ...]
+    count_all_models: int
+    count_by_category: Mapping[str, int]
 
 
 def in_domain(cube: ScoreCube, out_of_domain: Collection[str]) -> ScoreCube:
@@ -75,3 +103,19 @@ def smaller_beats_larger(
         for a, b in np.argwhere(beats).tolist()
     ]
     return tuple(sorted(pairs, key=lambda pair: -pair.gap))
+
+
+def size_inversions(cube: ScoreCube, regime: str, *, factor: float = 5.0) -> SizeInversions:
+    """The paper's count: in-domain models by macro mean, and what other counts would give."""
+    inside = in_domain(cube, OUT_OF_DOMAIN_CORPORA)
+    return SizeInversions(
+        pairs=smaller_beats_larger(inside, regime, factor=factor),
+        factor=factor,
+        models=len(inside.models),
+        left_out_corpora=tuple(sorted(OUT_OF_DOMAIN_CORPORA)),
+        count_all_models=len(smaller_beats_larger(cube, regime, factor=factor)),
+        count_by_category={
+            name: len(smaller_beats_larger(cube, regime, factor=factor, aggregate_by=name))
+            for name in cube.categories
+        },
+    )

@@ -98,29 +98,14 @@ def _comparisons(
     first: str, second: str, runs: tuple[Path, ...], suite: str | None, regime: str, level: float
 ) -> list[PairedComparison]:
     from geneb_jax.analysis import compare_models, join_cubes
-    from geneb_jax.errors import SelectionError
     from geneb_jax.results import read_run_folder, require_same_data
 
     folders = [*runs, *(Path(name) for name in (first, second) if Path(name).is_dir())]
     require_same_data([read_run_folder(folder, suite) for folder in folders])
     sides = [_side(name, runs, suite) for name in (first, second)]
     cubes = [side.cube for side in sides]
-    if all(Path(name).is_dir() for name in (first, second)):
-        shared = [name for name in cubes[0].model_ids if name in cubes[1].model_ids]
-        if not shared and not len(cubes[0].models) == len(cubes[1].models) == 1:
-            raise SelectionError(
-                "the two runs have no model in common",
-                hint="name a model of each, with --run for both folders",
-            )
-        pairs = [(name, name) for name in shared] or [
-            (cubes[0].model_ids[0], cubes[1].model_ids[0])
-        ]
-    else:
-        pairs = [
-            (_model_in(cubes[0], first), _model_in(cubes[1], second)),
-        ]
     found = []
-    for names in pairs:
+    for names in _paired(first, second, cubes):
         both = join_cubes(
             *(
                 cube.select_models([cube.model_index(name)])
@@ -135,6 +120,28 @@ def _comparisons(
         one, two = both.model_ids
         found.append(compare_models(both, one, two, regime, level=level, predictions=kept))
     return found
+
+
+def _paired(first: str, second: str, cubes: list[ScoreCube]) -> list[tuple[str, str]]:
+    """Labels to compare: of two folders those in both, or the one model of each."""
+    from geneb_jax.cli.console import note
+    from geneb_jax.errors import SelectionError
+    from geneb_jax.results import listed
+
+    if not all(Path(name).is_dir() for name in (first, second)):
+        return [(_model_in(cubes[0], first), _model_in(cubes[1], second))]
+    labels = [cube.model_ids for cube in cubes]
+    shared = [label for label in labels[0] if label in labels[1]]
+    if not shared and not len(labels[0]) == len(labels[1]) == 1:
+        raise SelectionError(
+            "the two runs have no model in common",
+            hint="name a model of each, with --run for both folders",
+        )
+    if not shared:
+        return [(labels[0][0], labels[1][0])]
+    if alone := [label for label in (*labels[0], *labels[1]) if label not in shared]:
+        note(f"in one of the two runs only, so not compared: {listed(alone, 5)}")
+    return [(label, label) for label in shared]
 
 
 def _side(name: str, runs: tuple[Path, ...], suite: str | None) -> Panel:

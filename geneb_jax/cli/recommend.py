@@ -77,6 +77,7 @@ def command(
     from geneb_jax.analysis import Budget, recommend
     from geneb_jax.cli.console import note, print_json, print_table
     from geneb_jax.report import size_text
+    from geneb_jax.results import listed
 
     panel = read_panel(runs, suite=suite, published=not no_published, sizes=sizes)
     budget = Budget(max_params, min_sequences_per_second, min_tokens_per_second)
@@ -112,7 +113,7 @@ def command(
     if answer.tasks < 5:
         note(f"{answer.tasks} task(s): the order says little beyond these very tasks")
     if answer.left_out:
-        note(f"not considered, a score or figure is not known: {len(answer.left_out)} models")
+        note(f"not considered, a score or figure is not known: {listed(answer.left_out, 5)}")
 
 
 def _document(answer: Recommendation, *, simulated: bool) -> dict[str, Any]:

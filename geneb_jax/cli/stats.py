@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -16,6 +16,7 @@ from geneb_jax.cli.panel_options import (
 )
 
 if TYPE_CHECKING:
+    from geneb_jax.analysis import Correlation, ScoreCube, Statistics
     from geneb_jax.report import Table
 
 __all__ = ["command"]
@@ -86,20 +87,27 @@ def command(
       geneb-jax stats out --regime 10shot
       geneb-jax stats out --export tables --format md --format tex
     """
-    from geneb_jax.analysis import OverviewOptions, overview, read_pairs
+    from geneb_jax.analysis import (
+        StatisticsOptions,
+        compute_statistics,
+        read_pairs,
+        statistics_document,
+    )
     from geneb_jax.cli.console import note, print_json
 
     panel = read_panel(runs, suite=suite, published=not no_published, sizes=sizes)
     for name in without:
         panel.cube.model_index(name)
-    options = OverviewOptions(
+    options = StatisticsOptions(
         regime=regime,
         factor=factor,
         spread=spread,
         pairs=read_pairs(pairs, panel.cube) if pairs else (),
-        without=without or OverviewOptions().without,
+        without=without or StatisticsOptions().without,
     )
-    statistics = overview(panel, options)
+    statistics = compute_statistics(panel, options)
+    for text in statistics.notices[len(panel.notices) :]:  # the panel's own are told already
+        note(text)
     tables = _tables(statistics, panel.ranked, regime)
     if export is not None:
         from geneb_jax.report import write_table
@@ -109,12 +117,12 @@ def command(
                 write_table(export, table, suffix)
         note(f"{len(tables)} tables in {export}")
     if as_json:
-        print_json(statistics)
+        print_json(statistics_document(statistics))
     elif export is None:
         _show(statistics, tables)
 
 
-def _tables(statistics: Mapping[str, Any], cube: Any, regime: str) -> list[Table]:
+def _tables(statistics: Statistics, cube: ScoreCube, regime: str) -> list[Table]:
     from geneb_jax.report import (
         category_table,
         choice_table,
@@ -140,23 +148,21 @@ def _tables(statistics: Mapping[str, Any], cube: Any, regime: str) -> list[Table
     ]
 
 
-def _show(statistics: Mapping[str, Any], tables: Sequence[Table]) -> None:
+def _show(statistics: Statistics, tables: Sequence[Table]) -> None:
     from geneb_jax.cli.console import print_table
 
-    scaling, found = statistics["scaling"], statistics["smaller_beats_larger"]
+    scaling, rest = statistics.scaling.macro, statistics.scaling_without
+    found = statistics.smaller_beats_larger
     lines = [
-        ("models", len(statistics["leaderboard"])),
-        ("tasks", statistics["tasks"]),
-        *((f"mean macro MCC, {name}", _number(v)) for name, v in statistics["mean_macro"].items()),
-        ("rho of log size and macro", _number(scaling["macro"]["rho"])),
-        ("  p", _number(scaling["macro"]["p"])),
-        (
-            "  without " + ", ".join(scaling["macro_without"]["left_out"]),
-            _number(scaling["macro_without"]["rho"]),
-        ),
-        ("rho of micro and macro", _number(statistics["micro_macro_rho"])),
-        ("high-variance tasks", len(statistics["high_variance_tasks"])),
-        (f"smaller beats {found['factor']:g}x larger", found["count"]),
+        ("models", len(statistics.leaderboard)),
+        ("tasks", statistics.tasks),
+        *((f"mean macro MCC, {name}", _number(v)) for name, v in statistics.mean_macro.items()),
+        ("rho of log size and macro", _number(_rho(scaling))),
+        ("  p", _number(None if scaling is None else scaling.p)),
+        ("  without " + ", ".join(rest.left_out), _number(_rho(rest.macro))),
+        ("rho of micro and macro", _number(statistics.micro_macro_rho)),
+        ("high-variance tasks", len(statistics.high_variance)),
+        (f"smaller beats {found.factor:g}x larger", len(found.pairs)),
     ]
     print_table(("statistic", "value"), lines, title="Overview", right=("value",))
     for table in tables:
@@ -169,6 +175,10 @@ def _show(statistics: Mapping[str, Any], tables: Sequence[Table]) -> None:
         ]
         click.echo()
         print_table(table.columns, shown, title=table.title, right=right)
+
+
+def _rho(found: Correlation | None) -> float | None:
+    return None if found is None else found.rho
 
 
 def _number(value: float | None) -> str:

@@ -9,7 +9,7 @@ import click
 
 if TYPE_CHECKING:
     from geneb_jax.benchmark import Suite
-    from geneb_jax.results import ModelFacts, RunRecord, ScoreRow, SubmissionMeta
+    from geneb_jax.results import ModelFacts, RunRecord, SubmissionMeta
 
 __all__ = ["command"]
 
@@ -64,7 +64,7 @@ def write(
     """
     from geneb_jax.cli.console import note, print_json
     from geneb_jax.errors import SubmissionError
-    from geneb_jax.results import read_scores, write_submission
+    from geneb_jax.results import read_scores, submission_obstacles, write_submission
 
     rows = read_scores(out)
     record = _record_of(out)
@@ -74,7 +74,7 @@ def write(
     if given and len(chosen) > 1:
         raise click.UsageError("What is said of a model needs one --model to say it of.")
     facts = _facts_of(chosen, record)
-    gaps = {label: _gaps(facts[label], rows, suite) for label in chosen}
+    gaps = submission_obstacles(facts.values(), rows, suite)
     written: dict[str, str] = {}
     for label in chosen:
         if not gaps[label]:
@@ -118,14 +118,6 @@ def _facts_of(labels: tuple[str, ...], record: RunRecord | None) -> dict[str, Mo
 
     known = record.models if record else {}
     return {label: known.get(label, ModelFacts(label)) for label in labels}
-
-
-def _gaps(facts: ModelFacts, rows: list[ScoreRow], suite: Suite) -> tuple[str, ...]:
-    from geneb_jax.results import submission_gaps
-
-    if facts.untrained:
-        return ("its weights are random: a control, not a submission",)
-    return submission_gaps(facts.label, rows, suite)
 
 
 def _meta(facts: ModelFacts, given: dict[str, Any], stated: dict[str, Any]) -> SubmissionMeta:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from geneb_jax.analysis import Leaderboard, LeaderboardRow
+from geneb_jax.analysis import Leaderboard, LeaderboardRow, Statistics
 from geneb_jax.report.svg import short_name
+from geneb_jax.results import listed
 
 __all__ = ["headlines"]
 
@@ -14,18 +14,21 @@ __all__ = ["headlines"]
 SMALL = 1e8
 
 
-def headlines(board: Leaderboard, statistics: Mapping[str, Any], *, most: int = 6) -> list[str]:
+def headlines(board: Leaderboard, statistics: Statistics, *, most: int = 6) -> list[str]:
     """One sentence on each of the run's models; on the field where there is no run.
 
     Args:
         board: The leaderboard that ranks the run's models, if any does.
-        statistics: The statistics document.
+        statistics: The statistics.
         most: Sentences to give.
     """
     ranked = [row for row in board.rows if row.rank is not None]
     own = [row for row in ranked if row.model.source == "user"]
     if own:
-        return [_own(board, ranked, row, statistics) for row in own[:most]]
+        lines = [_own(board, ranked, row, statistics) for row in own[:most]]
+        if rest := [_name(row) for row in own[most:]]:
+            lines.append(f"And {len(rest)} more of the run's models, lower: {listed(rest)}.")
+        return lines
     return _field(board, ranked, statistics) if len(ranked) > 1 else []
 
 
@@ -33,7 +36,7 @@ def _own(
     board: Leaderboard,
     ranked: Sequence[LeaderboardRow],
     row: LeaderboardRow,
-    statistics: Mapping[str, Any],
+    statistics: Statistics,
 ) -> str:
     name = row.model.label
     parts = [
@@ -50,25 +53,25 @@ def _own(
             f"strongest in {best} ({_score(known[best])}), weakest in {worst} "
             f"({_score(known[worst])})"
         )
-    gains = [b for b in statistics["baselines"] if b["model_id"] == name]
+    gains = [b for b in statistics.baselines if b.model_id == name]
     for kind in ("untrained", "composition"):
-        found = [b["gain"] for b in gains if b["kind"] == kind]
+        found = [b.gain for b in gains if b.kind == kind]
         if found:
             parts.append(f"{min(found):+.4f} against the best {kind} baseline of the run")
-    for entry in statistics["leakage_free"]:
-        mine = (entry["model_id"], entry["regime"]) == (name, board.regime)
-        if mine and entry["affected"] and entry["clean_macro"] is not None:
+    for entry in statistics.leakage_free:
+        mine = (entry.model_id, entry.regime) == (name, board.regime)
+        if mine and entry.affected and entry.clean_macro is not None:
             parts.append(
-                f"{_score(entry['clean_macro'])} without the {entry['leaked']:,} test rows that "
+                f"{_score(entry.clean_macro)} without the {entry.leaked:,} test rows that "
                 "are training rows too"
             )
-    if chance := statistics["tasks_at_chance"].get(name):
+    if chance := statistics.tasks_at_chance.get(name):
         parts.append(f"no better than guessing on {chance} tasks")
     return "; ".join(parts) + "."
 
 
 def _field(
-    board: Leaderboard, ranked: Sequence[LeaderboardRow], statistics: Mapping[str, Any]
+    board: Leaderboard, ranked: Sequence[LeaderboardRow], statistics: Statistics
 ) -> list[str]:
     regime, first = board.regime, ranked[0]
     tied = [row for row in ranked[1:] if row.tie_group == first.tie_group]
@@ -82,25 +85,24 @@ def _field(
             f"Best up to 100M parameters: {_name(small[0])}, {_score(small[0].macro[regime])} "
             f"(rank {small[0].rank})."
         )
-    leaders = {name for names in statistics["category_leaders"][regime].values() for name in names}
+    leaders = {name for names in statistics.category_leaders[regime].values() for name in names}
     if len(leaders) > 1:
         lines.append(
             f"No model is best everywhere: {len(leaders)} different models lead the "
             f"{len(board.categories)} categories; the table under Choosing a model says which."
         )
-    means = statistics["mean_macro"]
+    means = statistics.mean_macro
     if len(means) > 1:
         shown = ", ".join(f"{name} {_score(value)}" for name, value in means.items())
         lines.append(f"Mean over all models by amount of training data: {shown}.")
     return lines
 
 
-def _firmness(board: Leaderboard, model_id: str, statistics: Mapping[str, Any]) -> str:
-    if statistics["tasks"] != board.tasks:  # ranges of ranks over other tasks
+def _firmness(board: Leaderboard, model_id: str, statistics: Statistics) -> str:
+    if statistics.tasks != board.tasks:  # ranges of ranks over other tasks
         return ""
-    spans = {line["model_id"]: line["rank_range"] for line in statistics["leaderboard"]}
-    span = spans.get(model_id)
-    return f" ({span[0]} to {span[1]} in 95% of resamplings)" if span else ""
+    span = statistics.rank_ranges.get(model_id)
+    return f" ({span.low} to {span.high} in 95% of resamplings)" if span else ""
 
 
 def _interval(row: LeaderboardRow) -> str:
@@ -109,10 +111,8 @@ def _interval(row: LeaderboardRow) -> str:
     return f" (95% interval over tasks {row.interval[0]:.3f} to {row.interval[1]:.3f})"
 
 
-def _names(rows: Sequence[LeaderboardRow], most: int = 3) -> str:
-    shown = [_name(row) for row in rows[:most]]
-    more = f" and {len(rows) - most} more" if len(rows) > most else ""
-    return ", ".join(shown) + more
+def _names(rows: Sequence[LeaderboardRow]) -> str:
+    return listed([_name(row) for row in rows])
 
 
 def _name(row: LeaderboardRow) -> str:

@@ -6,7 +6,6 @@ import base64
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -14,10 +13,11 @@ from markupsafe import Markup
 from geneb_jax import durable_files
 from geneb_jax.analysis import (
     Leaderboard,
-    OverviewOptions,
     Panel,
+    Statistics,
+    StatisticsOptions,
     build_panel,
-    overview,
+    compute_statistics,
     pair_differences,
     published_pairs,
 )
@@ -83,7 +83,7 @@ def write_panel_report(
     """
     boards = boards_of(panel)
     regime = boards[-1].regime
-    statistics = overview(panel, OverviewOptions(regime=regime))
+    statistics = compute_statistics(panel, StatisticsOptions(regime=regime))
     # Figures and choices are over the tasks that rank the run's models.
     cube = panel.shown
     pairs = pair_differences(cube, published_pairs(), boards[0].regime)
@@ -116,7 +116,7 @@ def _render(
     boards: Sequence[Leaderboard],
     figures: Sequence[Figure],
     regime: str,
-    statistics: Mapping[str, Any],
+    statistics: Statistics,
     headlines: Sequence[str],
     choice: Table,
     own: Sequence[Table],

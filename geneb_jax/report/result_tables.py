@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
-from geneb_jax.analysis import CLOSE, Budget, Candidate, ScoreCube, recommend
+from geneb_jax.analysis import CLOSE, Budget, Candidate, ScoreCube, Statistics, recommend
 from geneb_jax.errors import SelectionError
-from geneb_jax.report.tables import Cell, Table
+from geneb_jax.report.tables import Cell, Table, bounds
+from geneb_jax.results import listed
 
 __all__ = [
     "category_table",
@@ -20,34 +20,30 @@ __all__ = [
     "task_table",
 ]
 
-Statistics = Mapping[str, Any]
-
 #: Tasks from which on an interval over a category's tasks says something.
 TELLING = 5
 
 
 def leaderboard_table(statistics: Statistics) -> Table:
     """The ranking with every model's facts, intervals and coverage."""
-    regimes = statistics["regimes"]
-    models = statistics["models"]
+    regimes = statistics.regimes
     rows = []
-    for line in statistics["leaderboard"]:
-        facts = models[line["model_id"]]
-        interval = line["interval"] or (None, None)
-        ranks = line["rank_range"] or (None, None)
+    for line in statistics.leaderboard:
+        facts = line.model
+        ranks = statistics.rank_ranges.get(facts.label)
         rows.append(
             (
-                line["rank"],
-                line["tie_group"],
-                line["model_id"],
-                facts["display"],
-                facts["source"],
-                facts["params"],
-                *(line["macro"][name] for name in regimes),
-                *interval,
-                *ranks,
-                *(line["micro"][name] for name in regimes),
-                *(facts["scored"][name] for name in regimes),
+                line.rank,
+                line.tie_group,
+                facts.label,
+                facts.title,
+                facts.source,
+                facts.params,
+                *(line.macro[name] for name in regimes),
+                *(line.interval or (None, None)),
+                *((ranks.low, ranks.high) if ranks else (None, None)),
+                *(line.micro[name] for name in regimes),
+                *(statistics.models[facts.label].scored[name] for name in regimes),
             )
         )
     return Table(
@@ -69,20 +65,20 @@ def leaderboard_table(statistics: Statistics) -> Table:
             *(f"tasks_{name}" for name in regimes),
         ),
         tuple(rows),
-        f"Ranked by macro MCC, {statistics['regime']}; 95% intervals by bootstrap over tasks.",
+        f"Ranked by macro MCC, {statistics.regime}; 95% intervals by bootstrap over tasks.",
     )
 
 
 def category_table(statistics: Statistics) -> Table:
     """Category means of the ranking regime."""
-    names = statistics["categories"]
+    names = statistics.categories
     return Table(
         "categories",
-        f"MCC by category, {statistics['regime']}",
+        f"MCC by category, {statistics.regime}",
         ("model_id", *names),
         tuple(
-            (line["model_id"], *(line["category"][name] for name in names))
-            for line in statistics["leaderboard"]
+            (line.model.label, *(line.category[name] for name in names))
+            for line in statistics.leaderboard
         ),
     )
 
@@ -115,7 +111,8 @@ def score_table(cube: ScoreCube) -> Table:
 def task_table(cube: ScoreCube, regime: str, *, most: int = 6) -> Table:
     """Every task: who is first, the field, and the run's models (the first ``most`` of them)."""
     scores = cube.in_regime(regime)
-    own = [k for k, model in enumerate(cube.models) if model.source == "user"][:most]
+    mine = np.flatnonzero(cube.of_user).tolist()
+    own, rest = mine[:most], [cube.model_ids[k] for k in mine[most:]]
     rows: list[tuple[Cell, ...]] = []
     for place, task in enumerate(cube.tasks):
         column = scores[:, place]
@@ -123,7 +120,7 @@ def task_table(cube: ScoreCube, regime: str, *, most: int = 6) -> Table:
         if not len(known):
             continue
         best = int(known[np.argmax(column[known])])
-        mine = (float(column[k]) if np.isfinite(column[k]) else None for k in own)
+        scored = (float(column[k]) if np.isfinite(column[k]) else None for k in own)
         rows.append(
             (
                 task.label,
@@ -132,7 +129,7 @@ def task_table(cube: ScoreCube, regime: str, *, most: int = 6) -> Table:
                 float(column[best]),
                 float(np.median(column[known])),
                 len(known),
-                *mine,
+                *scored,
             )
         )
     return Table(
@@ -148,7 +145,8 @@ def task_table(cube: ScoreCube, regime: str, *, most: int = 6) -> Table:
             *(cube.model_ids[k] for k in own),
         ),
         tuple(rows),
-        "best and median are over every model that has the task.",
+        "best and median are over every model that has the task."
+        + (f" Not shown here, but in stats --export: {listed(rest)}." if rest else ""),
         3,
     )
 
@@ -161,16 +159,16 @@ def pair_table(statistics: Statistics) -> Table:
         ("model_a", "model_b", "factor", "label_a", "label_b", "delta", "low", "high", "stated"),
         tuple(
             (
-                pair["model_a"],
-                pair["model_b"],
-                pair["factor"],
-                pair["label_a"],
-                pair["label_b"],
-                pair["delta"],
-                *(pair["interval"] or (None, None)),
-                pair["stated"],
+                entry.pair.model_a,
+                entry.pair.model_b,
+                entry.pair.factor,
+                entry.label_a,
+                entry.label_b,
+                entry.macro,
+                *bounds(entry.interval),
+                entry.pair.stated,
             )
-            for pair in statistics["controlled_pairs"]
+            for entry in statistics.controlled_pairs
         ),
         "delta: macro MCC of the first minus the second, with its 95% bootstrap interval over "
         "tasks; stated: as the paper prints it.",
@@ -182,11 +180,13 @@ def choice_table(cube: ScoreCube, regime: str, *, limits: Sequence[float] = (1e8
     names = ["all categories", *cube.categories]
     sources = {model.source for model in cube.models}
     rows: list[tuple[Cell, ...]] = []
+    absent: list[str] = []
     for name in names:
         chosen = () if name == "all categories" else (name,)
         try:
             answer = recommend(cube, chosen, regime=regime)
         except SelectionError:
+            absent.append(name)
             continue
         equal = sum(candidate.equal for candidate in answer.candidates)
         smallest = answer.smallest_equal
@@ -233,7 +233,8 @@ def choice_table(cube: ScoreCube, regime: str, *, limits: Sequence[float] = (1e8
         "margin: lead over the second, with its 95% interval over the category's tasks. not told "
         "apart: other models whose paired interval to the best includes zero. Both are given from "
         f"{TELLING} tasks on. smallest equal: the smallest model not told apart and within "
-        f"{CLOSE:g} of the best. yours: the best of the run's models, untrained controls aside.",
+        f"{CLOSE:g} of the best. yours: the best of the run's models, untrained controls aside."
+        + (f" No model has every task of: {', '.join(absent)}." if absent else ""),
         3,
     ).without_empty_columns()
 

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from geneb_jax.report.tables import Table
+from geneb_jax.analysis import SettingAgreement, Statistics
+from geneb_jax.report.tables import Table, bounds
 
 __all__ = ["run_tables"]
-
-Statistics = Mapping[str, Any]
 
 
 def run_tables(statistics: Statistics) -> tuple[Table, ...]:
     """What only the run itself knows: seeds, test rows, controls, chance, leakage, settings."""
-    models = statistics["models"]
     tables = [
         _own_table(statistics),
         Table(
@@ -23,14 +18,14 @@ def run_tables(statistics: Statistics) -> tuple[Table, ...]:
             ("model_id", "regime", "typical_sd", "widest_sd", "widest_task", "macro_error"),
             tuple(
                 (
-                    s["model_id"],
-                    s["regime"],
-                    s["typical"],
-                    s["widest"],
-                    s["widest_task"],
-                    s["macro_error"],
+                    s.model_id,
+                    s.regime,
+                    s.typical,
+                    s.widest,
+                    s.widest_task,
+                    s.macro_error,
                 )
-                for s in statistics["seed_spread"]
+                for s in statistics.seed_spread
             ),
             "macro_error: standard error of the macro mean from the choice of seeds alone.",
         ),
@@ -39,8 +34,8 @@ def run_tables(statistics: Statistics) -> tuple[Table, ...]:
             "Against untrained and composition baselines",
             ("model_id", "baseline", "kind", "gain_macro", "tasks_ahead", "tasks"),
             tuple(
-                (b["model_id"], b["baseline_id"], b["kind"], b["gain"], b["ahead"], b["tasks"])
-                for b in statistics["baselines"]
+                (b.model_id, b.baseline_id, b.kind, b.gain, b.ahead, b.tasks)
+                for b in statistics.baselines
             ),
         ),
         Table(
@@ -49,24 +44,24 @@ def run_tables(statistics: Statistics) -> tuple[Table, ...]:
             ("model_id", "tasks"),
             tuple(
                 (name, count)
-                for name, count in statistics["tasks_at_chance"].items()
-                if count is not None and name in models
+                for name, count in statistics.tasks_at_chance.items()
+                if count is not None
             ),
             "Guessing has an MCC of 0 with a standard deviation of 1 / sqrt(test rows - 1).",
         ),
     ]
     tables += [_leakage_table(statistics), _row_table(statistics)]
-    tables += [_setting_table(found) for found in statistics["settings"]]
+    tables += [_setting_table(found) for found in statistics.settings]
     return tuple(table for table in tables if table.rows)
 
 
 def _own_table(statistics: Statistics) -> Table:
     """Score by score: the interval, what it must beat, and itself without leaked rows."""
-    counts = [one["leaked"] for one in statistics["own_scores"]]
+    counts = [one.leaked for one in statistics.own_scores]
     clean = bool(counts) and not any(count is None or count for count in counts)
     return Table(
         "own-scores",
-        f"Your scores, {statistics['regime']}: interval, chance, baselines, leakage",
+        f"Your scores, {statistics.regime}: interval, chance, baselines, leakage",
         (
             "model_id",
             "task",
@@ -84,20 +79,20 @@ def _own_table(statistics: Statistics) -> Table:
         ),
         tuple(
             (
-                one["model_id"],
-                one["label"],
-                one["category"],
-                one["mcc"],
-                *(one["interval"] or (None, None)),
-                one["seed_sd"],
-                one["chance"],
-                one["untrained"],
-                one["composition"],
-                one["test_rows"],
-                one["leaked"],
-                one["clean_mcc"],
+                one.model_id,
+                one.label,
+                one.category,
+                one.mcc,
+                *bounds(one.interval),
+                one.seed_sd,
+                one.chance,
+                one.untrained,
+                one.composition,
+                one.test_rows,
+                one.leaked,
+                one.clean_mcc,
             )
-            for one in statistics["own_scores"]
+            for one in statistics.own_scores
         ),
         "low, high: 95% interval over the test rows, from kept predictions. seed_sd: spread over "
         "few-shot seeds. chance: what guessing reaches by luck on so many rows. untrained, "
@@ -111,19 +106,19 @@ def _own_table(statistics: Statistics) -> Table:
 def _row_table(statistics: Statistics) -> Table:
     return Table(
         "row-spread",
-        f"Spread over test rows, {statistics['regime']}",
+        f"Spread over test rows, {statistics.regime}",
         ("model_id", "tasks", "test_rows", "typical_se", "widest_se", "widest_task", "macro_se"),
         tuple(
             (
-                s["model_id"],
-                s["tasks"],
-                s["test_rows"],
-                s["typical"],
-                s["widest"],
-                s["widest_task"],
-                s["macro_error"],
+                s.model_id,
+                s.tasks,
+                s.test_rows,
+                s.typical,
+                s.widest,
+                s.widest_task,
+                s.macro_error,
             )
-            for s in statistics["row_spread"]
+            for s in statistics.row_spread
         ),
         "Standard errors from the choice of test rows alone, tasks taken as independent.",
     )
@@ -136,40 +131,41 @@ def _leakage_table(statistics: Statistics) -> Table:
         ("model_id", "regime", "tasks_affected", "leaked", "macro", "macro_without", "change"),
         tuple(
             (
-                entry["model_id"],
-                entry["regime"],
-                entry["affected"],
-                entry["leaked"],
-                entry["macro"],
-                entry["clean_macro"],
-                None if entry["clean_macro"] is None else entry["clean_macro"] - entry["macro"],
+                entry.model_id,
+                entry.regime,
+                entry.affected,
+                entry.leaked,
+                entry.macro,
+                entry.clean_macro,
+                None if entry.clean_macro is None else entry.clean_macro - entry.macro,
             )
-            for entry in statistics["leakage_free"]
-            if entry["affected"]
+            for entry in statistics.leakage_free
+            if entry.affected
         ),
         "The probe is the same; only the rows it is scored on differ. Exact repeats count, in any "
-        "regime those of the whole training file. Task by task: the table of your scores.",
+        "regime those of the whole training file. Models without a repeated row are not listed. "
+        "Task by task: the table of your scores.",
     )
 
 
-def _setting_table(found: Mapping[str, Any]) -> Table:
-    widest = sorted(found["ranges"].items(), key=lambda item: -item[1])[:3]
+def _setting_table(found: SettingAgreement) -> Table:
+    widest = sorted(found.ranges.items(), key=lambda item: -item[1])[:3]
     moved = ", ".join(f"{name} {value:.3f}" for name, value in widest)
     return Table(
-        f"settings-{found['regime']}",
-        f"Agreement of probe settings, {found['regime']}",
+        f"settings-{found.regime}",
+        f"Agreement of probe settings, {found.regime}",
         ("first", "second", "rho_cells", "rho_models", "top3", "top5", "mean_change"),
         tuple(
             (
-                pair["first"],
-                pair["second"],
-                pair["cells_rho"],
-                pair["models_rho"],
-                pair["top3"],
-                pair["top5"],
-                pair["mean_change"],
+                str(pair.first),
+                str(pair.second),
+                None if pair.cells is None else pair.cells.rho,
+                None if pair.models is None else pair.models.rho,
+                pair.top3,
+                pair.top5,
+                pair.mean_change,
             )
-            for pair in found["pairs"]
+            for pair in found.pairs
         ),
         f"Over the models and tasks that all settings have. Widest ranges of a mean: {moved}.",
         3,

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from geneb_jax import durable_files
+from geneb_jax.analysis import Interval
 from geneb_jax.errors import OutputError
 from geneb_jax.results import csv_text
 
@@ -17,6 +18,7 @@ __all__ = [
     "FORMATS",
     "Cell",
     "Table",
+    "bounds",
     "latex_text",
     "markdown_text",
     "parquet_bytes",
@@ -24,6 +26,11 @@ __all__ = [
 ]
 
 Cell = str | int | float | None
+
+
+def bounds(interval: Interval | None) -> tuple[float | None, float | None]:
+    """Two cells of an interval: low and high."""
+    return (None, None) if interval is None else (interval.low, interval.high)
 
 
 @dataclass(frozen=True, slots=True)

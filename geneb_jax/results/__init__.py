@@ -5,7 +5,14 @@ from __future__ import annotations
 from geneb_jax.results.answer_keys import AnswerKey, find_answer_key, keep_answer_key
 from geneb_jax.results.file_names import safe_folder_name, submission_file_name
 from geneb_jax.results.folder_contents import FolderContents, read_contents
-from geneb_jax.results.model_facts import EmbeddingFacts, ModelFacts, weights_kind, with_variant
+from geneb_jax.results.model_facts import (
+    UNTRAINED,
+    EmbeddingFacts,
+    ModelFacts,
+    weights_kind,
+    with_variant,
+)
+from geneb_jax.results.name_lists import listed
 from geneb_jax.results.predictions import UnitPredictions
 from geneb_jax.results.records import DamagedRecord, KeptUnit, Records
 from geneb_jax.results.redaction import redacted, redacted_data
@@ -41,6 +48,7 @@ from geneb_jax.results.submission import (
     SubmissionMeta,
     build_submission,
     submission_gaps,
+    submission_obstacles,
     write_submission,
 )
 from geneb_jax.results.submission_check import validate_submission
@@ -55,6 +63,7 @@ __all__ = [
     "SCORES_FILE",
     "SCORE_COLUMNS",
     "SUBMISSION_FOLDER",
+    "UNTRAINED",
     "AnswerKey",
     "DamagedRecord",
     "EmbeddingFacts",
@@ -78,6 +87,7 @@ __all__ = [
     "find_answer_key",
     "installed_versions",
     "keep_answer_key",
+    "listed",
     "mean_over_seeds",
     "other_revision",
     "read_contents",
@@ -92,6 +102,7 @@ __all__ = [
     "sd_over_seeds",
     "submission_file_name",
     "submission_gaps",
+    "submission_obstacles",
     "unit_digest",
     "utc_now",
     "validate_submission",

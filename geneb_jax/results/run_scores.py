@@ -8,6 +8,7 @@ from pathlib import Path
 
 from geneb_jax.benchmark import Suite
 from geneb_jax.errors import DataError
+from geneb_jax.results.name_lists import listed
 from geneb_jax.results.run_record import RunRecord
 from geneb_jax.results.score_rows import ScoreRow
 
@@ -69,5 +70,7 @@ def changed_files(runs: Sequence[RunScores]) -> list[str]:
     changed = sorted(task_id for task_id, prints in seen.items() if len(prints) > 1)
     if not changed:
         return []
-    shown = ", ".join(changed[:3]) + (f" and {len(changed) - 3} more" if changed[3:] else "")
-    return [f"{len(changed)} tasks had different files in the runs, and do not compare: {shown}."]
+    return [
+        f"{len(changed)} tasks had different files in the runs, and do not compare: "
+        f"{listed(changed)}."
+    ]

@@ -11,7 +11,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ __all__ = [
     "SubmissionMeta",
     "build_submission",
     "submission_gaps",
+    "submission_obstacles",
     "write_submission",
 ]
 
@@ -78,6 +79,31 @@ class SubmissionMeta:
 def submission_gaps(model_id: str, rows: Iterable[ScoreRow], suite: Suite) -> tuple[str, ...]:
     """What keeps a model's rows from being a submission; empty when nothing does."""
     return _collect(model_id, rows, suite)[1]
+
+
+def submission_obstacles(
+    models: Iterable[ModelFacts], rows: Sequence[ScoreRow], suite: Suite
+) -> dict[str, tuple[str, ...]]:
+    """Label -> what keeps a model from being submitted; empty where nothing does.
+
+    Besides missing scores (:func:`submission_gaps`): an untrained control must not be taken for the
+    model, and the benchmark's rule for file names gives two labels one name where they differ in
+    spaces or brackets alone; the first of them has it.
+    """
+    found: dict[str, tuple[str, ...]] = {}
+    taken: dict[str, str] = {}
+    for facts in models:
+        if facts.untrained:
+            found[facts.label] = ("its weights are random: a control, not a submission",)
+            continue
+        found[facts.label] = submission_gaps(facts.label, rows, suite)
+        if not found[facts.label]:
+            # Some file systems take two cases for one name.
+            name = submission_file_name(facts.label)
+            first = taken.setdefault(name.casefold(), facts.label)
+            if first != facts.label:
+                found[facts.label] = (f"its file would be {name}, as that of {first} is",)
+    return found
 
 
 def build_submission(

@@ -19,7 +19,7 @@ from geneb_jax.results import (
     SubmissionMeta,
     SuiteFacts,
     read_contents,
-    submission_gaps,
+    submission_obstacles,
     write_run_record,
     write_scores_csv,
     write_submission,
@@ -99,10 +99,9 @@ def write_outcome(
     write_summary_csv(out, summarise(suite, contents.rows))
     write_run_record(out, run)
     submissions = tuple(
-        write_submission(out, label, SubmissionMeta.of(facts), contents.rows, suite)
-        for label, facts in shown.items()
-        # An untrained control under a model's name must not be mistaken for the model.
-        if not facts.untrained and not submission_gaps(label, contents.rows, suite)
+        write_submission(out, label, SubmissionMeta.of(shown[label]), contents.rows, suite)
+        for label, obstacles in submission_obstacles(shown.values(), contents.rows, suite).items()
+        if not obstacles
     )
     report = write_report(out, suite=suite, scores=contents.rows, run=run)
     return RunOutcome(

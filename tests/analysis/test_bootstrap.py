@@ -179,6 +179,20 @@ def test_row_draws_are_scikit_learns_mcc_of_resampled_rows(rows, classes, models
         assert exact[0, model] == pytest.approx(matthews_corrcoef(y, guesses[model]), abs=1e-12)
 
 
+def test_mcc_from_counts_has_the_bits_of_the_probes_mcc() -> None:
+    # In floats with the counts of both: one formula, two ways to count.
+    from geneb_jax_probes.metrics import scores_of_confusion
+
+    rng = np.random.default_rng(3)
+    tables = rng.integers(0, 60, (500, 4, 4)).astype(np.float64)
+    tables[:50, 1:] = 0  # one class in the truth
+    tables[50:100, :, 1:] = 0  # one class guessed
+    hits = np.diagonal(tables, axis1=1, axis2=2).sum(axis=1)
+    ours = bootstrap.mcc_of_counts(hits, tables.sum(axis=2), tables.sum(axis=1))
+    assert np.array_equal(ours, scores_of_confusion(tables).mcc)
+    assert (ours[:100] == 0).all() and (ours[100:] != 0).all()
+
+
 @pytest.mark.parametrize(("classes", "columns"), [(2, 6), (20, 3), (20, 16), (3, 40)])
 def test_rows_as_numbers_are_the_rows(classes, columns) -> None:
     table = np.random.default_rng(0).integers(0, classes, (200, columns))

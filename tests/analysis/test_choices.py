@@ -12,6 +12,7 @@ from geneb_jax.analysis import (
     baselines,
     build_panel,
     contrasts,
+    controls_of,
     leaderboard,
     pair_differences,
     published_cube,
@@ -183,6 +184,42 @@ def test_controls_stand_beside_the_models_of_the_run(make_cube) -> None:
     assert found["trained", "untrained"].gain == pytest.approx(0.2)
     assert found["trained", "untrained"].ahead == found["trained", "untrained"].tasks == 15
     assert found["other", "kmer"].kind == "composition"
+
+
+def test_the_control_of_a_model_is_first_of_all_itself_untrained(make_cube) -> None:
+    def control(label: str, name: str, *variant: str, architecture: str = "") -> ModelFacts:
+        return ModelFacts(
+            label, name=name, variant=("untrained", *variant), architecture=architecture,
+            weights="random",
+        )  # fmt: skip
+
+    models = (
+        ModelFacts("a", architecture="T-enc"),
+        ModelFacts("a @layer 3", name="a", variant=("@layer 3",), architecture="T-enc"),
+        ModelFacts("a cls", name="a", variant=("cls",), architecture="T-enc"),
+        ModelFacts("b", architecture="T-enc"),
+        ModelFacts("c", architecture="Mamba"),
+        control("a (untrained)", "a", architecture="T-enc"),
+        control("a (untrained) @layer 3", "a", "@layer 3", architecture="T-enc"),
+        control("other", "other", architecture="T-enc"),
+    )
+    found = {
+        model.label: [models[k].label for k in controls_of(models, row)]
+        for row, model in enumerate(models)
+    }
+    both = ["a (untrained)", "a (untrained) @layer 3"]
+    assert found["a"] == both[:1] and found["a @layer 3"] == both[1:] and found["a cls"] == both
+    assert found["b"] == found["c"] == [*both, "other"]
+    assert found["other"] == found["a (untrained)"] == []
+    cube = replace(make_cube(graded(8, 0.1, 0.0), SIZES), models=models)
+    gains = {b.model_id: b.baseline_id for b in baselines(cube, "full") if b.model_id[0] == "a"}
+    assert gains == {"a": both[0], "a @layer 3": both[1], "a cls": both[1]}  # the last of two
+    # The controls of a model that did not finish stand aside for those that did.
+    scores = graded(8, 0.1, 0.0)
+    scores[5, 0] = np.nan
+    cube = replace(make_cube(scores, SIZES), models=models)
+    gains = {b.model_id: b.baseline_id for b in baselines(cube, "full")}
+    assert gains["a"] == both[1]
 
 
 def test_tasks_at_chance_need_test_sizes(make_cube) -> None:

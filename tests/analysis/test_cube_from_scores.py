@@ -8,15 +8,19 @@ import numpy as np
 import pytest
 
 from geneb_jax.analysis import (
+    ControlledPair,
+    StatisticsOptions,
     aggregate,
     build_panel,
     chosen_setting,
+    compute_statistics,
     cube_from_scores,
     settings_of,
 )
 from geneb_jax.benchmark import DatasetPin, load_suite
 from geneb_jax.errors import DataError
 from geneb_jax.results import (
+    ModelFacts,
     RunScores,
     TaskFacts,
     read_run_folder,
@@ -157,6 +161,48 @@ def test_settings_are_kept_apart_and_the_protocol_chosen(make_suite, make_rows) 
     assert chosen_setting(others, suite).solver == "exact"
     panel = build_panel([RunScores(suite, [*others, *rows], None)])
     assert len(panel.settings) == 4
+
+
+def test_what_another_setting_scored_is_said(make_suite, make_rows) -> None:
+    suite = make_suite()
+    rows = [*make_rows(suite, "a"), *make_rows(suite, "a", C=10.0), *make_rows(suite, "b", C=10.0)]
+    cube, (notice,) = cube_from_scores(rows, suite)
+    assert cube.model_ids == ("a",)
+    assert "one probe setting (logistic, C = 1, reference solver)" in notice
+    assert "logistic, C = 10, reference solver" in notice
+    assert "b: not shown, having no score of that one" in notice
+    assert any("b: not in the agreement" in text for text in notices_of(suite, rows))
+
+
+def notices_of(suite, rows) -> tuple[str, ...]:
+    return compute_statistics(build_panel([RunScores(suite, rows)])).notices
+
+
+def test_what_a_statistic_leaves_out_is_said(make_suite, make_rows) -> None:
+    suite = make_suite()
+    rows = [
+        *make_rows(suite, "whole"),
+        *(row for row in make_rows(suite, "no full") if row.regime != "full"),
+        *(row for row in make_rows(suite, "full only") if row.regime == "full"),
+    ]
+    texts = notices_of(suite, rows)
+    assert any(text.startswith("no full: not ranked") for text in texts)
+    assert any(text.startswith("full only: not in what compares regimes") for text in texts)
+    assert any(text.startswith("whole, full only: of no known size") for text in texts)
+    sized = run_record(ModelFacts("whole", params=5))
+    panel = build_panel([RunScores(suite, make_rows(suite, "whole"), sized)])
+    assert compute_statistics(panel).notices == ()
+
+
+def test_a_pair_that_cannot_be_compared_is_said(make_rows) -> None:
+    suite = load_suite("geneb")
+    rows = [row for row in make_rows(suite) if row.task_id != suite.tasks[3].task_id]
+    pairs = (ControlledPair("MutBERT", "mine", "x"), ControlledPair("MutBERT", "GROVER", "x"))
+    panel = build_panel([RunScores(suite, rows)])
+    found = compute_statistics(panel, StatisticsOptions(pairs=pairs))
+    assert len(found.controlled_pairs) == 31
+    (text,) = [text for text in found.notices if text.startswith("The pair")]
+    assert text.startswith("The pair MutBERT, mine is not compared: mine has not every task")
 
 
 @pytest.mark.parametrize(

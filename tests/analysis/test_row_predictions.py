@@ -13,13 +13,15 @@ from click.testing import CliRunner
 from sklearn.metrics import matthews_corrcoef
 
 from geneb_jax.analysis import (
-    OverviewOptions,
+    Panel,
+    StatisticsOptions,
     build_panel,
     clean_macros,
     compare_models,
     compare_predictions,
-    overview,
+    compute_statistics,
     score_interval,
+    statistics_document,
 )
 from geneb_jax.analysis.test_row_predictions import TaskRows, as_codes
 from geneb_jax.cli.main import command
@@ -34,6 +36,12 @@ from geneb_jax.results import (
 )
 from tests.analysis.row_populations import RowPopulation
 from tests.kept_runs import fingerprint, write_kept_run
+
+
+def document_of(panel: Panel, options: StatisticsOptions | None = None) -> dict:
+    """What ``stats --json`` prints."""
+    return statistics_document(compute_statistics(panel, options))
+
 
 SKILLS = {"good": 0.8, "fair": 0.6}
 
@@ -71,7 +79,7 @@ def test_predictions_are_those_of_the_scores(kept, panel) -> None:
 
 def test_leakage_is_scikit_learns_score_of_the_other_rows(kept, panel) -> None:
     out, suite, guesses = kept
-    statistics = overview(panel, OverviewOptions())
+    statistics = document_of(panel, StatisticsOptions())
     entries = {(e["model_id"], e["regime"], e["task_id"]): e for e in statistics["leakage"]}
     assert entries.keys() == guesses.keys()
     clean = {}
@@ -108,7 +116,7 @@ def test_macro_without_leaked_rows_needs_every_task(panel) -> None:
 
 
 def test_intervals_over_rows_in_the_document(kept, panel) -> None:
-    statistics = overview(panel, OverviewOptions(regime="10shot"))
+    statistics = document_of(panel, StatisticsOptions(regime="10shot"))
     found = {(e["model_id"], e["task_id"]): e for e in statistics["own_scores"]}
     assert len(found) == 6 and {e["regime"] for e in found.values()} == {"10shot"}
     errors = []
@@ -228,7 +236,7 @@ def test_predictions_follow_a_model_through_its_names(tmp_path) -> None:
     for name, found in panel.predictions.items():
         score = panel.cube.mcc[panel.cube.model_index(name), 0, 0]
         assert found.task("full", some.tasks[0].task_id).mcc()[0] == pytest.approx(score)
-    own = overview(panel, OverviewOptions())["own_scores"]
+    own = document_of(panel, StatisticsOptions())["own_scores"]
     assert len(own) == 4 and all(one["interval"] for one in own)
 
 

@@ -269,10 +269,10 @@ def test_published_report_takes_seconds_and_no_jax(tmp_path) -> None:
     program = (
         "import sys, time\n"
         "from pathlib import Path\n"
-        "from geneb_jax.analysis import build_panel, overview\n"
+        "from geneb_jax.analysis import build_panel, compute_statistics\n"
         "from geneb_jax.report import write_panel_report\n"
         "panel = build_panel([])\n"
-        "overview(panel)\n"
+        "compute_statistics(panel)\n"
         f"write_panel_report(Path({str(tmp_path)!r}), panel)\n"
         "heavy = {'jax', 'torch', 'transformers', 'tensorstore', 'matplotlib', 'pandas'}\n"
         "print(sorted(heavy & set(sys.modules)), time.process_time())\n"

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from geneb_jax.analysis import (
-    OverviewOptions,
+    StatisticsOptions,
     build_panel,
-    overview,
+    compute_statistics,
     published_cube,
     recommend,
 )
@@ -24,7 +24,7 @@ from tests.run_records import run_record
 
 def told(panel) -> list[str]:
     board = boards_of(panel)[0]
-    return headlines(board, overview(panel, OverviewOptions(regime=board.regime)))
+    return headlines(board, compute_statistics(panel, StatisticsOptions(regime=board.regime)))
 
 
 def test_the_published_report_answers_first() -> None:
@@ -93,21 +93,21 @@ def test_a_score_stands_beside_what_it_must_beat(tmp_path) -> None:
         ModelFacts("k6", weights="none"),
     )
     panel = build_panel([RunScores(demo, read_scores(tmp_path), run, tmp_path)])
-    statistics = overview(panel, OverviewOptions())
+    statistics = compute_statistics(panel, StatisticsOptions())
     cube = panel.cube
     rows = {name: cube.in_regime("full")[cube.model_index(name)] for name in cube.model_ids}
-    found = {(one["model_id"], one["task_id"]): one for one in statistics["own_scores"]}
+    found = {(one.model_id, one.task_id): one for one in statistics.own_scores}
     assert len(found) == 5 * 4
     for k, task in enumerate(demo.tasks):
         one = found["net", task.task_id]
-        assert one["mcc"] == rows["net"][k]
-        assert one["untrained"] == rows["net-0"][k]  # of its own architecture
-        assert one["composition"] == max(rows["k4"][k], rows["k6"][k])
-        assert one["chance"] == pytest.approx(2 / np.sqrt(119))
-        assert found["k6", task.task_id]["untrained"] == max(rows["net-0"][k], rows["other-0"][k])
-        assert found["k6", task.task_id]["composition"] == rows["k4"][k]
-        assert found["net-0", task.task_id]["untrained"] is None
-        assert one["clean_mcc"] < one["mcc"] and one["interval"][0] < one["mcc"]
+        assert one.mcc == rows["net"][k]
+        assert one.untrained == rows["net-0"][k]  # of its own architecture
+        assert one.composition == max(rows["k4"][k], rows["k6"][k])
+        assert one.chance == pytest.approx(2 / np.sqrt(119))
+        assert found["k6", task.task_id].untrained == max(rows["net-0"][k], rows["other-0"][k])
+        assert found["k6", task.task_id].composition == rows["k4"][k]
+        assert found["net-0", task.task_id].untrained is None
+        assert one.clean_mcc < one.mcc and one.interval.low < one.mcc
     tables = {table.name: table for table in run_tables(statistics)}
     assert len(tables["own-scores"].rows) == 20
     assert {"low", "high", "chance", "untrained", "composition", "leaked", "mcc_without"} <= set(

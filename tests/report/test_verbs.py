@@ -143,6 +143,47 @@ def test_compare_a_run_with_a_published_model_and_with_another_run(
     assert turned["model_a"] == "lab-c"
 
 
+def test_variants_of_a_model_go_by_their_labels(tmp_path, geneb, make_rows) -> None:
+    labels = ("net", "net (untrained)", "net @layer 6 cls")
+    variants = ((), ("untrained",), ("@layer 6", "cls"))
+    rows = [
+        row
+        for label, level in zip(labels, (0.6, 0.1, 0.5), strict=True)
+        for row in make_rows(geneb, label, level=level)
+    ]
+    facts = [
+        ModelFacts(
+            label,
+            "The Net",
+            name="net",
+            variant=variant,
+            params=5_000_000,
+            weights="random" if "untrained" in variant else "pretrained",
+        )
+        for label, variant in zip(labels, variants, strict=True)
+    ]
+    write_scores_csv(tmp_path, rows)
+    write_run_record(tmp_path, run_record(*facts, suite="geneb"))
+    (found,) = json.loads(
+        call("compare", "net", "net (untrained)", "--run", tmp_path, "--json").stdout
+    )
+    assert (found["model_a"], found["model_b"]) == labels[:2]
+    assert found["interval"]["low"] > 0
+    # The displayed name, variant included, is as good as the label.
+    (again,) = json.loads(
+        call("compare", "net", "The Net @layer 6 cls", "--run", tmp_path, "--json").stdout
+    )
+    assert again["model_b"] == labels[2]
+    document = json.loads(call("stats", tmp_path, "--json").stdout)
+    own = {(one["model_id"], one["task_id"]): one for one in document["own_scores"]}
+    for (label, task_id), one in own.items():
+        control = None if label == labels[1] else own[labels[1], task_id]["mcc"]
+        assert one["untrained"] == control
+    assert document["models"][labels[1]]["display"] == "The Net (untrained)"
+    text = Path(call("report", tmp_path).stdout.strip().removeprefix("report: ")).read_text("utf-8")
+    assert "The Net @layer 6 cls" in text and "<th" in text and ">untrained<" in text
+
+
 def test_compare_refuses_what_cannot_be_compared(tmp_path, run_folder, geneb, make_rows) -> None:
     with pytest.raises(SelectionError, match="the run has 2 models"):
         call("compare", run_folder, "MutBERT")

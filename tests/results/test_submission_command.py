@@ -100,6 +100,30 @@ def test_an_untrained_control_is_no_submission(call: Callable, out: Path) -> Non
     assert "random" in told
 
 
+def test_two_labels_never_share_a_file(
+    call: Callable, tmp_path: Path, geneb: Suite, score_all: Callable
+) -> None:
+    labels = ("net cls", "net_cls", "NET_cls", "net (untrained)")
+    folder = tmp_path / "run"
+    write_scores_csv(folder, [row for name in labels for row in score_all(geneb, model_id=name)])
+    facts = [
+        ModelFacts("net cls", "Net", name="net", variant=("cls",)),
+        *map(ModelFacts, labels[1:3]),
+        ModelFacts(labels[3], name="net", variant=("untrained",), weights="random"),
+    ]
+    write_run_record(folder, run_record(*facts, suite="geneb"))
+    code, printed, told = call("write", "--out", folder, "--json")
+    assert code == 1
+    document = json.loads(printed)
+    assert list(document["written"]) == ["net cls"]
+    assert "its file would be net_cls.json, as that of net cls is" in told
+    assert document["incomplete"].keys() == set(labels[1:])
+    (path,) = (folder / "submissions").iterdir()
+    content = json.loads(path.read_text(encoding="utf-8"))
+    assert (content["model_id"], content["meta"]["display"]) == ("net cls", "Net cls")
+    assert call("validate", path)[0] == 0
+
+
 def test_a_simulated_run_gives_no_submission(call: Callable, out: Path) -> None:
     write_run_record(out, run_record(suite="demo"))
     code, _, told = call("write", "--out", out, "--model", "kmer-4")

@@ -9,15 +9,23 @@ import pytest
 
 from geneb_jax.analysis import (
     ControlledPair,
-    OverviewOptions,
+    Panel,
+    StatisticsOptions,
     build_panel,
-    overview,
+    compute_statistics,
     published_cube,
+    statistics_document,
 )
 from geneb_jax.benchmark import load_suite
 from geneb_jax.errors import SelectionError
 from geneb_jax.results import ModelFacts, RunScores
 from tests.run_records import run_record
+
+
+def document_of(panel: Panel, options: StatisticsOptions | None = None) -> dict:
+    """What ``stats --json`` prints."""
+    return statistics_document(compute_statistics(panel, options))
+
 
 #: Every key of the document; adding one is a change of the contract, removing one a break of it.
 KEYS = {
@@ -66,7 +74,7 @@ KEYS = {
 
 @pytest.fixture(scope="module")
 def document() -> dict:
-    return overview(build_panel([]))
+    return document_of(build_panel([]))
 
 
 def test_the_keys_that_acceptance_reads(document) -> None:
@@ -95,16 +103,16 @@ def test_the_keys_that_acceptance_reads(document) -> None:
 def test_it_is_plain_json_and_the_same_each_time(document) -> None:
     text = json.dumps(document, allow_nan=False)
     assert json.loads(text) == document
-    assert json.dumps(overview(build_panel([])), allow_nan=False) == text
+    assert json.dumps(document_of(build_panel([])), allow_nan=False) == text
 
 
 def test_options_reach_the_numbers(document) -> None:
     panel = build_panel([])
     pair = ControlledPair("MutBERT", "GROVER", "mine")
-    options = OverviewOptions(
+    options = StatisticsOptions(
         regime="10shot", factor=20.0, spread=0.0, without=("MutBERT",), pairs=(pair,)
     )
-    other = overview(panel, options)
+    other = document_of(panel, options)
     assert other["regime"] == "10shot"
     assert other["smaller_beats_larger"]["factor"] == 20.0
     assert len(other["high_variance_tasks"]) == 100
@@ -112,14 +120,14 @@ def test_options_reach_the_numbers(document) -> None:
     assert len(other["controlled_pairs"]) == 31
     assert other["controlled_pairs"][-1]["stated"] is None
     with pytest.raises(SelectionError, match="5shot"):
-        overview(panel, OverviewOptions(regime="5shot"))
+        document_of(panel, StatisticsOptions(regime="5shot"))
 
 
 def test_a_users_model_enters_the_statistics(make_rows, document) -> None:
     suite = load_suite("geneb")
     rows = make_rows(suite, level=-0.9)
     run = run_record(ModelFacts("mine", params=5_000_000))
-    found = overview(build_panel([RunScores(suite, rows, run)]))
+    found = document_of(build_panel([RunScores(suite, rows, run)]))
     assert found["scaling"]["macro"]["models"] == 41
     assert found["scaling"]["macro"]["rho"] != document["scaling"]["macro"]["rho"]
     assert found["models"]["mine"]["ranked"]
@@ -130,7 +138,7 @@ def test_a_users_model_enters_the_statistics(make_rows, document) -> None:
 def test_a_partial_model_does_not(make_rows, document) -> None:
     suite = load_suite("geneb")
     rows = [row for row in make_rows(suite, level=-0.9) if row.task_id != suite.tasks[50].task_id]
-    found = overview(build_panel([RunScores(suite, rows, None)]))
+    found = document_of(build_panel([RunScores(suite, rows, None)]))
     assert found["models"]["mine"]["scored"] == {"full": 99, "10shot": 99, "1shot": 99}
     for key in ("scaling", "wins", "mean_macro", "retention", "micro_macro_rho", "pareto"):
         assert found[key] == document[key]
@@ -142,7 +150,7 @@ def test_a_partial_model_does_not(make_rows, document) -> None:
 def test_small_simulated_suites(make_rows, models) -> None:
     demo = load_suite("demo")
     rows = [row for k in range(models) for row in make_rows(demo, f"m{k}", level=0.1 * k)]
-    found = overview(build_panel([RunScores(demo, rows, None)]))
+    found = document_of(build_panel([RunScores(demo, rows, None)]))
     json.dumps(found, allow_nan=False)
     assert found["simulated"] and not found["published"]
     assert [row["rank"] for row in found["leaderboard"]] == list(range(1, models + 1))
@@ -153,8 +161,8 @@ def test_small_simulated_suites(make_rows, models) -> None:
 def test_one_category_one_regime_one_task(make_suite, make_rows) -> None:
     suite = make_suite([1])
     suite = replace(suite, protocol=replace(suite.protocol, regimes=suite.protocol.regimes[1:2]))
-    found = overview(
-        build_panel([RunScores(suite, make_rows(suite), None)]), OverviewOptions(regime="10shot")
+    found = document_of(
+        build_panel([RunScores(suite, make_rows(suite), None)]), StatisticsOptions(regime="10shot")
     )
     json.dumps(found, allow_nan=False)
     assert found["leaderboard"][0]["interval"] is None
