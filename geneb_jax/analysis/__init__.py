@@ -99,7 +99,6 @@ from geneb_jax.analysis.summary import (
     Summary,
     SummaryRow,
     SummarySetting,
-    is_converged,
     summarise,
     write_summary_csv,
 )
@@ -194,7 +193,6 @@ __all__ = [
     "end_bands",
     "few_shot_degradation",
     "in_domain",
-    "is_converged",
     "join_cubes",
     "label_groups",
     "leaderboard",

@@ -39,7 +39,6 @@ __all__ = [
     "Summary",
     "SummaryRow",
     "SummarySetting",
-    "is_converged",
     "summarise",
     "write_summary_csv",
 ]
@@ -69,14 +68,6 @@ SUMMARY_COLUMNS = (
     "complete",
 )
 _METRICS = ("mcc", "accuracy", "macro_f1")
-
-#: Words for the endings that count as converged: by the gradient, and by the objective.
-_CONVERGED = frozenset({"converged", "no_progress"})
-
-
-def is_converged(status: str) -> bool:
-    """Whether a fit stopped by a rule that it was meant to stop by, and not by a limit."""
-    return status in _CONVERGED
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +100,7 @@ class SummaryRow:
         mcc: None where the mean is withheld; ``accuracy`` and ``macro_f1`` likewise.
         seed_count: Seeds of the setting.
         failed_count: Fits without a score among the rows that this one covers.
-        not_converged_count: Scored fits that :func:`is_converged` does not count.
+        not_converged_count: Scored fits that did not converge (:attr:`ScoreRow.converged`).
         task_count: Tasks in the mean, of ``tasks_expected``.
     """
 
@@ -216,7 +207,7 @@ class _SettingScores:
         names = [self.suite.tasks[k].task_id for k in tasks]
         rows = [row for name in names for row in self.rows.get(name, ())]
         failed = sum(row.failed for row in rows)
-        return failed, sum(not row.failed and not is_converged(row.status) for row in rows)
+        return failed, sum(not row.failed and not row.converged for row in rows)
 
 
 def _scores_of(suite: Suite, rows: Mapping[str, Sequence[ScoreRow]]) -> _SettingScores:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from geneb_jax.benchmark import Suite
     from geneb_jax.results import ModelFacts, RunRecord, SubmissionMeta
 
 __all__ = ["command"]
@@ -64,16 +63,15 @@ def write(
     """
     from geneb_jax.cli.console import note, print_json
     from geneb_jax.errors import SubmissionError
-    from geneb_jax.results import read_scores, submission_obstacles, write_submission
+    from geneb_jax.results import read_run_folder, submission_obstacles, write_submission
 
-    rows = read_scores(out)
-    record = _record_of(out)
-    suite = _suite_of(out, suite_name, record)
+    run = read_run_folder(out, suite_name)
+    rows, suite = run.scores, run.suite
     chosen = _chosen(models, tuple(dict.fromkeys(row.model_id for row in rows)), out)
     given = {name: value for name, value in stated.items() if value is not None}
     if given and len(chosen) > 1:
         raise click.UsageError("What is said of a model needs one --model to say it of.")
-    facts = _facts_of(chosen, record)
+    facts = _facts_of(chosen, run.record)
     gaps = submission_obstacles(facts.values(), rows, suite)
     written: dict[str, str] = {}
     for label in chosen:
@@ -162,28 +160,6 @@ def validate(files: tuple[Path, ...], suite_name: str, as_json: bool) -> int:
             for problem in problems or ("ok",):
                 click.echo(plain(f"{path}: {problem}"))
     return REFUSED if any(problems for _, problems in verdicts) else 0
-
-
-def _record_of(out: Path) -> RunRecord | None:
-    """The run's record; None where there is none: scores.csv is enough to submit."""
-    from geneb_jax.results import RUN_FILE, read_run_record
-
-    return read_run_record(out) if (out / RUN_FILE).is_file() else None
-
-
-def _suite_of(out: Path, named: str | None, record: RunRecord | None) -> Suite:
-    from geneb_jax.benchmark import load_suite
-    from geneb_jax.errors import SelectionError
-
-    name = named or (record.suite.name if record else "geneb")
-    try:
-        return load_suite(name)
-    except SelectionError as error:
-        if named is not None:
-            raise
-        raise SelectionError(
-            f"the run's suite {name!r} is not built in", where=out, hint="name its folder: --suite"
-        ) from error
 
 
 def _first(gaps: tuple[str, ...]) -> str:
