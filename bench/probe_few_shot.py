@@ -11,8 +11,9 @@ from probe_problems import FeatureSet
 from probe_sweep import STRENGTHS
 
 from geneb_jax_probes import ProbeTask, fit_tasks
-from geneb_jax_probes.feature_solver import precondition, solve_features
-from geneb_jax_probes.row_solver import solve_rows
+from geneb_jax_probes.matrix.feature_space import minimise_features
+from geneb_jax_probes.matrix.preconditioners import precondition
+from geneb_jax_probes.matrix.row_space import minimise_rows
 from geneb_jax_probes.scoring import _count
 
 __all__ = ["measure_few_shot"]
@@ -21,7 +22,7 @@ __all__ = ["measure_few_shot"]
 def measure_few_shot(features: FeatureSet) -> dict[str, Any]:
     """Both solvers; scikit-learn fits, predicts and scores the same subsets at one thread."""
     tasks = features.tasks
-    programs = (solve_features, solve_rows, precondition, _count)
+    programs = (minimise_features, minimise_rows, precondition, _count)
     record: dict[str, Any] = {"set": features.name, "mode": "fewshot"}
     for name, solver, strengths in (
         ("ours", "reference", (1.0,)),

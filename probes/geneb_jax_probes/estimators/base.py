@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import sys
 import warnings
-from typing import Any, Self
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -18,6 +18,8 @@ from geneb_jax_probes.metrics import scores
 from geneb_jax_probes.problem import check_features
 
 __all__ = ["ProbeClassifier", "checked_labels"]
+
+_Probe = TypeVar("_Probe", bound="ProbeClassifier")
 
 
 def _from_sklearn(name: str, fallback: type) -> type:
@@ -74,7 +76,7 @@ class ProbeClassifier:
         del deep
         return {name: getattr(self, name) for name in self._parameter_names()}
 
-    def set_params(self, **params: Any) -> Self:
+    def set_params(self: _Probe, **params: object) -> _Probe:
         """Set parameters of the constructor; unknown names are refused."""
         names = self._parameter_names()
         for name, value in params.items():

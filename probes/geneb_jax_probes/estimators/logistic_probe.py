@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 from scipy.special import expit, softmax
@@ -117,7 +116,7 @@ class LogisticProbe(LinearProbe):
         self.class_weight = class_weight
         self.dtype = dtype
 
-    def fit(self, X: object, y: object, sample_weight: object = None) -> Self:
+    def fit(self, X: object, y: object, sample_weight: object = None) -> LogisticProbe:
         """Fit on features ``[n, d]`` and labels ``[n]``, with optional row weights ``[n]``."""
         labels = checked_labels(y)
         features = self._training_features(X)

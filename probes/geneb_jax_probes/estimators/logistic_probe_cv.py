@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, Self
+from typing import Literal
 
 import numpy as np
 
@@ -89,7 +89,7 @@ class LogisticProbeCV(LinearProbe):
         self.class_weight = class_weight
         self.dtype = dtype
 
-    def fit(self, X: object, y: object, sample_weight: object = None) -> Self:
+    def fit(self, X: object, y: object, sample_weight: object = None) -> LogisticProbeCV:
         """Choose C and fit on features ``[n, d]``, labels ``[n]``, optional row weights ``[n]``."""
         labels = checked_labels(y)
         features = self._training_features(X)

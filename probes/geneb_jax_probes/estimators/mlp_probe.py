@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Self
 
 import numpy as np
 from scipy.special import softmax
@@ -61,7 +60,7 @@ class MLPProbe(ProbeClassifier):
         self.patience = patience
         self.max_epochs = max_epochs
 
-    def fit(self, X: object, y: object) -> Self:
+    def fit(self, X: object, y: object) -> MLPProbe:
         """Fit on features ``[n, d]`` and labels ``[n]``."""
         labels = checked_labels(y)
         problem = make_problem(self._training_features(X), labels)

@@ -70,7 +70,7 @@ def minimise_features(
     codes: Int[Array, " row"],
     shares: Float[Array, "row problem"] | Float[Array, "row 1"],
     penalty: Float[Array, " problem"],
-    start: Float[Array, "problem logit dim+1"],
+    start: Float[Array, "problem logit dim_and_one"],
     preconditioner: Preconditioner | None,
     block_count: Shaped[Array, ""],
     stop: Stop,

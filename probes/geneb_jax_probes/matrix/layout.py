@@ -32,7 +32,7 @@ class Columns:
 
     fits: slice
     penalty: Float[np.ndarray, "strength fit"]
-    start: Float[np.ndarray, "problem logit dim+1"]
+    start: Float[np.ndarray, "problem logit dim_and_one"]
 
     @property
     def count(self) -> int:

@@ -214,7 +214,7 @@ def _joined(made: Sequence[Preconditioner]) -> Preconditioner:
     return Preconditioner(*(jnp.concatenate(part) for part in zip(*made, strict=True)))
 
 
-def _reached(ended: EndPoints) -> Float[np.ndarray, "problem logit dim+1"]:
+def _reached(ended: EndPoints) -> Float[np.ndarray, "problem logit dim_and_one"]:
     """Where fits have come to, as a start: without what several logits have in common.
 
     The loss knows nothing of it, the penalty wants it gone, a factor in contrasts cannot see it.

@@ -37,9 +37,9 @@ PROVED_GAP = 1e-10
 class _Search(NamedTuple):
     """One search, in coordinates in which every feature curves alike."""
 
-    theta: Float[Array, "logit dim+1"]
+    theta: Float[Array, "logit dim_and_one"]
     value: Float[Array, ""]
-    gradient: Float[Array, "logit dim+1"]
+    gradient: Float[Array, "logit dim_and_one"]
     optimiser: optax.OptState
     steps: Int[Array, ""]
 
@@ -50,20 +50,22 @@ def _minimise(
     codes: Int[Array, " row"],
     shares: Float[Array, "row fit"],
     penalty: Float[Array, "strength fit"],
-    start: Float[Array, "strength fit logit dim+1"],
+    start: Float[Array, "strength fit logit dim_and_one"],
     stop: Stop,
 ) -> EndPoints:
     """Every (strength, fit); a ``tol`` below zero stands for :data:`PROVED_GAP`."""
     optimiser = optax.lbfgs()
 
     def one(
-        share: Float[Array, " row"], penalty: Float[Array, ""], start: Float[Array, "logit dim+1"]
+        share: Float[Array, " row"],
+        penalty: Float[Array, ""],
+        start: Float[Array, "logit dim_and_one"],
     ) -> EndPoints:
         curvature = 0.25 * jnp.sum(share[:, None] * X * X, axis=0) + penalty
         # Units in which the diagonal of the Hessian is about one.
         unit = jnp.concatenate([1 / jnp.sqrt(curvature), jnp.full(1, 2.0, X.dtype)])[None, :]
 
-        def objective(theta: Float[Array, "logit dim+1"]) -> Float[Array, ""]:
+        def objective(theta: Float[Array, "logit dim_and_one"]) -> Float[Array, ""]:
             weights = theta * unit
             z = X @ weights[:, :-1].T + weights[:, -1][None, :]
             z = jnp.concatenate([jnp.zeros_like(z), z], axis=1) if z.shape[1] == 1 else z
