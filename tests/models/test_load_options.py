@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import geneb_jax.models
 from geneb_jax.errors import SelectionError
 from geneb_jax.models import LoadOptions, load_encoder
 from geneb_jax.models.native_encoder import NativeEncoder
@@ -66,3 +67,24 @@ def test_encoders_of_one_model_share_its_parameters_and_others_keep_theirs() -> 
     np.testing.assert_array_equal(
         sharing.pooled(sharing.params, ids, mask), other.pooled(other.params, ids, mask)
     )
+
+
+def test_the_front_door_takes_the_same_options_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    def remember(name: str, options: LoadOptions) -> NativeEncoder:
+        seen.append((name, options))
+        encoder = load_encoder(name, options)
+        assert isinstance(encoder, NativeEncoder)
+        return encoder
+
+    monkeypatch.setattr(geneb_jax.models, "load_encoder", remember, raising=False)
+    model = geneb_jax.load_model(
+        "tiny-nt-v1", weights="random", seed=4, dtype="bfloat16", offline=True
+    )
+    model.embed(["ACGT"], pooling="cls", layer=0)
+    asked = LoadOptions(weights="random", seed=4, dtype="bfloat16", offline=True)
+    assert seen == [
+        ("tiny-nt-v1", asked),
+        ("tiny-nt-v1", dataclasses.replace(asked, pooling="cls", layer=0)),
+    ]

@@ -52,4 +52,6 @@ def load_adapted(model: Any, options: LoadOptions) -> SequenceEncoder | None:
 
     if named is None:
         return encoder_from_object(model)
-    return encoder_from_file(*named, name_model=None if options.path is None else str(options.path))
+    return encoder_from_file(
+        *named, name_model=None if options.path is None else os.fspath(options.path)
+    )
