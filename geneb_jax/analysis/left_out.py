@@ -54,10 +54,11 @@ def left_out_notes(
                 f"The pair {pair.model_a}, {pair.model_b} is not compared: {listed(lacking)} has "
                 f"not every task of {regime}, or is off the protocol."
             )
-    for label, count in unbelieved.items():
+    if unbelieved:
         yield (
-            f"{label}: {count} scores have no interval over test rows and no score without leaked "
-            "rows, because their predictions were not kept or do not give the score."
+            f"{listed(list(unbelieved))}: {sum(unbelieved.values())} scores have no interval over "
+            "test rows and no score without leaked rows, because their predictions were not kept "
+            "or do not give the score."
         )
     yield from _of_settings(settings)
 

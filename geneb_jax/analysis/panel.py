@@ -119,10 +119,8 @@ def build_panel(
     if reference is not None:
         # The whole benchmark counts, also when a run chose some of its tasks.
         whole = load_suite("geneb").tasks
-        finished = {
-            task for task, shared in zip(suite.tasks, common.tolist(), strict=True) if shared
-        }
-        common = np.array([task in finished for task in whole], dtype=bool)
+        finished = {suite.tasks[k].task_id for k in np.flatnonzero(common).tolist()}
+        common = np.array([task.task_id in finished for task in whole], dtype=bool)
         suite = replace(suite, tasks=whole)
         cube = join_cubes(
             reference.keep_regimes([r for r in reference.regimes if r in cube.regimes]), cube

@@ -115,46 +115,53 @@ def recommend(
     places = [cube.category_index(name) for name in categories] or list(range(len(cube.categories)))
     names = tuple(cube.categories[k] for k in places)
     part = cube.keep_tasks(np.isin(cube.category_of_task, places))
-    scores = part.in_regime(regime)
-    means = mean_of(category_means(scores, part.category_of_task))
+    means = mean_of(category_means(part.in_regime(regime), part.category_of_task))
     whole = np.isfinite(means)
     if not whole.any():
         raise SelectionError(f"no model has every task of {', '.join(names)} in {regime}")
     admitted = np.array([budget.admits(model) for model in cube.models], dtype=bool)
-    order = [int(k) for k in np.argsort(-means, kind="stable") if whole[k] and admitted[k]]
-    if not order:
+    unknown = np.array([budget.lacks_figures(model) for model in cube.models], dtype=bool)
+    if not (whole & admitted).any():
         raise SelectionError(
             "no model with known figures keeps to the budget",
             hint="raise the limit, or run the models here to learn their throughput",
         )
-    resampling = task_bootstrap(part.category_of_task)
-    best = scores[order[0]]
-    candidates = tuple(
-        _candidate(cube.models[row], float(means[row]), best - scores[row], resampling)
-        for row in order
-    )
-    equals = [
-        entry
-        for entry in candidates
-        if entry.equal and entry.model.params is not None and candidates[0].mcc - entry.mcc <= close
-    ]
+    candidates = _candidates(part, regime, means, whole & admitted)
+    best = candidates[0]
     top = int(np.nanargmax(means))
     return Recommendation(
         categories=names,
         regime=regime,
         tasks=len(part.tasks),
-        best=candidates[0],
-        margin=candidates[0].mcc - candidates[1].mcc if len(candidates) > 1 else None,
-        smallest_equal=min(equals, key=lambda entry: entry.model.params or 0, default=None),
+        best=best,
+        margin=best.mcc - candidates[1].mcc if len(candidates) > 1 else None,
+        smallest_equal=_smallest(
+            [entry for entry in candidates if entry.equal and best.mcc - entry.mcc <= close]
+        ),
         unlimited=cube.models[top],
         unlimited_mcc=float(means[top]),
         candidates=candidates,
-        left_out=tuple(
-            model.label
-            for model, known in zip(cube.models, whole, strict=True)
-            if not known or budget.lacks_figures(model)
-        ),
+        left_out=tuple(cube.model_ids[k] for k in np.flatnonzero(~whole | unknown).tolist()),
     )
+
+
+def _candidates(
+    cube: ScoreCube, regime: str, means: np.ndarray, chosen: np.ndarray
+) -> tuple[Candidate, ...]:
+    """The chosen models, best first, each paired with the best over the cube's tasks."""
+    scores = cube.in_regime(regime)
+    order = [k for k in np.argsort(-means, kind="stable").tolist() if chosen[k]]
+    resampling = task_bootstrap(cube.category_of_task)
+    best = scores[order[0]]
+    return tuple(
+        _candidate(cube.models[row], float(means[row]), best - scores[row], resampling)
+        for row in order
+    )
+
+
+def _smallest(candidates: Sequence[Candidate]) -> Candidate | None:
+    sized = [entry for entry in candidates if entry.model.params is not None]
+    return min(sized, key=lambda entry: entry.model.params or 0, default=None)
 
 
 def _candidate(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -14,77 +14,94 @@ from geneb_jax.report.tables import Table
 __all__ = ["few_shot_figure"]
 
 
+#: Where the drawing lies, in pixels: height of a line, left and right end of the scale, its top.
+_TALL, _LEFT, _RIGHT, _TOP = 17.0, 200.0, 640.0, 56.0
+_EDGE = 752  # right end of the losses
+#: Regime names with their places in the cube, full data first.
+_Regimes = list[tuple[str, int]]
+
+
 def few_shot_figure(cube: ScoreCube, regime: str) -> Figure | None:
     """Figure 5; None without a full and a few-shot regime."""
-    if "full" not in cube.regimes or len(cube.regimes) < 2:
+    few = [name for name in cube.regimes if name != "full"]
+    if "full" not in cube.regimes or not few:
         return None
     macro = aggregate(cube).macro
-    base = cube.regime_index("full")
-    rows = [k for k in by_macro(cube, "full") if np.isfinite(macro[k, base])]
-    losses = few_shot_degradation(cube)
-    first = next(name for name in cube.regimes if name != "full")
-    relative = {loss.model_id: loss.relative for loss in losses[first]}
-    if not rows or not relative:
+    regimes: _Regimes = [(name, cube.regime_index(name)) for name in ("full", *few)]
+    rows = [k for k in by_macro(cube, "full") if np.isfinite(macro[k, regimes[0][1]])]
+    lost = {
+        name: {loss.model_id: loss.relative for loss in losses}
+        for name, losses in few_shot_degradation(cube).items()
+    }
+    if not rows or not lost[few[0]]:
         return None
-    tall, left, right, top = 17.0, 200.0, 640.0, 56.0
+    return Figure(
+        "figure-5-few-shot",
+        "Few-shot degradation",
+        "Macro MCC with all training rows and with few per class, and the share of the full score "
+        f"that is lost at {few[0]}. A weak model loses little because it has little to lose.",
+        _drawing(cube, macro, rows, regimes, lost[few[0]]).markup(),
+        Table(
+            "figure-5-few-shot",
+            "Few-shot degradation",
+            (
+                "model_id",
+                *(f"macro_{name}" for name, _ in regimes),
+                *(f"relative_drop_{name}" for name in few),
+            ),
+            tuple(
+                (
+                    cube.model_ids[row],
+                    *(finite(macro[row, place]) for _, place in regimes),
+                    *(lost[name].get(cube.model_ids[row]) for name in few),
+                )
+                for row in rows
+            ),
+        ),
+    )
+
+
+def _drawing(
+    cube: ScoreCube,
+    macro: np.ndarray,
+    rows: Sequence[int],
+    regimes: _Regimes,
+    lost: Mapping[str, float | None],
+) -> Canvas:
+    """A line a model: a mark a regime, and the loss in the first few-shot one."""
+    bottom = _TOP + _TALL * len(rows)
     canvas = Canvas(
         760,
-        top + tall * len(rows) + 48,
+        bottom + 48,
         "Few-shot degradation",
         "A row a model: macro MCC with all training rows and with few; on the right the loss.",
     )
     values = macro[rows]
     low, high = rounded_range(values[np.isfinite(values)])
     low = min(low, 0.0)
-    x = Scale(low, high, left + 8, right)
-    bottom = top + tall * len(rows)
-    canvas.x_axis(x, ticks(low, high, 0.1), top=top - 6, bottom=bottom, label="macro MCC")
-    names = [("full", base), *((n, cube.regime_index(n)) for n in cube.regimes if n != "full")]
-    for k, (name, _) in enumerate(names):
-        at = left + 8 + 110 * k
+    x = Scale(low, high, _LEFT + 8, _RIGHT)
+    canvas.x_axis(x, ticks(low, high, 0.1), top=_TOP - 6, bottom=bottom, label="macro MCC")
+    for k, (name, _) in enumerate(regimes):
+        at = _LEFT + 8 + 110 * k
         canvas.mark(at, 20, k, fill=PALETTE[k])
         canvas.text(at + 10, 24, name)
-    canvas.text(752, top - 10, f"lost at {first}", anchor="end", size=11)
+    canvas.text(_EDGE, _TOP - 10, f"lost at {regimes[1][0]}", anchor="end", size=11)
     for line, row in enumerate(rows):
-        y = top + tall * (line + 0.5)
+        y = _TOP + _TALL * (line + 0.5)
         model = cube.models[row]
         mine = model.source == "user"
-        canvas.text(left - 6, y + 4, short_name(model.title), anchor="end", size=11, bold=mine)
-        known = [float(macro[row, k]) for _, k in names if np.isfinite(macro[row, k])]
-        canvas.line(x(min(known)), y, x(max(known)), y, stroke="#8a929c")
-        for k, (name, place) in enumerate(names):
-            value = float(macro[row, place])
-            if math.isfinite(value):
-                tip = f"{model.title}, {name}: {value:.4f}"
-                canvas.mark(x(value), y, k, fill=PALETTE[k], tip=tip)
-        share = relative.get(model.label)
+        canvas.text(_LEFT - 6, y + 4, short_name(model.title), anchor="end", size=11, bold=mine)
+        known = [
+            (k, name, float(macro[row, place]))
+            for k, (name, place) in enumerate(regimes)
+            if np.isfinite(macro[row, place])
+        ]
+        scores = [value for *_, value in known]
+        canvas.line(x(min(scores)), y, x(max(scores)), y, stroke="#8a929c")
+        for k, name, value in known:
+            tip = f"{model.title}, {name}: {value:.4f}"
+            canvas.mark(x(value), y, k, fill=PALETTE[k], tip=tip)
+        share = lost.get(model.label)
         if share is not None:
-            canvas.text(752, y + 4, f"{share:.0%}", anchor="end", size=11)
-    data = tuple(
-        (
-            cube.model_ids[row],
-            *(finite(macro[row, k]) for _, k in names),
-            *(
-                next((x.relative for x in losses[n] if x.model_id == cube.model_ids[row]), None)
-                for n, _ in names[1:]
-            ),
-        )
-        for row in rows
-    )
-    return Figure(
-        "figure-5-few-shot",
-        "Few-shot degradation",
-        "Macro MCC with all training rows and with few per class, and the share of the full score "
-        f"that is lost at {first}. A weak model loses little because it has little to lose.",
-        canvas.markup(),
-        Table(
-            "figure-5-few-shot",
-            "Few-shot degradation",
-            (
-                "model_id",
-                *(f"macro_{name}" for name, _ in names),
-                *(f"relative_drop_{name}" for name, _ in names[1:]),
-            ),
-            data,
-        ),
-    )
+            canvas.text(_EDGE, y + 4, f"{share:.0%}", anchor="end", size=11)
+    return canvas

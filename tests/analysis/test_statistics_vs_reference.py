@@ -33,6 +33,7 @@ from geneb_jax.analysis import (
     task_winners,
     win_counts,
 )
+from geneb_jax.analysis.aggregation import mean_of
 
 SIZES = (4, 2, 1)
 
@@ -44,6 +45,24 @@ def score_tables(draw, models=(3, 8), regimes=1):
     seed = draw(st.integers(0, 10**6))
     values = np.random.default_rng(seed).integers(-20, 95, (count, regimes, sum(SIZES))) / 100
     return values
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 60))
+def test_the_bits_of_a_mean_follow_from_its_own_values(seed, models) -> None:
+    rng = np.random.default_rng(seed)
+    category = np.sort(np.concatenate([np.arange(5), rng.integers(0, 5, 95)]))
+    scores = rng.uniform(-1, 1, (models, 3, 100))
+    together = category_means(scores, category), mean_of(scores)
+    for m in range(models):
+        for r in range(3):
+            alone = category_means(scores[m, r], category), mean_of(scores[m, r])
+            assert np.array_equal(together[0][m, r], alone[0]) and together[1][m, r] == alone[1]
+            assert alone[1] == pytest.approx(np.mean(scores[m, r]), abs=1e-12)
+    # Neither the order in memory nor who stands beside it matters.
+    turned = np.asfortranarray(scores)[::-1, [2, 0]]
+    assert np.array_equal(category_means(turned, category), together[0][::-1, [2, 0]])
+    assert np.array_equal(mean_of(turned), together[1][::-1, [2, 0]])
 
 
 @settings(max_examples=100, deadline=None)
