@@ -24,7 +24,9 @@ import numpy as np
 
 __all__ = ["Batch", "Bucket", "Ladder"]
 
-_RUNGS_AN_OCTAVE = 8
+#: As binary logarithms: eight rungs an octave; four where shapes do not matter, as counting is so
+#: cheap that a compilation costs more than the padding it saves.
+_RUNGS_LOG2, _FEW_RUNGS_LOG2 = 3, 2
 _FEWEST_ROWS = 2
 
 
@@ -56,8 +58,9 @@ class Ladder:
         length_multiple: Lengths are multiples of this many tokens.
         exact_length: A rung for every length: nothing is padded.
         longest_tokens: No rung is longer, but for ``length_multiple``.
-        any_rows: The model's embeddings are the same to the bit in any shape of batch: then there
-            are no more rows than a power of two that holds the sequences at hand.
+        any_rows: The model's embeddings are the same to the bit in any shape of batch: then rungs
+            are twice as far apart, and there are no more rows than the next of 1, 2, 3, 4, 6, 8,
+            12, ... that holds the sequences at hand.
     """
 
     batch_tokens: int
@@ -74,7 +77,8 @@ class Ladder:
         if self.exact_length:
             return tokens
         octave = np.frexp(tokens.astype(np.float64))[1] - 1
-        step = np.int64(1) << np.maximum(octave - _RUNGS_AN_OCTAVE.bit_length() + 1, 0)
+        rungs_log2 = _FEW_RUNGS_LOG2 if self.any_rows else _RUNGS_LOG2
+        step = np.int64(1) << np.maximum(octave - rungs_log2, 0)
         rungs = -(-tokens // step) * step
         if self.longest_tokens is not None:
             rungs = np.maximum(np.minimum(rungs, self.longest_tokens), tokens)
@@ -85,7 +89,9 @@ class Ladder:
         few = min(_FEWEST_ROWS, 4 * self.batch_tokens // length_tokens)
         rows = min(max(self.batch_tokens // length_tokens, few, 1), self.most_rows)
         if self.any_rows and count is not None:
-            rows = min(rows, 1 << max(0, -(-count // self.devices) - 1).bit_length())
+            needed = -(-count // self.devices)
+            power = 1 << (needed - 1).bit_length()
+            rows = min(rows, power * 3 // 4 if needed <= power * 3 // 4 else power)
         return Bucket(length_tokens, rows * self.devices)
 
     def batches(self, length_tokens: np.ndarray) -> tuple[Batch, ...]:

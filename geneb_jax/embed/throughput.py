@@ -19,7 +19,7 @@ __all__ = ["Throughput", "drawn_sequences", "measure"]
 #: Batches of a run: enough that filling and fetching overlap with computing as they do in earnest.
 _BATCHES = 4
 _FEWEST_RUNS = 3
-#: Sequences of a run for a model that batches by itself.
+#: Sequences of a run for a model that batches by itself, and those that tell the shapes.
 _SEQUENCES = 32
 
 
@@ -104,9 +104,10 @@ def measure(
         )
     placement = Placement(jax.local_devices()[:devices])
     forward = Forward(encoder, batch_tokens=batch_tokens, placement=placement)
-    typical = max(1, len(encoder.tokenize(drawn_sequences(1, **bounds)[0]).ids))
-    rung = int(forward.ladder.lengths(np.array([typical]))[0])
-    count = _BATCHES * forward.ladder.bucket(rung).rows
+    shapes = np.unique(forward.ladder.lengths(_token_counts(encoder, bounds)))
+    typical = int(np.median(shapes))
+    # Each shape that occurs runs about once: fewer sequences would be mostly empty rows.
+    count = max(_BATCHES, len(shapes)) * forward.ladder.bucket(typical).rows
     sequences = drawn_sequences(count, **bounds)
     tokens = encoder.tokenize_many(sequences)
     total = int(tokens.length_tokens.sum())
@@ -135,6 +136,11 @@ def measure(
         flops_per_second=needed,
         utilisation=None if peak is None else needed / peak / len(placement.devices),
     )
+
+
+def _token_counts(encoder: TokenEncoder, bounds: dict[str, int]) -> np.ndarray:
+    """Tokens of random sequences of these lengths, int64."""
+    return encoder.tokenize_many(drawn_sequences(_SEQUENCES, **bounds)).length_tokens
 
 
 def _repeat(
