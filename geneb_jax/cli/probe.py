@@ -53,14 +53,16 @@ def command(
 
     from geneb_jax.benchmark import load_suite
     from geneb_jax.cli.console import print_json, print_table
-    from geneb_jax.results import write_scores_csv
+    from geneb_jax.results import require_no_suite, write_scores_csv
     from geneb_jax.runs.array_tasks import score_array_tasks
     from geneb_jax.runs.units import probe_settings
 
     out = values["out"] if _typed(context, "out") else None
     request = make_request(context, values, extra={"model": ["arrays"]})
     settings = probe_settings(request, load_suite("geneb"), platform=jax.default_backend())
-    rows = score_array_tasks(arrays, settings)
+    if out is not None:
+        require_no_suite(Path(out))
+    rows = score_array_tasks(arrays, settings, model_id=request.name or "arrays")
     if out is not None:
         Path(out).mkdir(parents=True, exist_ok=True)
         write_scores_csv(Path(out), rows)

@@ -15,7 +15,14 @@ from geneb_jax.benchmark.definition import Protocol, Suite
 from geneb_jax.errors import ConfigError
 from geneb_jax.results.sealed_files import read_sealed, seal_of, write_sealed
 
-__all__ = ["SuiteRecord", "claim_folder", "read_suite_record", "suite_record", "suite_record_path"]
+__all__ = [
+    "SuiteRecord",
+    "claim_folder",
+    "read_suite_record",
+    "require_no_suite",
+    "suite_record",
+    "suite_record_path",
+]
 
 _KIND = "suite 1"
 _SHOWN = 3
@@ -118,6 +125,22 @@ def claim_folder(out: Path, suite: Suite, *, update: bool = False) -> tuple[str,
         )
     write_sealed(suite_record_path(out), _KIND, asdict(wanted))
     return changes
+
+
+def require_no_suite(out: Path) -> None:
+    """Refuse to write scores that are of no suite into a suite's folder.
+
+    Raises:
+        ConfigError: if the folder belongs to a suite.
+    """
+    held = read_suite_record(out)
+    if held is not None:
+        raise ConfigError(
+            f"the folder holds results of the suite {held.name!r}; scores of arrays would replace "
+            "its tables",
+            where=out,
+            hint="choose another folder with --out",
+        )
 
 
 def _plain(protocol: Protocol) -> dict[str, Any]:
