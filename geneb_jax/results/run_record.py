@@ -5,12 +5,11 @@ One type, one writer, one reader: a fact about a run is a field here, and nowher
 
 from __future__ import annotations
 
-import hashlib
 import json
 import platform
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -21,6 +20,7 @@ from geneb_jax.errors import DataError
 from geneb_jax.results.model_facts import ModelFacts
 from geneb_jax.results.redaction import redacted_data
 from geneb_jax.results.strict_json import read_json
+from geneb_jax.results.suite_record import suite_record
 from geneb_jax.results.typed_json import STRICT, from_plain, to_plain
 
 __all__ = [
@@ -101,16 +101,7 @@ class SuiteFacts:
     @classmethod
     def of(cls, suite: Suite) -> SuiteFacts:
         """The facts of a suite, whole: one restricted to some tasks has another digest."""
-        content = {
-            "name": suite.name,
-            "tasks": [[task.task_id, task.category] for task in suite.tasks],
-            "protocol": asdict(suite.protocol),
-            "dataset": asdict(suite.dataset) if suite.dataset else None,
-            "simulated": suite.simulated,
-        }
-        text = json.dumps(content, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
-        digest = hashlib.sha256(b"geneb-jax suite 1\n" + text.encode("ascii")).hexdigest()
-        return cls(suite.name, digest, suite.simulated, suite.dataset)
+        return cls(suite.name, suite_record(suite).digest, suite.simulated, suite.dataset)
 
 
 @dataclass(frozen=True, slots=True)

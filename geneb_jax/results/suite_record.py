@@ -35,16 +35,21 @@ class SuiteRecord:
     Attributes:
         name: The suite's name.
         simulated: Whether no organism ever wrote its data.
-        categories: Task id -> category, in the suite's order.
+        tasks: (task id, category) of every task, in the suite's order.
         protocol: Regimes, seeds, C, max_iter and tol of its probe, as plain data.
         dataset: ``repository@revision`` of its data; empty where they lie with the user.
     """
 
     name: str
     simulated: bool
-    categories: Mapping[str, str]
+    tasks: tuple[tuple[str, str], ...]
     protocol: Mapping[str, Any]
     dataset: str = ""
+
+    @property
+    def categories(self) -> dict[str, str]:
+        """Task id -> category, in the suite's order."""
+        return dict(self.tasks)
 
     @property
     def digest(self) -> str:
@@ -58,7 +63,7 @@ def suite_record(suite: Suite) -> SuiteRecord:
     return SuiteRecord(
         name=suite.name,
         simulated=suite.simulated,
-        categories={task.task_id: task.category for task in suite.tasks},
+        tasks=tuple((task.task_id, task.category) for task in suite.tasks),
         protocol=_plain(suite.protocol),
         dataset="" if pin is None else f"{pin.repository}@{pin.revision}",
     )
@@ -77,10 +82,12 @@ def read_suite_record(out: Path) -> SuiteRecord | None:
     """
     path = suite_record_path(out)
     try:
-        return SuiteRecord(**read_sealed(path, _KIND))
+        content = read_sealed(path, _KIND)
+        tasks = tuple((str(task), str(category)) for task, category in content.pop("tasks"))
+        return SuiteRecord(tasks=tasks, **content)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, KeyError) as error:
         raise ConfigError(
             f"the record of the folder's suite is not believed ({error})",
             where=path,
@@ -155,7 +162,7 @@ def _plain(protocol: Protocol) -> dict[str, Any]:
 
 def _changes(old: SuiteRecord, new: SuiteRecord) -> tuple[str, ...]:
     """What differs, a phrase each; empty for equal suites."""
-    before, now = dict(old.categories), dict(new.categories)
+    before, now = old.categories, new.categories
     said = []
     gone = [task for task in before if task not in now]
     come = [task for task in now if task not in before]
