@@ -10,7 +10,7 @@ __all__ = ["config_folder"]
 
 
 def config_folder() -> Traversable:
-    """The folder of shipped configuration: ``models/``, ``benchmarks/``, ``runs/``, ``published/``.
+    """The folder of shipped configuration: ``models/``, ``benchmarks/``, ``published/`` and others.
 
     Run uninstalled, from a checkout, the mapping ``geneb_jax._configs -> configs`` does not exist;
     the folder beside the package is the same one.

@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-import statistics
-import time
-from collections.abc import Callable
-from typing import Any
-
 import click
 
 from geneb_jax.cli.run_options import number_list
 
 __all__ = ["command"]
-
-_SEEDS = (13, 17, 42, 123, 997)
-_TEST_ROWS = 2000
 
 
 @click.command()
@@ -57,6 +49,7 @@ def command(
       geneb-jax bench probe --rows 2000 --dim 256 --sklearn
     """
     from geneb_jax.cli.console import print_json, print_table
+    from geneb_jax.runs.probe_throughput import measure_probes
 
     if min(rows, dim, tasks, repeats) < 1 or classes < 2 or rows < classes:
         raise click.UsageError("--rows, --dim, --tasks, --repeats from 1; --classes from 2 to rows")
@@ -67,7 +60,10 @@ def command(
         check_C(strengths)
     except ProbeOptionError as error:
         raise click.UsageError(str(error)) from error
-    found = measure(rows, dim, classes, tasks, strengths, repeats, peer=peer)
+    try:
+        found = measure_probes(rows, dim, classes, tasks, strengths, repeats, peer=peer)
+    except ImportError as error:
+        raise click.UsageError("--sklearn needs scikit-learn: pip install scikit-learn") from error
     if as_json:
         print_json(found)
         return
@@ -88,91 +84,3 @@ def command(
         title=about,
         right=("fits", "first call, s", "later calls, s", "fits a second", "scikit-learn, s"),
     )
-
-
-def measure(
-    rows: int,
-    dim: int,
-    classes: int,
-    task_count: int,
-    strengths: tuple[float, ...],
-    repeats: int,
-    *,
-    peer: bool,
-) -> dict[str, Any]:
-    """Time both solvers; the median of the later calls is reported."""
-    import jax
-
-    from geneb_jax.data import few_shot_rows
-    from geneb_jax_probes import ProbeTask, fit_tasks
-    from geneb_jax_probes.synthetic import decaying_features
-
-    protocol, sweep = [], []
-    for number in range(task_count):
-        X, y = decaying_features(rows + _TEST_ROWS, dim, classes, seed=number)
-        arrays = (X[:rows], y[:rows], X[rows:], y[rows:])
-        draws = [few_shot_rows(y[:rows], shots, seed) for shots in (10, 1) for seed in _SEEDS]
-        protocol.append(ProbeTask(*arrays, [None, *draws]))
-        sweep.append(ProbeTask(*arrays))
-    parts = [
-        _timed(
-            "protocol, reference solver",
-            task_count * (1 + 2 * len(_SEEDS)),
-            lambda: fit_tasks(protocol, solver="reference"),
-            repeats,
-            _sklearn_seconds(protocol, (1.0,)) if peer else None,
-        ),
-        _timed(
-            "sweep over C, exact solver",
-            task_count * len(strengths),
-            lambda: fit_tasks(sweep, C=strengths, solver="exact"),
-            repeats,
-            _sklearn_seconds(sweep, strengths) if peer else None,
-        ),
-    ]
-    return {
-        "device": jax.devices()[0].device_kind,
-        "rows": rows,
-        "dim": dim,
-        "classes": classes,
-        "tasks": task_count,
-        "C": list(strengths),
-        "parts": parts,
-    }
-
-
-def _timed(
-    what: str, fits: int, call: Callable[[], Any], repeats: int, peer: float | None
-) -> dict[str, Any]:
-    seconds = []
-    for _ in range(1 + repeats):
-        start = time.perf_counter()
-        call()
-        seconds.append(time.perf_counter() - start)
-    return {
-        "what": what,
-        "fits": fits,
-        "first_seconds": seconds[0],
-        "seconds": statistics.median(seconds[1:]),
-        "sklearn_seconds": peer,
-    }
-
-
-def _sklearn_seconds(tasks: list[Any], strengths: tuple[float, ...]) -> float:
-    """Every distinct fit once, as the benchmark's harness makes it, with this process's threads."""
-    import warnings
-
-    try:
-        from sklearn.linear_model import LogisticRegression
-    except ImportError as error:
-        raise click.UsageError("--sklearn needs scikit-learn: pip install scikit-learn") from error
-    start = time.perf_counter()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the step limit, which is the protocol's
-        for task in tasks:
-            for rows in task.subsets or [slice(None)]:
-                chosen = slice(None) if rows is None else rows
-                for C in strengths:
-                    model = LogisticRegression(C=C, max_iter=1000)
-                    model.fit(task.X_train[chosen], task.y_train[chosen]).predict(task.X_test)
-    return time.perf_counter() - start
