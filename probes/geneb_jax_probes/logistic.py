@@ -20,7 +20,7 @@ def fit_logistic(
     X: ArrayLike,
     y: ArrayLike,
     *,
-    C: float | Sequence[float] = (1.0,),
+    C: float | Sequence[float] | np.ndarray = (1.0,),
     subsets: Sequence[ArrayLike | None] | None = None,
     solver: str = "exact",
     tol: float | None = None,

@@ -49,7 +49,7 @@ class Problem:
     X: Float[np.ndarray, "row dim"]
     codes: Int[np.ndarray, " row"]
     classes: Shaped[np.ndarray, " class"]
-    subsets: tuple[Int[np.ndarray, " chosen"] | None, ...]
+    subsets: tuple[Int[np.ndarray, " _"] | None, ...]
     weights: Float[np.ndarray, " row"] | None = None
     class_weight: ClassWeight = None
 
@@ -81,7 +81,7 @@ class Problem:
         return weights * factors[codes]
 
 
-def check_C(C: float | Sequence[float]) -> Float[np.ndarray, " C"]:
+def check_C(C: float | Sequence[float] | np.ndarray) -> Float[np.ndarray, " C"]:
     """Inverse regularisation strengths as float64, all positive and finite."""
     values = np.atleast_1d(np.asarray(C, dtype=np.float64))
     if values.ndim != 1 or not len(values):

@@ -92,7 +92,7 @@ def _scored(
 def fit_tasks(
     tasks: Sequence[ProbeTask],
     *,
-    C: float | Sequence[float] = (1.0,),
+    C: float | Sequence[float] | np.ndarray = (1.0,),
     solver: str = "reference",
     tol: float | None = None,
     max_iter: int = 1000,

@@ -68,7 +68,7 @@ def evaluation(
 def minimise_features(
     X: Float[Array, "row dim"],
     codes: Int[Array, " row"],
-    shares: Float[Array, "row problem"] | Float[Array, "row 1"],
+    shares: Float[Array, "row _"],
     penalty: Float[Array, " problem"],
     start: Float[Array, "problem logit dim_and_one"],
     preconditioner: Preconditioner | None,

@@ -35,7 +35,7 @@ def _add_rows(
     sums: Sums,
     X: Float[Array, "row dim"],
     codes: Int[Array, " row"],
-    shares: Float[Array, "row problem"] | Float[Array, "row 1"],
+    shares: Float[Array, "row _"],
     points: Float[Array, "problem p"],
     *,
     block_rows: int,

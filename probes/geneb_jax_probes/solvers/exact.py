@@ -122,7 +122,7 @@ class _Run:
         factors = _joined(
             lane.together(
                 lambda penalty: precondition(gram, lane.state(penalty), lane.state(curvature)),
-                columns.penalty.mean(axis=1, keepdims=True),
+                list(columns.penalty.mean(axis=1, keepdims=True)),
             )
         )
         values = columns.start.shape[1] * held.layout.width
