@@ -160,8 +160,9 @@ def test_f62_a_file_that_was_released_is_opened_again_only_if_it_is_the_same(
     np.testing.assert_array_equal(opened.read(name), first)
     opened.release()
     by_rename(weights, other)
-    with pytest.raises(CheckpointError, match="changed while it was read"):
-        opened.read(name)
+    for _ in range(2):
+        with pytest.raises(CheckpointError, match="changed while it was read"):
+            opened.read(name)
 
 
 @pytest.mark.parametrize("swap", SWAPS)

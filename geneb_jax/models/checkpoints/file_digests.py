@@ -81,9 +81,7 @@ class DigestedFile:
         Raises:
             CheckpointError: if it has to be opened again and is no longer the same.
         """
-        if self._descriptor is None:
-            self._open()
-            self._require(self._now())
+        self._reopen()
         addresses = (Path(folder, str(self._descriptor)) for folder in _DESCRIPTORS)
         return next((address for address in addresses if address.exists()), self.path)
 
@@ -98,6 +96,7 @@ class DigestedFile:
         """
         if self._digest is not None:
             return self._digest
+        self._reopen()
         remembers = self._settled and self.signature.size_bytes >= _REMEMBERED_FROM_BYTES
         key = "|".join(map(str, (self.path.resolve(), *self.signature)))
         known = _recall(key) if recall and remembers else None
@@ -114,7 +113,10 @@ class DigestedFile:
             CheckpointError: if the file was written to, replaced, or is gone.
         """
         if self.address == self.path:  # no path of its own: the name has to mean the same file
-            self._require(FileSignature.of(self.path.stat()))
+            try:
+                self._require(FileSignature.of(self.path.stat()))
+            except OSError as error:
+                raise self._changed() from error
         self._require(self._now())
         if not self._settled and self._digest is not None:
             self._settled = self.signature.is_settled
@@ -138,6 +140,17 @@ class DigestedFile:
             ) from error
         self._descriptor = descriptor
         self._closing = weakref.finalize(self, os.close, descriptor)
+
+    def _reopen(self) -> None:
+        """Open the file again after :meth:`close`, if it is still the same."""
+        if self._descriptor is not None:
+            return
+        self._open()
+        try:
+            self._require(self._now())
+        except CheckpointError:
+            self.close()
+            raise
 
     def _now(self) -> FileSignature:
         assert self._descriptor is not None
