@@ -28,12 +28,13 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from geneb_jax_probes.metrics import mcc_of_counts
+
 __all__ = [
     "DRAWS",
     "Interval",
     "TaskBootstrap",
     "macro_weights",
-    "mcc_of_counts",
     "row_bootstrap_mcc",
     "task_bootstrap",
 ]
@@ -183,28 +184,6 @@ def row_bootstrap_mcc(
         guess_count = drawn @ np.eye(classes)[guess]
         correct = drawn @ (guess == kinds[:, 0]).astype(np.float64)
         mcc[:, model] = mcc_of_counts(correct, true_count, guess_count)
-    return mcc
-
-
-def mcc_of_counts(
-    correct: np.ndarray, true_count: np.ndarray, guess_count: np.ndarray
-) -> np.ndarray:
-    """MCC from counts: the confusion matrix itself is not needed.
-
-    Args:
-        correct: ``[...]``, rows that are right.
-        true_count: ``[..., class]``, rows of each class.
-        guess_count: ``[..., class]``, rows taken for each class.
-
-    Returns:
-        float64 ``[...]``; 0 where the truth or the guesses are of one class, as in scikit-learn.
-    """
-    total = true_count.sum(axis=-1)
-    covariance = correct * total - (true_count * guess_count).sum(axis=-1)
-    spread = (total**2 - (guess_count**2).sum(axis=-1)) * (total**2 - (true_count**2).sum(axis=-1))
-    mcc: np.ndarray = np.where(
-        spread > 0, covariance / np.sqrt(np.where(spread > 0, spread, 1.0)), 0.0
-    )
     return mcc
 
 

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from geneb_jax_probes.errors import ProbeDataError
 
-__all__ = ["Scores", "confusion", "scores", "scores_of_confusion"]
+__all__ = ["Scores", "confusion", "mcc_of_counts", "scores", "scores_of_confusion"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,28 @@ def confusion(
     return counts.reshape(*y_pred.shape[:-1], class_count, class_count)
 
 
+def mcc_of_counts(
+    correct: Shaped[np.ndarray, "*batch"],
+    true_count: Shaped[np.ndarray, "*batch class"],
+    guess_count: Shaped[np.ndarray, "*batch class"],
+) -> Float[np.ndarray, "*batch"]:
+    """MCC from counts: the confusion matrix itself is not needed.
+
+    Args:
+        correct: Rows that are right.
+        true_count: Rows of each class.
+        guess_count: Rows taken for each class.
+
+    Returns:
+        float64; 0 where the truth or the guesses are of one class, as in scikit-learn.
+    """
+    total = true_count.sum(axis=-1)
+    covariance = correct * total - (true_count * guess_count).sum(axis=-1)
+    spread = (total**2 - (guess_count**2).sum(axis=-1)) * (total**2 - (true_count**2).sum(axis=-1))
+    found = np.where(spread > 0, covariance / np.sqrt(np.where(spread > 0, spread, 1.0)), 0.0)
+    return np.asarray(found)
+
+
 def scores_of_confusion(counts: Shaped[np.ndarray, "*batch class class"]) -> Scores:
     """Scores of confusion matrices.
 
@@ -44,9 +66,7 @@ def scores_of_confusion(counts: Shaped[np.ndarray, "*batch class class"]) -> Sco
     true, predicted = table.sum(-1), table.sum(-2)
     hits = np.diagonal(table, axis1=-2, axis2=-1)
     total, correct = true.sum(-1), hits.sum(-1)
-    covariance = correct * total - (true * predicted).sum(-1)
-    spread = (total**2 - (predicted**2).sum(-1)) * (total**2 - (true**2).sum(-1))
-    mcc = np.where(spread > 0, covariance / np.sqrt(np.where(spread > 0, spread, 1.0)), 0.0)
+    mcc = mcc_of_counts(correct, true, predicted)
     support = true + predicted
     seen = support > 0
     f1 = np.where(seen, 2 * hits / np.where(seen, support, 1.0), 0.0)
