@@ -10,13 +10,13 @@ from sklearn.metrics import matthews_corrcoef
 from statsmodels.stats.weightstats import DescrStatsW
 
 from geneb_jax.analysis import (
-from geneb_jax_probes.metrics import mcc_of_counts
     bootstrap,
     compare_predictions,
     published_cube,
     row_bootstrap_mcc,
     task_bootstrap,
 )
+from geneb_jax_probes.metrics import mcc_of_counts
 from tests.analysis.row_populations import RowPopulation
 
 GENEB_SIZES = (30, 22, 8, 8, 7, 6, 5, 5, 3, 2, 2, 1, 1)
