@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from geneb_jax.embed import embed_into
-from geneb_jax.store import EmbeddingStore
+from geneb_jax.store import EmbeddingStore, list_stores, prune_remnants
 from geneb_jax.store.claims import CLAIMS_FOLDER, Claims
 from geneb_jax.store.folders import open_folder
 
@@ -206,3 +206,20 @@ def test_many_threads_claim_every_row_once(place: str) -> None:
         thread.join()
     claimed = [digest.tobytes() for digests in taken for digest in digests]
     assert len(claimed) == len(set(claimed))
+
+
+def test_prune_leaves_the_claims_of_the_living_and_takes_those_of_the_dead(
+    root: str, tmp_path: Path
+) -> None:
+    store = open_store(root)
+    claims, rows = store.claims(), digests_of(8)
+    living, dead = claims.take(rows[:4]), store.claims()
+    assert living is not None
+    holder = dead._holder
+    # A process number that is taken by nobody, or by one that started at another time.
+    dead._holder = type(holder)(holder.machine, 2**22 - 1, 1, holder.token)
+    gone = dead.take(rows[4:])
+    assert gone is not None
+    (entry,) = list_stores(root)
+    assert prune_remnants(root, entry) == [f"{CLAIMS_FOLDER}/{gone.name}"]
+    assert store.claims().held_by_others().tobytes() == rows[:4].tobytes()
