@@ -68,7 +68,7 @@ def test_tokens(sequences: list[str], tmp_path: Path, limit: int) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"no_position_embeddings": False}, "learned positions"),
+        ({"no_position_embeddings": False}, "no_position_embeddings = False is not supported"),
         ({"embed_scale": 2.0}, "embed_scale"),
     ],
 )
