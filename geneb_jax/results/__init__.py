@@ -52,7 +52,7 @@ from geneb_jax.results.submission import (
     write_submission,
 )
 from geneb_jax.results.submission_check import validate_submission
-from geneb_jax.results.suite_record import claim_folder, require_no_suite
+from geneb_jax.results.suite_record import claim_folder, require_no_suite, require_suite
 from geneb_jax.results.unit_keys import UnitKey, unit_digest
 
 __all__ = [
@@ -98,6 +98,7 @@ __all__ = [
     "redacted_data",
     "require_no_suite",
     "require_same_data",
+    "require_suite",
     "rows_of_every_seed",
     "safe_folder_name",
     "sd_over_seeds",

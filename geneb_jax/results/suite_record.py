@@ -20,6 +20,7 @@ __all__ = [
     "claim_folder",
     "read_suite_record",
     "require_no_suite",
+    "require_suite",
     "suite_record",
     "suite_record_path",
 ]
@@ -97,7 +98,18 @@ def read_suite_record(out: Path) -> SuiteRecord | None:
 
 
 def claim_folder(out: Path, suite: Suite, *, update: bool = False) -> tuple[str, ...]:
-    """Make a folder the suite's own, or refuse before anything is computed.
+    """Make a folder the suite's own; see :func:`require_suite`.
+
+    Raises:
+        OutputError: if the record cannot be written.
+    """
+    changes = require_suite(out, suite, update=update)
+    write_sealed(suite_record_path(out), _KIND, asdict(suite_record(suite)))
+    return changes
+
+
+def require_suite(out: Path, suite: Suite, *, update: bool = False) -> tuple[str, ...]:
+    """Refuse a folder of another suite before anything is computed.
 
     Args:
         out: The output folder.
@@ -109,7 +121,6 @@ def claim_folder(out: Path, suite: Suite, *, update: bool = False) -> tuple[str,
 
     Raises:
         ConfigError: if the folder holds results of another suite, or of this one as it was before.
-        OutputError: if the record cannot be written.
     """
     wanted = suite_record(suite)
     there = read_suite_record(out)
@@ -130,7 +141,6 @@ def claim_folder(out: Path, suite: Suite, *, update: bool = False) -> tuple[str,
             "still belong to it stay, what leaves the tables is said, and no record is deleted. "
             "Or choose another folder with --out",
         )
-    write_sealed(suite_record_path(out), _KIND, asdict(wanted))
     return changes
 
 

@@ -104,7 +104,7 @@ def embed_model(
         store,
         encoder,
         sequences,
-        batch_tokens=work.request.batch_tokens,
+        batch_tokens=model.reference.source.batch_tokens,
         progress=observer.embedding,
         on_nonfinite=refused.append,
         executor=executor.map,

@@ -15,6 +15,7 @@ from dataclasses import replace
 
 from geneb_jax.benchmark import Task
 from geneb_jax.durable_files import require_writable_folder
+from geneb_jax.embed import BatchMemoryError
 from geneb_jax.errors import GenebError
 from geneb_jax.results import ModelFacts, Records, TaskFacts, claim_folder, keep_answer_key
 from geneb_jax.results.folder_contents import find_task_facts, keep_model_facts, keep_task_facts
@@ -26,7 +27,13 @@ from geneb_jax.runs.outcome import RunOutcome, write_outcome
 from geneb_jax.runs.probe_stage import failed_rows, fit_group
 from geneb_jax.runs.request import RunRequest
 from geneb_jax.runs.units import unit_key
-from geneb_jax.runs.work import ModelWork, RunWork, plan_work, probe_groups
+from geneb_jax.runs.work import (
+    ModelWork,
+    RunWork,
+    plan_work,
+    probe_groups,
+    with_smaller_batches,
+)
 
 __all__ = ["carry_out", "execute"]
 
@@ -84,14 +91,14 @@ def carry_out(
     models: list[ModelFacts] = []
     for model in work.models:
         try:
-            models.append(_run_model(work, model, records, observer, executor, stored_only))
+            models.append(
+                _run_model_that_fits(work, model, records, observer, executor, stored_only)
+            )
         except GenebError as error:
             if len(work.request.model) == 1:
                 raise
             problems[model.reference.source.name] = error.message
             observer.note(error.message)
-        finally:
-            model.reference.release()
     problems |= {task.task_id: why for task, why in work.tables.failures.items()}
     return write_outcome(work, models, problems, observer, seconds=time.perf_counter() - started)
 
@@ -105,6 +112,28 @@ def _keep_task_facts(work: RunWork, records: Records) -> None:
         same = known is not None and known.fingerprint == fingerprint
         found = notes.get(task.task_id, known.notes if known is not None and same else {})
         keep_task_facts(records, task.task_id, TaskFacts(fingerprint=fingerprint, notes=found))
+
+
+def _run_model_that_fits(
+    work: RunWork,
+    model: ModelWork,
+    records: Records,
+    observer: RunObserver,
+    executor: Executor,
+    stored_only: bool,
+) -> ModelFacts:
+    """Run a model, with ever smaller batches where the device's memory does not hold them."""
+    while True:
+        try:
+            return _run_model(work, model, records, observer, executor, stored_only)
+        except BatchMemoryError as error:
+            if error.smaller is None:
+                raise
+            observer.note(f"{error.message} Going on with {error.smaller} tokens a batch.")
+            smaller = error.smaller
+        finally:
+            model.reference.release()
+        model = with_smaller_batches(work, model, smaller)
 
 
 def _run_model(

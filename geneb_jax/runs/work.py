@@ -8,7 +8,7 @@ what is left of a killed run is the same request planned again: a smaller work.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import jax
 
@@ -16,7 +16,7 @@ from geneb_jax.benchmark import Regime, Suite, Task
 from geneb_jax.errors import GenebError
 from geneb_jax.models import Encoder, LoadOptions
 from geneb_jax.places import store_folder
-from geneb_jax.results import ModelFacts, Records, UnitKey
+from geneb_jax.results import ModelFacts, Records, UnitKey, require_suite
 from geneb_jax.runs.encoder_facts import encoder_facts, require_known_models
 from geneb_jax.runs.encoder_source import EncoderSource, ModelReference
 from geneb_jax.runs.observer import RunObserver
@@ -25,7 +25,14 @@ from geneb_jax.runs.request import RunRequest
 from geneb_jax.runs.task_choice import TaskTables, choose_tasks
 from geneb_jax.runs.units import ProbeSettings, group_tasks, probe_settings, unit_key
 
-__all__ = ["ModelWork", "RunWork", "encoder_source", "plan_work", "probe_groups"]
+__all__ = [
+    "ModelWork",
+    "RunWork",
+    "encoder_source",
+    "plan_work",
+    "probe_groups",
+    "with_smaller_batches",
+]
 
 #: Features of the tasks that are fitted in one batched call, in bytes: a share of memory that the
 #: smallest machines have, beside the model.
@@ -106,20 +113,22 @@ def plan_work(request: RunRequest, observer: RunObserver | None = None) -> RunWo
     """
     require_known_models(request.model)
     chosen = choose_tasks(request)
+    require_suite(request.out, chosen.suite, update=request.update_suite)
     tables = TaskTables(chosen)
     settings = probe_settings(request, chosen.suite, platform=jax.default_backend())
     records = Records(request.out)
     models: list[ModelWork] = []
     problems: dict[str, str] = {}
     for name in request.model:
+        source = encoder_source(request, name)
         try:
-            encoder = encoder_source(request, name).load()
+            encoder = source.load()
         except GenebError as error:
             if len(request.model) == 1:
                 raise
             problems[name] = error.message
             continue
-        work = _model_work(request, name, encoder, tables, settings, records)
+        work = _model_work(request, source, encoder, tables, settings, records)
         if any(work.reference.identity == other.reference.identity for other in models):
             continue  # the same model by another of its names
         models.append(work)
@@ -131,9 +140,19 @@ def plan_work(request: RunRequest, observer: RunObserver | None = None) -> RunWo
     return RunWork(request, settings, tables, tuple(models), problems, chosen.notes + damaged)
 
 
+def with_smaller_batches(work: RunWork, model: ModelWork, batch_tokens: int) -> ModelWork:
+    """The same model with fewer tokens a batch, for a device that does not hold its own number.
+
+    Its rows may differ in their last bits, so it has an identity of its own.
+    """
+    source = replace(model.reference.source, batch_tokens=batch_tokens)
+    records = Records(work.request.out)
+    return _model_work(work.request, source, source.load(), work.tables, work.settings, records)
+
+
 def _model_work(
     request: RunRequest,
-    name: str,
+    source: EncoderSource,
     encoder: Encoder,
     tables: TaskTables,
     settings: ProbeSettings,
@@ -146,12 +165,8 @@ def _model_work(
         for regime in settings.regimes
     }
     absent = tuple(unit for unit, key in keys.items() if request.fresh or records.find(key) is None)
-    reference = ModelReference(
-        encoder_source(request, name),
-        identity,
-        encoder.width,
-        request.store or str(store_folder()),
-    )
+    store = request.store or str(store_folder())
+    reference = ModelReference(source, identity, encoder.width, store)
     return ModelWork(reference, encoder_facts(encoder, label=request.name), keys, absent)
 
 
@@ -175,7 +190,7 @@ def probe_groups(work: RunWork, model: ModelWork, tasks: list[Task]) -> list[Pro
             work.tables,
             {task: absent[task] for task in group},
             work.settings,
-            work.request.batch_tokens,
+            model.reference.source.batch_tokens,
         )
         for group in group_tasks(
             list(absent), counts, row_bytes=row_bytes, budget_bytes=GROUP_BYTES

@@ -247,3 +247,31 @@ def test_a_damaged_store_is_mended_within_the_run(suite_folder: Path, tmp_path: 
     again = run("kmer-2", suite=suite_folder, fresh=True, **places)
     assert again.complete
     assert scores.read_bytes() == expected
+
+
+def test_a_device_without_enough_memory_goes_on_under_an_identity_that_says_so(
+    suite_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from geneb_jax.embed import Forward
+    from geneb_jax.runs.observer import RunObserver
+
+    whole = Forward._program
+
+    def small_device(self, bucket, dtype):
+        if bucket.rows * bucket.length_tokens > 128:
+            raise MemoryError("RESOURCE_EXHAUSTED: out of memory")
+        return whole(self, bucket, dtype)
+
+    monkeypatch.setattr(Forward, "_program", small_device)
+    notes: list[str] = []
+    observer = RunObserver()
+    observer.note = notes.append  # type: ignore[method-assign]
+    places = {"out": tmp_path / "out", "store": tmp_path / "store", "regimes": ["full"]}
+    outcome = run("tiny-nt-v2", suite=suite_folder, observer=observer, **places)
+    assert outcome.complete
+    assert any("Going on with" in text for text in notes)
+    (facts,) = outcome.run.models.values()
+    assert facts.identity is not None and int(facts.identity.batch_tokens) <= 256
+    assert {row.identity for row in outcome.rows} == {facts.identity_short}
+    again = run("tiny-nt-v2", suite=suite_folder, **places)
+    assert again.rows == outcome.rows and again.run.models["tiny-nt-v2"].units_reused == 3
