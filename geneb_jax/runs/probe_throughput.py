@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+import numpy as np
 
 from geneb_jax.data import few_shot_rows
 from geneb_jax_probes import ProbeTask, fit_tasks
@@ -109,9 +110,10 @@ def _sklearn_seconds(tasks: Sequence[ProbeTask], strengths: tuple[float, ...]) -
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the step limit, which is the protocol's
         for task in tasks:
-            for rows in task.subsets or [slice(None)]:
-                chosen = slice(None) if rows is None else rows
+            X, y = np.asarray(task.X_train), np.asarray(task.y_train)
+            for rows in task.subsets or [None]:
+                chosen = np.arange(len(y)) if rows is None else np.asarray(rows)
                 for C in strengths:
                     model = LogisticRegression(C=C, max_iter=1000)
-                    model.fit(task.X_train[chosen], task.y_train[chosen]).predict(task.X_test)
+                    model.fit(X[chosen], y[chosen]).predict(task.X_test)
     return time.perf_counter() - start
