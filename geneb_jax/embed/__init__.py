@@ -12,7 +12,6 @@ from geneb_jax.embed.placement import Placement
 from geneb_jax.embed.progress import EmbedProgress, ProgressCallback
 from geneb_jax.embed.report import EmbedReport
 from geneb_jax.embed.shard_work import (
-    ShardEmbedder,
     ShardRows,
     ShardWork,
     embed_shard,
@@ -32,7 +31,6 @@ __all__ = [
     "Model",
     "Placement",
     "ProgressCallback",
-    "ShardEmbedder",
     "ShardMap",
     "ShardRows",
     "ShardWork",

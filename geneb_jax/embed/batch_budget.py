@@ -48,8 +48,7 @@ def batch_tokens_in_force(encoder: TokenEncoder, asked: int | None, platform: st
 
 
 def _own_tokens(encoder: TokenEncoder, platform: str) -> int:
-    declared: int | None = getattr(encoder, "batch_tokens", None)
-    return declared or BATCH_TOKENS.get(platform, BATCH_TOKENS["cpu"])
+    return encoder.batch_tokens or BATCH_TOKENS.get(platform, BATCH_TOKENS["cpu"])
 
 
 class _Limited(TokenEncoder):

@@ -161,8 +161,8 @@ def embed_into(
             committed; raises by default.
         executor: Computes shards; one after the other, here, by default.
         embed: What computes a shard; :func:`~geneb_jax.embed.shard_work.embed_shard` with the
-            encoder by default. An executor over processes needs one that can be pickled, as
-            :class:`~geneb_jax.embed.shard_work.ShardEmbedder`.
+            encoder by default. An executor over processes needs one that can be pickled and loads
+            the model there.
         lease_seconds: How long a process on another machine may be silent before its claim is
             taken over.
 

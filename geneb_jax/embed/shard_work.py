@@ -2,21 +2,18 @@
 
 :func:`plan_shards` cuts what is missing into shards, from the sequences alone, so that every
 process that looks at the same table and the same store makes the same list. :func:`embed_shard`
-computes one, here or wherever it was sent; :class:`ShardEmbedder` is that function for a process
-that has to load the model first. Who commits the rows is not this module's business.
+computes one, here or wherever it was sent. Who commits the rows is not this module's business.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
-from geneb_jax.embed.batch_budget import limited
 from geneb_jax.embed.batch_plan import Bucket
 from geneb_jax.embed.forward import Forward
 from geneb_jax.errors import ModelError
@@ -25,7 +22,6 @@ from geneb_jax.models.encoder import Encoder, SequenceEncoder, TokenEncoder
 __all__ = [
     "Embedder",
     "Sequences",
-    "ShardEmbedder",
     "ShardRows",
     "ShardWork",
     "embed_shard",
@@ -228,33 +224,3 @@ def _finite_part(work: ShardWork, rows: np.ndarray) -> ShardRows:
         work.positions[~finite],
         work.bp,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class ShardEmbedder:
-    """:func:`embed_shard` for another process: loads the model by name, once, and keeps it.
-
-    Picklable, for any executor: ``pool.map(ShardEmbedder("kmer-6"), shards)``.
-
-    Attributes:
-        name: The model, as :func:`geneb_jax.models.load_encoder` takes it.
-        options: Its other arguments, (name, value) pairs.
-        batch_tokens: Most tokens of a batch.
-    """
-
-    name: str
-    options: tuple[tuple[str, Hashable], ...] = ()
-    batch_tokens: int | None = None
-
-    def __call__(self, work: ShardWork) -> ShardRows:
-        """Compute the rows of a shard; see :func:`embed_shard`."""
-        return embed_shard(_loaded(self), work)
-
-
-@lru_cache(maxsize=1)
-def _loaded(embedder: ShardEmbedder) -> Embedder:
-    from geneb_jax.models import load_encoder
-
-    options: dict[str, Any] = dict(embedder.options)
-    encoder = load_encoder(embedder.name, **options)
-    return embedder_of(limited(encoder, embedder.batch_tokens))

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from geneb_jax.embed import (
     Ladder,
-    ShardEmbedder,
+    ShardRows,
+    ShardWork,
     embed_into,
     embed_sequences,
     embed_shard,
@@ -24,6 +25,12 @@ from geneb_jax.embed import (
 )
 from geneb_jax.models import load_encoder
 from geneb_jax.store import EmbeddingStore
+
+
+def by_kmers_of_4(work: ShardWork) -> ShardRows:
+    """What a process of a pool is sent."""
+    return embed_shard(embedder_of(load_encoder("kmer-4")), work)
+
 
 lengths_lists = st.lists(st.integers(0, 3000), min_size=1, max_size=80)
 
@@ -74,7 +81,8 @@ def test_every_sequence_is_in_exactly_one_batch_that_holds_it(
     assert ends == sorted(ends, reverse=True)
     for batch in batches:
         bucket = batch.bucket
-        assert (ladder.lengths(lengths[batch.members]) == bucket.length_tokens).all()
+        rungs = ladder.lengths(lengths[batch.members])
+        assert (rungs <= bucket.length_tokens).all()
         assert 1 <= len(batch.members) <= bucket.rows and bucket.rows % devices == 0
         a_device = bucket.rows // devices
         assert a_device <= most_rows
@@ -83,6 +91,23 @@ def test_every_sequence_is_in_exactly_one_batch_that_holds_it(
             assert bucket.rows < 2 * len(lengths) + devices
         else:
             assert bucket == ladder.bucket(bucket.length_tokens)
+            assert (rungs == bucket.length_tokens).all()
+
+
+def test_counting_wastes_no_rows_on_whole_shards_and_few_programs() -> None:
+    ladder = Ladder(1 << 17, most_rows=512, any_rows=True)
+    lengths = np.random.default_rng(0).integers(70, 601, 120_000)
+    whole = np.sort(lengths)[::-1][: 58 * 2048].reshape(58, 2048)
+    shards = [ladder.batches(shard) for shard in whole]
+    assert all(len(batch.members) == batch.bucket.rows for shard in shards for batch in shard)
+    assert len({batch.bucket for shard in shards for batch in shard}) <= 7
+    positions = sum(b.bucket.rows * b.bucket.length_tokens for shard in shards for b in shard)
+    assert positions < 1.3 * whole.sum()
+    # All at once: a shape more is worth sixteen batches of padding.
+    batches = ladder.batches(lengths[:8000])
+    assert len({batch.bucket for batch in batches}) == 2
+    assert sum(batch.bucket.rows - len(batch.members) for batch in batches) < 512
+    assert len(ladder.batches(np.array([500, 70, 300]))) == 1
 
 
 def test_rows_of_a_rung_are_those_that_its_tokens_hold_or_two() -> None:
@@ -118,7 +143,7 @@ def test_a_shard_is_embedded_the_same_in_another_process(draw: Any, table: Any) 
     again = pickle.loads(pickle.dumps(works))
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=spawn) as pool:
-        there = list(pool.map(ShardEmbedder("kmer-4"), again))
+        there = list(pool.map(by_kmers_of_4, again))
     for one, two in zip(here, there, strict=True):
         assert one.name == two.name
         assert one.rows.tobytes() == two.rows.tobytes()
@@ -131,7 +156,7 @@ def test_a_shard_is_embedded_the_same_in_another_process(draw: Any, table: Any) 
 
 
 def test_another_executor_fills_a_store(draw: Any, table: Any, tmp_path: Path) -> None:
-    sequences, encoder = table(draw(50, 20, 60)), load_encoder("kmer-3")
+    sequences, encoder = table(draw(50, 20, 60)), load_encoder("kmer-4")
     store = EmbeddingStore.open(tmp_path, encoder.identity, encoder.width, rows_per_shard=16)
     spawn = multiprocessing.get_context("spawn")
     told: list[Any] = []
@@ -141,7 +166,7 @@ def test_another_executor_fills_a_store(draw: Any, table: Any, tmp_path: Path) -
             encoder,
             sequences,
             executor=pool.map,
-            embed=ShardEmbedder("kmer-3"),
+            embed=by_kmers_of_4,
             progress=told.append,
         )
     assert (report.embedded, report.reused) == (50, 0)
