@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import tempfile
 import tomllib
-from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.tolerance import Tolerance
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ["XLA_FLAGS"] = (
@@ -27,7 +30,7 @@ _TOLERANCES = tomllib.loads((_HERE / "tolerances.toml").read_text(encoding="utf-
 
 
 @pytest.fixture(scope="session")
-def tolerance() -> Callable[[str, str], float]:
+def tolerance() -> Tolerance:
     """Look up (function, dtype) in tests/tolerances.toml; tests hold no literals."""
 
     def look_up(function: str, dtype: str) -> float:

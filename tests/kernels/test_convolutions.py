@@ -24,13 +24,7 @@ from geneb_jax_kernels.relative_shift import (
     relative_attention_reference,
     relative_shift,
 )
-
-Tolerance = Callable[[str, str], float]
-
-
-def relative_error(ours: Any, theirs: Any) -> float:
-    theirs = np.asarray(theirs, np.float64)
-    return float(np.abs(np.asarray(ours, np.float64) - theirs).max() / np.abs(theirs).max())
+from tests.tolerance import Tolerance, relative_error
 
 
 def drawn(*shape: int, seed: int = 0) -> np.ndarray:

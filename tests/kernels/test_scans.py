@@ -22,14 +22,9 @@ from geneb_jax_kernels.selective_scan import (
     selective_scan_reference,
 )
 from geneb_jax_kernels.ssd import ssd, ssd_reference
+from tests.tolerance import Tolerance, relative_error
 
-Tolerance = Callable[[str, str], float]
 Arrays = dict[str, np.ndarray]
-
-
-def relative_error(ours: Any, theirs: Any) -> float:
-    theirs = np.asarray(theirs, np.float64)
-    return float(np.abs(np.asarray(ours, np.float64) - theirs).max() / np.abs(theirs).max())
 
 
 def selective_inputs(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +26,7 @@ from tests.models.convolution_checkpoints import (
     write_weights,
 )
 from tests.models.decoder_checkpoints import batch, mean
-from tests.models.esm_checkpoints import relative_error
-
-Tolerance = Callable[[str, str], float]
+from tests.tolerance import Tolerance, relative_error
 
 _LONGEST, _WIDTH, _LAYERS = 900, 12, 2
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +33,8 @@ from geneb_jax.models import LoadOptions, load_encoder
 from geneb_jax.models.adapters.remote_code import AllowedCode, own_code, parse_allowed_code
 from geneb_jax.models.adapters.torch_adapter import TorchEncoder
 from tests.models.bert_checkpoints import write_tokenizer
-from tests.models.esm_checkpoints import relative_error
 from tests.models.hub_server import COMMIT, ModelHub, serve
-
-Tolerance = Callable[[str, str], float]
+from tests.tolerance import Tolerance, relative_error
 
 SIZES: dict[str, Any] = {
     "vocab_size": 4096,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -17,8 +16,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
 
 from geneb_jax.probes import LogisticProbe, LogisticProbeCV, MLPProbe
+from tests.tolerance import Tolerance
 
-Tolerance = Callable[[str, str], float]
 SCORERS = {
     "mcc": matthews_corrcoef,
     "accuracy": accuracy_score,

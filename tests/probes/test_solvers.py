@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +17,8 @@ from geneb_jax_probes import (
     fit_tasks,
 )
 from geneb_jax_probes.solvers.choice import SOLVERS, find_solver, register
+from tests.tolerance import Tolerance
 
-Tolerance = Callable[[str, str], float]
 #: Strengths and subsets of one call: ten problems.
 STRENGTHS = 5
 
