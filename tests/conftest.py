@@ -8,7 +8,10 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import jaxtyping
 import pytest
+
+import tests.annotations  # noqa: F401  # the option --jaxtyping-packages names it
 
 if TYPE_CHECKING:
     from tests.tolerance import Tolerance
@@ -37,6 +40,12 @@ def tolerance() -> Tolerance:
         return float(_TOLERANCES[function][dtype])
 
     return look_up
+
+
+@pytest.fixture
+def unchecked_annotations(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Annotations are comments, as in a user's run: what we ourselves refuse is under test."""
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
 
 
 @pytest.fixture(autouse=True)

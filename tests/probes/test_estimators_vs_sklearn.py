@@ -55,7 +55,7 @@ def _contract(estimator: object, exceptions: dict[str, str]) -> None:
     assert sum(one["status"] == "passed" for one in found) > 50
 
 
-def test_logistic_probe_keeps_the_contract() -> None:
+def test_logistic_probe_keeps_the_contract(unchecked_annotations: None) -> None:
     _contract(LogisticProbe(), {})
 
 
@@ -76,7 +76,7 @@ def test_logistic_probe_keeps_the_contract() -> None:
     ids=["reference", "cross-validated", "mlp"],
 )
 def test_the_others_keep_it_but_for_what_is_named(
-    estimator: object, exceptions: dict[str, str]
+    estimator: object, exceptions: dict[str, str], unchecked_annotations: None
 ) -> None:
     _contract(estimator, exceptions)
 
