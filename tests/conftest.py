@@ -5,10 +5,16 @@ from __future__ import annotations
 import os
 import tempfile
 import tomllib
-from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import jaxtyping
 import pytest
+
+import tests.annotations  # noqa: F401  # the option --jaxtyping-packages names it
+
+if TYPE_CHECKING:
+    from tests.tolerance import Tolerance
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ["XLA_FLAGS"] = (
@@ -27,13 +33,19 @@ _TOLERANCES = tomllib.loads((_HERE / "tolerances.toml").read_text(encoding="utf-
 
 
 @pytest.fixture(scope="session")
-def tolerance() -> Callable[[str, str], float]:
+def tolerance() -> Tolerance:
     """Look up (function, dtype) in tests/tolerances.toml; tests hold no literals."""
 
     def look_up(function: str, dtype: str) -> float:
         return float(_TOLERANCES[function][dtype])
 
     return look_up
+
+
+@pytest.fixture
+def unchecked_annotations(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Annotations are comments, as in a user's run: what we ourselves refuse is under test."""
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
 
 
 @pytest.fixture(autouse=True)

@@ -79,7 +79,7 @@ def multinomial_terms(
 
 
 def pointwise_terms(
-    z: Float[Array, "*batch logit"], codes: Int[Array, "*batch"]
+    z: Float[Array, "*batch logit"], codes: Int[Array, "*#batch"]
 ) -> tuple[Float[Array, "*batch"], Float[Array, "*batch logit"]]:
     """Losses and residuals of logits: one logit is a binary problem, more are a multinomial one.
 
@@ -95,7 +95,7 @@ def pointwise_terms(
 def loss_and_gradient(
     X: Float[Array, "row dim"],
     codes: Int[Array, " row"],
-    shares: Float[Array, "row problem"] | Float[Array, "row 1"],
+    shares: Float[Array, "row problem_or_one"],
     coef: Float[Array, "problem logit dim"],
     intercept: Float[Array, "problem logit"],
     block_count: Shaped[Array, ""] | None = None,

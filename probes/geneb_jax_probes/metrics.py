@@ -66,7 +66,7 @@ def scores_of_confusion(counts: Shaped[np.ndarray, "*batch class class"]) -> Sco
     true, predicted = table.sum(-1), table.sum(-2)
     hits = np.diagonal(table, axis1=-2, axis2=-1)
     total, correct = true.sum(-1), hits.sum(-1)
-    mcc = mcc_of_counts(correct, true, predicted)
+    mcc = mcc_of_counts(np.asarray(correct), true, predicted)
     support = true + predicted
     seen = support > 0
     f1 = np.where(seen, 2 * hits / np.where(seen, support, 1.0), 0.0)

@@ -18,8 +18,9 @@ from geneb_jax.models import LoadOptions, load_encoder, oracles, registry
 from geneb_jax.models.native_encoder import NativeEncoder
 from geneb_jax.models.oracles import Oracle, oracles_of
 from geneb_jax.resources import config_folder
+from tests.hub_server import Hub, serve_as_the_hub
 from tests.models.esm_checkpoints import SMALL_ESM, SMALL_NT_V2, esm_model, save, torch_pooled
-from tests.models.hub_server import ModelHub, register, serve_as_the_hub
+from tests.models.small_registration import register
 
 MODEL = "nucleotide-transformer-v2-50m-multi-species"
 WITHOUT = {"METAGENE-1", "evo-1-131k-base"}
@@ -38,7 +39,7 @@ def recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Oracle
     monkeypatch.setattr(oracles, "_oracles", lambda: (oracle,))
     content = (save(model, tmp_path / "made") / "model.safetensors").read_bytes()
     register(spec, content, SMALL_NT_V2, monkeypatch)
-    hub = ModelHub(
+    hub = Hub(
         {str(spec.source.hub_id): {"model.safetensors": content}},
         {str(spec.source.hub_id): str(spec.source.revision)},
     )

@@ -18,8 +18,11 @@ from geneb_jax.benchmark import DatasetPin, Suite, Task, load_suite
 from geneb_jax.cli.main import command
 from geneb_jax.data import FetchReport, TaskSource, fetch_suite, find_task_files, read_task
 from geneb_jax.errors import ConfigError, DownloadError, OutputError
-from tests.data.hub_server import REPOSITORY, REVISION, Hub, start
+from tests.hub_server import COMMIT, Hub, serve
 
+REPOSITORY, REVISION = "org/tasks", COMMIT
+#: As the hub's addresses name it.
+DATASET = f"datasets/{REPOSITORY}"
 TASKS = ("first", "second.x")
 SUITE = Suite(
     "toys",
@@ -54,11 +57,8 @@ def hub(
     """A running hub; at the end nothing may have been written to stdout or stderr."""
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub-cache"))
-    state = Hub(contents())
-    server = start(state)
-    yield state
-    server.shutdown()
-    server.server_close()
+    with serve(Hub({DATASET: contents()})) as state:
+        yield state
     from huggingface_hub.utils import close_session
 
     close_session()
@@ -123,7 +123,7 @@ def test_fetched_files_are_whole_and_readable(hub: Hub, tmp_path: Path) -> None:
 def test_large_files_come_through_the_redirect(hub: Hub, tmp_path: Path) -> None:
     hub.large |= {FIRST_TRAIN}
     fetch(hub, tmp_path / "data")
-    assert ("GET", f"/cdn/{FIRST_TRAIN}") in hub.requests
+    assert ("GET", f"/cdn/{DATASET}//{FIRST_TRAIN}") in hub.requests
     assert_whole(tmp_path / "data")
 
 
@@ -293,7 +293,7 @@ def test_an_endless_download_ends(
 ) -> None:
     """Cut answers that each bring something, from a hub that ignores ranges."""
     monkeypatch.setattr("huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE", 64)
-    hub.files[FIRST_TRAIN] = b"text,label\n" + b"ACGTACGT,0\nACC,1\n" * 400
+    hub.repositories[DATASET][FIRST_TRAIN] = b"text,label\n" + b"ACGTACGT,0\nACC,1\n" * 400
     hub.ranges = False
     hub.always[FIRST_TRAIN] = "cut"
     with pytest.raises(DownloadError, match="cut off again and again"):
@@ -307,14 +307,14 @@ def test_unknown_dataset_and_unknown_file(hub: Hub, tmp_path: Path, waits: list[
         fetch(hub, tmp_path / "data")
     assert waits == []
     hub.always.clear()
-    del hub.files["tasks/second.x/test.csv"]
+    del hub.repositories[DATASET]["tasks/second.x/test.csv"]
     with pytest.raises(DownloadError, match=r"the dataset has no tasks/second\.x/test\.csv"):
         fetch(hub, tmp_path / "data")
     assert hub.gets() == 0
 
 
 def test_another_commit_is_refused(hub: Hub, tmp_path: Path) -> None:
-    hub.commit = "f" * 40
+    hub.commits[DATASET] = "f" * 40
     with pytest.raises(DownloadError, match="not the pinned one"):
         fetch(hub, tmp_path / "data")
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -23,6 +21,7 @@ from geneb_jax.data.simulation.bases import (
 )
 from geneb_jax.data.simulation.genes import CODON_USAGE, codon_rows
 from geneb_jax.data.simulation.motifs import MOTIFS, motif_rows, plant, weights
+from tests.tolerance import Tolerance
 
 
 def _stream() -> np.random.RandomState:
@@ -35,7 +34,7 @@ def _stream() -> np.random.RandomState:
 )
 @settings(deadline=None)
 def test_a_chain_has_its_base_frequencies_and_odds(
-    gc: float, odds: dict[str, float], tolerance: Callable
+    gc: float, odds: dict[str, float], tolerance: Tolerance
 ) -> None:
     allowed = tolerance("simulation", "float64")
     chain = transitions(gc, odds)
@@ -96,7 +95,7 @@ def test_a_piece_is_put_where_it_belongs() -> None:
 
 
 @pytest.mark.parametrize("name", MOTIFS)
-def test_motifs_allow_their_letters_with_their_purity(name: str, tolerance: Callable) -> None:
+def test_motifs_allow_their_letters_with_their_purity(name: str, tolerance: Tolerance) -> None:
     matrix = weights(MOTIFS[name], 0.9)
     np.testing.assert_allclose(matrix.sum(axis=1), 1, rtol=tolerance("simulation", "float64"))
     for row, letter in zip(matrix, MOTIFS[name], strict=True):

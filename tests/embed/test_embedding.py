@@ -26,17 +26,12 @@ from geneb_jax.embed import (
 from geneb_jax.errors import ModelError
 from geneb_jax.models.families.kmer import build_kmer_encoder
 from geneb_jax.store import EmbeddingStore
+from tests.tolerance import Tolerance, relative_error
 
 Draw = Callable[..., list[str]]
 
 
-def relative_error(found: np.ndarray, expected: np.ndarray) -> float:
-    return float(np.abs(found - expected).max() / np.abs(expected).max())
-
-
-def test_embeddings_equal_the_numpy_model(
-    attention: Any, draw: Draw, tolerance: Callable[[str, str], float]
-) -> None:
+def test_embeddings_equal_the_numpy_model(attention: Any, draw: Draw, tolerance: Tolerance) -> None:
     encoder = attention()
     sequences = [*draw(60, 1, 150), "", "N" * 5, "acgt"]
     found = embed_sequences(encoder, sequences, batch_tokens=1000)
@@ -55,7 +50,9 @@ def test_two_devices_give_what_one_gives(attention: Any, draw: Draw) -> None:
     assert rows[1].tobytes() == rows[0].tobytes()
 
 
-def test_a_model_that_cannot_be_padded_gets_equal_lengths_only(attention: Any, draw: Draw) -> None:
+def test_a_model_that_cannot_be_padded_gets_equal_lengths_only(
+    attention: Any, draw: Draw, tolerance: Tolerance
+) -> None:
     class Exact(attention):  # type: ignore[misc, valid-type]
         exact_length = True
 
@@ -64,7 +61,9 @@ def test_a_model_that_cannot_be_padded_gets_equal_lengths_only(attention: Any, d
 
     encoder, sequences = Exact(), draw(30, 20, 22)
     expected = np.array([encoder.by_numpy(sequence) for sequence in sequences])
-    assert relative_error(embed_sequences(encoder, sequences), expected) < 1e-4
+    assert relative_error(embed_sequences(encoder, sequences), expected) <= tolerance(
+        "pooled_embedding", "float32"
+    )
 
 
 def test_repeated_sequences_are_embedded_once(counting: Any) -> None:
@@ -108,7 +107,7 @@ def test_a_report_counts_what_was_done(
 
 
 def test_many_small_calls_meet_in_few_shapes(
-    attention: Any, draw: Draw, tolerance: Callable[[str, str], float]
+    attention: Any, draw: Draw, tolerance: Tolerance
 ) -> None:
     encoder = attention(limit_tokens=101)
     forward = Forward(encoder)

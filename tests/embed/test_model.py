@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,11 +9,10 @@ import numpy as np
 from geneb_jax import load_model
 from geneb_jax.embed import embed_into, open_store
 from geneb_jax.models import ModelSpec
+from tests.tolerance import Tolerance, relative_error
 
 
-def test_layers_and_poolings_share_one_copy_of_the_weights(
-    draw: Any, tolerance: Callable[[str, str], float]
-) -> None:
+def test_layers_and_poolings_share_one_copy_of_the_weights(draw: Any, tolerance: Tolerance) -> None:
     model = load_model("tiny-nt-v1")
     sequences = draw(5, 50, 120)
     rows = model.embed(sequences)
@@ -31,7 +29,7 @@ def test_layers_and_poolings_share_one_copy_of_the_weights(
 
 
 def test_a_network_is_stored_as_it_is_embedded(
-    draw: Any, table: Any, tmp_path: Any, tolerance: Callable[[str, str], float]
+    draw: Any, table: Any, tmp_path: Any, tolerance: Tolerance
 ) -> None:
     model = load_model("tiny-nt-v2")
     sequences = table(draw(12, 30, 90))
@@ -39,5 +37,6 @@ def test_a_network_is_stored_as_it_is_embedded(
     report = embed_into(store, model.encoder, sequences)
     assert report.embedded == 12 and report.unknown_bp == 0
     rows = model.embed(sequences.sequences)
-    error = np.abs(store.read(sequences.digests) - rows).max() / np.abs(rows).max()
-    assert error <= tolerance("batch_invariance", "float32")
+    assert relative_error(store.read(sequences.digests), rows) <= tolerance(
+        "batch_invariance", "float32"
+    )

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -33,6 +33,7 @@ from geneb_jax.identity import EncoderIdentity
 from geneb_jax.models.encoder import TokenEncoder, TokenizedSequence
 from geneb_jax.models.families.kmer import build_kmer_encoder
 from geneb_jax.store import EmbeddingStore
+from tests.tolerance import Tolerance, relative_error
 
 CHILD = Path(__file__).with_name("embed_child.py")
 _SPEC = importlib.util.spec_from_file_location("embed_child", CHILD)
@@ -276,9 +277,7 @@ def test_f28_a_sequence_beyond_the_limit_is_cut_and_counted(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("batch_tokens", [1, 350, 3000, 10**6])
-def test_f29_batch_size_and_padding_change_nothing(
-    batch_tokens: int, tolerance: Callable[[str, str], float]
-) -> None:
+def test_f29_batch_size_and_padding_change_nothing(batch_tokens: int, tolerance: Tolerance) -> None:
     encoder, texts = Letters(), draw(64, 1, 50)
     alone = np.concatenate(
         [embed_sequences(encoder, [text], batch_tokens=50) for text in texts[:2]]
@@ -286,11 +285,9 @@ def test_f29_batch_size_and_padding_change_nothing(
     found = embed_sequences(encoder, texts, batch_tokens=batch_tokens)
     padded = np.concatenate([embed_sequences(encoder, [*texts, "A" * 100])[:2], found[:2]])
     expected = np.concatenate([alone, alone])
-    error = np.abs(padded - expected).max() / np.abs(expected).max()
-    assert error <= tolerance("batch_invariance", "float32")
+    assert relative_error(padded, expected) <= tolerance("batch_invariance", "float32")
     means = [encoder.params["letters"][encoder.tokenize(text).ids].mean(axis=0) for text in texts]
-    error = np.abs(found - np.array(means)).max() / np.abs(means).max()
-    assert error <= tolerance("batch_invariance", "float32")
+    assert relative_error(found, means) <= tolerance("batch_invariance", "float32")
 
 
 def test_f30_rows_follow_their_sequences_through_every_order(tmp_path: Path) -> None:

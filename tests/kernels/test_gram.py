@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.linalg
 
 from geneb_jax_kernels.gram import host_gram, inverse_cholesky, weighted_gram
+from tests.tolerance import Tolerance
 
-Tolerance = Callable[[str, str], float]
 ROWS, WIDTH, BLOCK = 2500, 130, 512
 
 

@@ -22,14 +22,9 @@ from geneb_jax_kernels.selective_scan import (
     selective_scan_reference,
 )
 from geneb_jax_kernels.ssd import ssd, ssd_reference
+from tests.tolerance import Tolerance, relative_error
 
-Tolerance = Callable[[str, str], float]
 Arrays = dict[str, np.ndarray]
-
-
-def relative_error(ours: Any, theirs: Any) -> float:
-    theirs = np.asarray(theirs, np.float64)
-    return float(np.abs(np.asarray(ours, np.float64) - theirs).max() / np.abs(theirs).max())
 
 
 def selective_inputs(
@@ -80,7 +75,9 @@ def scattered_mask(rows: int, length: int, *, count: int) -> np.ndarray:
 
 def in_float64(form: Callable[..., Any], inputs: Arrays) -> np.ndarray:
     with jax.enable_x64(True):
-        return np.asarray(form(**{name: np.float64(part) for name, part in inputs.items()}))
+        return np.asarray(
+            form(**{name: jnp.asarray(part, jnp.float64) for name, part in inputs.items()})
+        )
 
 
 def flipped(inputs: Arrays) -> Arrays:
@@ -102,11 +99,13 @@ def test_selective_scan_is_the_recurrence(form: str, length: int, tolerance: Tol
     assert relative_error(backwards[:, ::-1], expected) <= limit
 
 
-def test_selective_scan_chooses_a_form_and_refuses_others(tolerance: Tolerance) -> None:
+def test_selective_scan_chooses_a_form_and_refuses_others(
+    tolerance: Tolerance, unchecked_annotations: None
+) -> None:
     inputs = selective_inputs(2, 11, 3, 2)
     expected = in_float64(selective_scan_reference, inputs)
     assert relative_error(selective_scan(**inputs), expected) <= tolerance("scan", "float32")
-    associative = selective_scan_associative(**inputs)
+    associative = selective_scan_associative(**jax.tree.map(jnp.asarray, inputs))
     assert relative_error(associative, expected) <= tolerance("scan", "float32")
     with pytest.raises(ValueError, match="unknown form 'parallel'"):
         selective_scan(**inputs, form="parallel")  # type: ignore[arg-type]
@@ -114,7 +113,9 @@ def test_selective_scan_chooses_a_form_and_refuses_others(tolerance: Tolerance) 
 
 @pytest.mark.parametrize("form", ["sequential", "chunked"])
 @pytest.mark.parametrize("reverse", [False, True])
-def test_masked_tokens_are_as_if_they_were_not_there(form: str, reverse: bool) -> None:
+def test_masked_tokens_are_as_if_they_were_not_there(
+    form: str, reverse: bool, tolerance: Tolerance
+) -> None:
     inputs = selective_inputs(2, 40, 3, 4)
     mask = scattered_mask(2, 40, count=24)
     whole = np.asarray(selective_scan(**inputs, mask=mask, reverse=reverse, form=form))
@@ -125,7 +126,12 @@ def test_masked_tokens_are_as_if_they_were_not_there(form: str, reverse: bool) -
             for name, part in inputs.items()
         }
         alone = selective_scan(**kept, reverse=reverse, form=form)
-        np.testing.assert_allclose(whole[row : row + 1, mask[row]], alone, rtol=2e-5, atol=2e-6)
+        np.testing.assert_allclose(
+            whole[row : row + 1, mask[row]],
+            alone,
+            rtol=tolerance("masked_scan", "relative"),
+            atol=tolerance("masked_scan", "absolute"),
+        )
 
 
 def test_selective_scan_against_mambapy(tolerance: Tolerance) -> None:
@@ -196,7 +202,7 @@ def test_ssd_does_not_depend_on_its_chunks(tolerance: Tolerance) -> None:
 
 
 @pytest.mark.parametrize("reverse", [False, True])
-def test_ssd_ignores_masked_tokens(reverse: bool) -> None:
+def test_ssd_ignores_masked_tokens(reverse: bool, tolerance: Tolerance) -> None:
     inputs = ssd_inputs(2, 40, 4, 1)
     mask = scattered_mask(2, 40, count=24)
     whole = np.asarray(ssd(**inputs, mask=mask, reverse=reverse))
@@ -207,13 +213,18 @@ def test_ssd_ignores_masked_tokens(reverse: bool) -> None:
             for name, part in inputs.items()
         }
         alone = ssd(**kept, reverse=reverse)
-        np.testing.assert_allclose(whole[row : row + 1, mask[row]], alone, rtol=2e-5, atol=2e-5)
+        np.testing.assert_allclose(
+            whole[row : row + 1, mask[row]],
+            alone,
+            rtol=tolerance("masked_ssd", "relative"),
+            atol=tolerance("masked_ssd", "absolute"),
+        )
 
 
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize(("length", "taps", "bias"), [(1, 4, True), (12, 4, True), (9, 1, False)])
 def test_convolution_against_its_plain_form(
-    length: int, taps: int, bias: bool, reverse: bool
+    length: int, taps: int, bias: bool, reverse: bool, tolerance: Tolerance
 ) -> None:
     generator = np.random.default_rng(length)
     x = generator.standard_normal((2, length, 3), dtype=np.float32)
@@ -221,11 +232,17 @@ def test_convolution_against_its_plain_form(
     added = generator.standard_normal(3, dtype=np.float32) if bias else None
     mask = generator.random((2, length)) < 0.7
     ours = causal_depthwise_convolution(x, weights, added, mask=mask, reverse=reverse)
-    plain = causal_depthwise_convolution_reference(x, weights, added, mask=mask, reverse=reverse)
-    np.testing.assert_allclose(ours, plain, rtol=1e-5, atol=1e-5)
+    given = (None if part is None else jnp.asarray(part) for part in (x, weights, added))
+    plain = causal_depthwise_convolution_reference(*given, mask=jnp.asarray(mask), reverse=reverse)
+    np.testing.assert_allclose(
+        ours,
+        plain,
+        rtol=tolerance("depthwise_convolution", "float32"),
+        atol=tolerance("depthwise_convolution", "float32"),
+    )
 
 
-def test_convolution_against_torch() -> None:
+def test_convolution_against_torch(tolerance: Tolerance) -> None:
     generator = np.random.default_rng(0)
     x = generator.standard_normal((2, 9, 3), dtype=np.float32)
     weights = generator.standard_normal((3, 4), dtype=np.float32)
@@ -238,11 +255,18 @@ def test_convolution_against_torch() -> None:
         groups=3,
     )[..., :9].transpose(1, 2)
     ours = causal_depthwise_convolution(x, weights, bias)
-    np.testing.assert_allclose(ours, theirs.numpy(), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        ours,
+        theirs.numpy(),
+        rtol=tolerance("depthwise_convolution", "float32"),
+        atol=tolerance("depthwise_convolution", "float32"),
+    )
 
 
 @pytest.mark.parametrize("reverse", [False, True])
-def test_padding_on_either_side_does_not_reach_the_tokens(reverse: bool) -> None:
+def test_padding_on_either_side_does_not_reach_the_tokens(
+    reverse: bool, tolerance: Tolerance
+) -> None:
     generator = np.random.default_rng(0)
     x = generator.standard_normal((1, 6, 2), dtype=np.float32)
     weights = generator.standard_normal((2, 4), dtype=np.float32)
@@ -251,4 +275,9 @@ def test_padding_on_either_side_does_not_reach_the_tokens(reverse: bool) -> None
     mask = np.zeros((1, 14), bool)
     mask[:, 3:9] = True
     ours = causal_depthwise_convolution(padded, weights, mask=mask, reverse=reverse)
-    np.testing.assert_allclose(ours[:, 3:9], alone, rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(
+        ours[:, 3:9],
+        alone,
+        rtol=tolerance("depthwise_convolution", "float32"),
+        atol=tolerance("depthwise_convolution", "float32"),
+    )

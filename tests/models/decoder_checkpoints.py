@@ -188,8 +188,3 @@ def mean(states: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Mean over the tokens of each row."""
     weights = mask[:, :, None].astype(np.float32)
     return (states * weights).sum(1) / weights.sum(1)
-
-
-def relative_error(ours: Any, theirs: np.ndarray) -> float:
-    """Largest difference relative to the largest magnitude of the reference."""
-    return float(np.abs(np.asarray(ours, np.float32) - theirs).max() / np.abs(theirs).max())

@@ -133,11 +133,6 @@ def torch_pooled(model: EsmModel, ids: np.ndarray, mask: np.ndarray) -> np.ndarr
     return (last * weights).sum(1) / weights.sum(1)
 
 
-def relative_error(ours: Any, theirs: np.ndarray) -> float:
-    """Largest difference relative to the largest magnitude of the reference."""
-    return float(np.abs(np.asarray(ours, np.float32) - theirs).max() / np.abs(theirs).max())
-
-
 @cache
 def published_tensors(model_id: str) -> dict[str, Any]:
     """Names, shapes and dtypes of a published checkpoint, and the names that are not used."""

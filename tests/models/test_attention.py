@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 
 import jax
@@ -12,8 +11,7 @@ import pytest
 
 from geneb_jax.models.layers import attention
 from geneb_jax.models.layers.attention import attend
-
-Tolerance = Callable[[str, str], float]
+from tests.tolerance import Tolerance, relative_error
 
 
 def softmax_attention(
@@ -44,7 +42,7 @@ def softmax_attention(
 FORMS = ["plain", "causal", "masked", "causal-masked", "biased-masked"]
 
 
-def relative_error(form: str, token_count: int) -> float:
+def error_of(form: str, token_count: int) -> float:
     """Of ``attend`` against the softmax, over the rows that are tokens."""
     generator = np.random.default_rng(token_count)
     heads, kv_heads = (4, 4) if "biased" in form else (4, 2)
@@ -59,13 +57,13 @@ def relative_error(form: str, token_count: int) -> float:
     ours = jax.jit(partial(attend, causal=causal))(query, key, value, mask=mask, bias=bias)
     theirs = softmax_attention(query, key, value, mask=mask, bias=bias, causal=causal)
     used = np.ones((2, token_count), bool) if mask is None else mask
-    return float(np.abs(np.asarray(ours)[used] - theirs[used]).max() / np.abs(theirs[used]).max())
+    return relative_error(np.asarray(ours)[used], theirs[used])
 
 
 @pytest.mark.parametrize("token_count", [7, 512, 700])
 @pytest.mark.parametrize("form", FORMS)
 def test_against_softmax(form: str, token_count: int, tolerance: Tolerance) -> None:
-    assert relative_error(form, token_count) <= tolerance("hidden_state", "float32")
+    assert error_of(form, token_count) <= tolerance("hidden_state", "float32")
 
 
 @pytest.mark.parametrize("whole_bytes", [1 << 30, 1])
@@ -77,7 +75,7 @@ def test_what_accelerators_run_against_softmax(
     monkeypatch.setattr(jax, "default_backend", lambda: "tpu")
     budget = attention._Budget(whole_bytes=whole_bytes, whole_keys=1 << 30, block_bytes=1 << 14)
     monkeypatch.setattr(attention, "_ACCELERATOR", budget)
-    assert relative_error(form, 90) <= tolerance("hidden_state", "float32")
+    assert error_of(form, 90) <= tolerance("hidden_state", "float32")
 
 
 @pytest.mark.parametrize("token_count", [20, 600])
@@ -130,7 +128,7 @@ def test_blocks_of_any_size(form: str, budget: tuple[int, int, int], tolerance: 
     )(query, key, value, mask=mask, bias=bias)
     theirs = softmax_attention(query, key, value, mask=mask, bias=bias, causal=causal)
     used = np.ones((3, tokens), bool) if mask is None else mask
-    error = np.abs(np.asarray(ours)[used] - theirs[used]).max() / np.abs(theirs[used]).max()
+    error = relative_error(np.asarray(ours)[used], theirs[used])
     assert error <= tolerance("hidden_state", "float32")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +14,8 @@ from geneb_jax.models.family import family_for_folder
 from geneb_jax.models.layers.bert_encoder import BertConfig
 from geneb_jax.models.pooling import pool
 from tests.models.bert_checkpoints import drawn_tensor, hidden_states, masked_mean
-from tests.models.esm_checkpoints import FIXTURES, relative_error
-
-Tolerance = Callable[[str, str], float]
+from tests.models.esm_checkpoints import FIXTURES
+from tests.tolerance import Tolerance, relative_error
 
 RECORDED = json.loads((FIXTURES / "bert_recorded.json").read_text(encoding="utf-8"))["cases"]
 ORIGINAL = np.load(FIXTURES / "bert_original_code.npz")

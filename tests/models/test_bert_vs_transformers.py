@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +24,9 @@ from geneb_jax.errors import CheckpointError
 from geneb_jax.models import LoadOptions, load_encoder
 from geneb_jax.models.native_encoder import NativeEncoder
 from tests.models.bert_checkpoints import masked_mean, quickly_compiled, write_tokenizer
-from tests.models.esm_checkpoints import padded, relative_error, torch_hidden_states
+from tests.models.esm_checkpoints import padded, torch_hidden_states
+from tests.tolerance import Tolerance, relative_error
 
-Tolerance = Callable[[str, str], float]
 Pair = tuple[PreTrainedModel, NativeEncoder]
 
 SIZES = {

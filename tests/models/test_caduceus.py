@@ -20,7 +20,7 @@ from geneb_jax.models.checkpoints.assembly import fit_checkpoint
 from geneb_jax.models.families.caduceus import FAMILY, CaduceusConfig
 from geneb_jax.models.registry import find_spec
 from geneb_jax.tokenizers import shipped_file
-from tests.models.esm_checkpoints import padded, published_tensors, relative_error
+from tests.models.esm_checkpoints import padded, published_tensors
 from tests.models.state_space_checkpoints import (
     RECORDED,
     TensorsInMemory,
@@ -31,8 +31,7 @@ from tests.models.state_space_checkpoints import (
     spread_tensors,
     states,
 )
-
-Tolerance = Callable[[str, str], float]
+from tests.tolerance import Tolerance, relative_error
 
 PH = "caduceus-ph_seqlen-1k_d_model-256_n_layer-4_lr-8e-3"
 PS = "caduceus-ps_seqlen-131k_d_model-256_n_layer-16"

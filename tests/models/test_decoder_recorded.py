@@ -7,7 +7,7 @@ from an independent NumPy implementation on weights stored beside its outputs.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,8 @@ from safetensors.numpy import save_file
 from geneb_jax.models.checkpoints.assembly import fit_checkpoint
 from geneb_jax.models.checkpoints.weight_reader import open_checkpoint
 from geneb_jax.models.family import find_family
-from tests.models.decoder_checkpoints import FIXTURES, mean, relative_error
-
-Tolerance = Callable[[str, str], float]
+from tests.models.decoder_checkpoints import FIXTURES, mean
+from tests.tolerance import Tolerance, relative_error
 
 
 def cases(name: str) -> dict[str, dict[str, Any]]:

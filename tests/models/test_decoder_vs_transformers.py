@@ -21,13 +21,11 @@ from tests.models.decoder_checkpoints import (
     FORMS,
     batch,
     mean,
-    relative_error,
     save,
     torch_model,
     torch_states,
 )
-
-Tolerance = Callable[[str, str], float]
+from tests.tolerance import Tolerance, relative_error
 
 #: Mixed lengths, other letters, lower case, nothing at all, beyond the limit of BPE and GPT-2.
 _DRAWN = "".join(np.random.default_rng(3).choice(list("ACGT"), 900))

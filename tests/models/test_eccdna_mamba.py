@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from geneb_jax.models.families.eccdna_mamba import FAMILY, EccDnaMambaConfig
 from geneb_jax.models.layers.parameters import random_parameters
 from geneb_jax.models.registry import find_spec
 from geneb_jax.tokenizers import shipped_file
-from tests.models.esm_checkpoints import padded, published_tensors, relative_error
+from tests.models.esm_checkpoints import padded, published_tensors
 from tests.models.state_space_checkpoints import (
     RECORDED,
     TensorsInMemory,
@@ -33,8 +32,7 @@ from tests.models.state_space_checkpoints import (
     spread_tensors,
     states,
 )
-
-Tolerance = Callable[[str, str], float]
+from tests.tolerance import Tolerance, relative_error
 
 MODEL = "eccdnamamba_weights"
 CONFIG_JSON = {

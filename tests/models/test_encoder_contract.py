@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import string
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
@@ -19,8 +19,7 @@ import pytest
 from geneb_jax.models import LoadOptions, blueprint, load_encoder, native_families, registry
 from geneb_jax.models.native_encoder import NativeEncoder
 from tests.models.narrow_checkpoints import WINDOW
-
-Tolerance = Callable[[str, str], float]
+from tests.tolerance import Tolerance, relative_error
 
 _SIZES = {"hidden_size": 32, "layer_count": 2, "head_count": 4, "inner_size": 48}
 _WINDOW = WINDOW | {"layer_count": 2}
@@ -129,7 +128,7 @@ def texts(count: int) -> list[str]:
 
 
 def close(ours: np.ndarray, other: np.ndarray, limit: float) -> None:
-    assert np.abs(ours - other).max() <= limit * np.abs(ours).max()
+    assert relative_error(other, ours) <= limit
 
 
 def tiny_encoder(family: str, **more_changes: Any) -> NativeEncoder:

@@ -23,9 +23,8 @@ from tests.models.convolution_checkpoints import (
     small_config,
     small_tensors,
 )
-from tests.models.esm_checkpoints import relative_error
+from tests.tolerance import Tolerance, relative_error
 
-Tolerance = Callable[[str, str], float]
 Pair = tuple[Enformer, Callable[..., Any]]
 
 _MODEL_ID = "enformer-official-rough"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from safetensors.numpy import save_file
 
 from geneb_jax.models import load_encoder
 from tests.models.esm_checkpoints import FIXTURES
+from tests.tolerance import Tolerance, relative_error
 
 CASES = {
     case["id"]: case
@@ -55,9 +55,7 @@ def write_folder(case: dict[str, Any], folder: Path) -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_hidden_states_and_pooling(
-    name: str, tmp_path: Path, tolerance: Callable[[str, str], float]
-) -> None:
+def test_hidden_states_and_pooling(name: str, tmp_path: Path, tolerance: Tolerance) -> None:
     case = CASES[name]
     write_folder(case, tmp_path / "model")
     encoder = load_encoder(tmp_path / "model")
@@ -76,6 +74,5 @@ def test_hidden_states_and_pooling(
 
     for key, ours in everything(encoder.params).items():
         kept = slice(None) if key == "pooled" else mask[0]
-        reference = expected[key][kept]
-        error = np.abs(np.asarray(ours)[kept] - reference).max() / np.abs(reference).max()
+        error = relative_error(ours[kept], expected[key][kept])
         assert error <= tolerance("hidden_state", "float32"), key

@@ -17,13 +17,11 @@ from tests.models.esm_checkpoints import (
     FORMS,
     esm_model,
     padded,
-    relative_error,
     save,
     torch_hidden_states,
     torch_pooled,
 )
-
-Tolerance = Callable[[str, str], float]
+from tests.tolerance import Tolerance, relative_error
 
 
 @pytest.fixture(scope="module", params=FORMS)

@@ -17,8 +17,9 @@ from safetensors.torch import load_file
 from geneb_jax.errors import CheckpointError, DownloadError
 from geneb_jax.models import LoadOptions, ModelSpec, load_encoder, registry
 from geneb_jax.tokenizers import built_in_vocabulary
+from tests.hub_server import COMMIT, Hub, serve_as_the_hub
 from tests.models.esm_checkpoints import SMALL_ESM, SMALL_NT_V2, esm_model, save
-from tests.models.hub_server import COMMIT, ModelHub, register, serve_as_the_hub
+from tests.models.small_registration import register
 
 PINNED = "nucleotide-transformer-v2-50m-multi-species"
 
@@ -33,7 +34,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def hub(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModelHub]:
+def hub(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     """org/small has safetensors and other files; org/torch only a .bin; the cache is empty."""
     files = {file.name: file.read_bytes() for file in folder.iterdir()}
     tensors = load_file(folder / "model.safetensors")
@@ -54,11 +55,11 @@ def hub(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     spec = registry()[PINNED]
     repositories[str(spec.source.hub_id)] = {"model.safetensors": files["model.safetensors"]}
     commits = {str(spec.source.hub_id): str(spec.source.revision)}
-    with serve_as_the_hub(ModelHub(repositories, commits), tmp_path / "cache", monkeypatch) as hub:
+    with serve_as_the_hub(Hub(repositories, commits), tmp_path / "cache", monkeypatch) as hub:
         yield hub
 
 
-def test_an_unregistered_repository(hub: ModelHub, folder: Path) -> None:
+def test_an_unregistered_repository(hub: Hub, folder: Path) -> None:
     encoder = load_encoder("org/small")
     assert encoder.identity.model_id == "org/small"
     assert encoder.identity.revision == COMMIT
@@ -77,7 +78,7 @@ def test_an_unregistered_repository(hub: ModelHub, folder: Path) -> None:
     ]
 
 
-def test_a_repository_with_torch_weights_only(hub: ModelHub, folder: Path) -> None:
+def test_a_repository_with_torch_weights_only(hub: Hub, folder: Path) -> None:
     encoder = load_encoder("org/torch")
     table = load_encoder(folder).params["tokens"]["table"]
     np.testing.assert_array_equal(encoder.params["tokens"]["table"], table)
@@ -85,7 +86,7 @@ def test_a_repository_with_torch_weights_only(hub: ModelHub, folder: Path) -> No
 
 
 def test_offline_after_a_download_opens_no_socket(
-    hub: ModelHub, monkeypatch: pytest.MonkeyPatch
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     load_encoder("org/small")
     asked = len(hub.downloaded)
@@ -98,7 +99,7 @@ def test_offline_after_a_download_opens_no_socket(
     assert len(hub.downloaded) == asked
 
 
-def test_offline_without_a_download(hub: ModelHub) -> None:
+def test_offline_without_a_download(hub: Hub) -> None:
     with pytest.raises(DownloadError, match=r"org/small is not in the local cache"):
         load_encoder("org/small", LoadOptions(offline=True))
     with pytest.raises(DownloadError):
@@ -106,7 +107,7 @@ def test_offline_without_a_download(hub: ModelHub) -> None:
     assert not hub.downloaded
 
 
-def test_what_cannot_be_had_is_named(hub: ModelHub) -> None:
+def test_what_cannot_be_had_is_named(hub: Hub) -> None:
     with pytest.raises(DownloadError, match="no repository org/nothing"):
         load_encoder("org/nothing")
     with pytest.raises(DownloadError, match="no revision 'v9'"):
@@ -117,7 +118,7 @@ def test_what_cannot_be_had_is_named(hub: ModelHub) -> None:
         load_encoder("org/-bad-")
 
 
-def test_a_hub_that_does_not_answer(hub: ModelHub, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hub_that_does_not_answer(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(DownloadError, match="org/small"):
         load_encoder("org/small")
@@ -129,7 +130,7 @@ def pin(spec: ModelSpec, content: bytes, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_a_registered_model_is_checked_against_its_pin(
-    hub: ModelHub, folder: Path, monkeypatch: pytest.MonkeyPatch
+    hub: Hub, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     content = (folder / "model.safetensors").read_bytes()
     pin(registry()[PINNED], content, monkeypatch)
@@ -142,7 +143,7 @@ def test_a_registered_model_is_checked_against_its_pin(
 
 @pytest.mark.parametrize("damage", ["flip", "cut"])
 def test_a_download_that_is_not_the_pinned_file_is_refused(
-    damage: str, hub: ModelHub, folder: Path, monkeypatch: pytest.MonkeyPatch
+    damage: str, hub: Hub, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     content = (folder / "model.safetensors").read_bytes()
     pin(registry()[PINNED], content, monkeypatch)
@@ -150,13 +151,13 @@ def test_a_download_that_is_not_the_pinned_file_is_refused(
     changed[-1] ^= 1
     bad = bytes(changed) if damage == "flip" else content[:-8]
     files = hub.repositories[str(registry()[PINNED].source.hub_id)]
-    files["model.safetensors"] = bad  # type: ignore[index]
+    files["model.safetensors"] = bad
     with pytest.raises(CheckpointError, match="is not the published file"):
         load_encoder(PINNED)
 
 
 def test_swapped_tensors_of_equal_shape_are_refused(
-    hub: ModelHub, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    hub: Hub, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from safetensors.torch import save_file
 
@@ -167,6 +168,6 @@ def test_swapped_tensors_of_equal_shape_are_refused(
     tensors[query], tensors[key] = tensors[key].clone(), tensors[query].clone()
     save_file(tensors, tmp_path / "swapped", metadata={"format": "pt"})
     files = hub.repositories[str(registry()[PINNED].source.hub_id)]
-    files["model.safetensors"] = (tmp_path / "swapped").read_bytes()  # type: ignore[index]
+    files["model.safetensors"] = (tmp_path / "swapped").read_bytes()
     with pytest.raises(CheckpointError, match="is not the published file"):
         load_encoder(PINNED)

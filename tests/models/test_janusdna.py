@@ -29,7 +29,7 @@ from geneb_jax.models.layers.feed_forward import MixtureOfExperts
 from geneb_jax.models.layers.mamba import MambaBranch, MambaProjections
 from geneb_jax.models.layers.parameters import random_parameters
 from geneb_jax.models.registry import find_spec
-from tests.models.esm_checkpoints import published_tensors, relative_error
+from tests.models.esm_checkpoints import published_tensors
 from tests.models.state_space_checkpoints import (
     RECORDED,
     TensorsInMemory,
@@ -38,8 +38,7 @@ from tests.models.state_space_checkpoints import (
     spread_tensors,
     states,
 )
-
-Tolerance = Callable[[str, str], float]
+from tests.tolerance import Tolerance, relative_error
 
 MODELS = ("JanusDNA_72_w", "JanusDNA_72_wo")
 VARIANTS = ("with-middle-attention", "without-middle-attention")

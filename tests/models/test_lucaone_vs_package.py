@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +15,8 @@ from geneb_jax.errors import CheckpointError
 from geneb_jax.models import load_encoder
 from geneb_jax.models.native_encoder import NativeEncoder
 from tests.models.bert_checkpoints import masked_mean, quickly_compiled
-from tests.models.esm_checkpoints import padded, relative_error, torch_hidden_states
-
-Tolerance = Callable[[str, str], float]
+from tests.models.esm_checkpoints import padded, torch_hidden_states
+from tests.tolerance import Tolerance, relative_error
 
 
 def random_folder(folder: Path, **settings: Any) -> LucaGPLMModel:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +13,7 @@ from bench.torch_peers import mosaic_names
 from geneb_jax.models.layers.bert_encoder import BertConfig
 from geneb_jax.models.pooling import pool
 from tests.models.bert_checkpoints import hidden_states, masked_mean
-from tests.models.esm_checkpoints import relative_error
-
-Tolerance = Callable[[str, str], float]
+from tests.tolerance import Tolerance, relative_error
 
 #: Importing multimolecule takes many seconds.
 pytestmark = pytest.mark.sweep

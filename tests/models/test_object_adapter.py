@@ -15,6 +15,7 @@ from geneb_jax.errors import ModelError, SelectionError
 from geneb_jax.models import LoadOptions, load_encoder
 from geneb_jax.models.adapters.object_adapter import ObjectEncoder, encoder_from_object
 from geneb_jax.results import read_scores
+from tests.tolerance import Tolerance
 
 TEXTS = ["ACGTTGCANNACGT", "GATTACA" * 9, "N" * 20, "TTGACCGATA" * 90, "A"]
 
@@ -102,12 +103,14 @@ def counted(texts: Sequence[str]) -> np.ndarray:
 
 @pytest.mark.parametrize("name", ["Counts", "READY", "make"])
 def test_an_extractor_class_an_object_and_a_function(
-    name: str, file: Path, capsys: pytest.CaptureFixture[str]
+    name: str, file: Path, capsys: pytest.CaptureFixture[str], tolerance: Tolerance
 ) -> None:
     encoder = load_encoder(f"{file}:{name}")
     assert isinstance(encoder, ObjectEncoder)
     assert encoder.width == 4
-    np.testing.assert_allclose(encoder.embed(TEXTS), counted(TEXTS), atol=1e-7)
+    np.testing.assert_allclose(
+        encoder.embed(TEXTS), counted(TEXTS), rtol=0, atol=tolerance("object_adapter", "float32")
+    )
     assert encoder.embed(TEXTS).dtype == np.float32
     assert encoder.identity.model_id == f"my-counts.{name}"
     captured = capsys.readouterr()

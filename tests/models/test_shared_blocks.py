@@ -18,8 +18,8 @@ from geneb_jax.models.layers.parameters import nested, normal, parameter_shapes,
 from geneb_jax.models.layers.rotary import interleaved_rotary, rotary_angles, split_half_rotary
 from geneb_jax.models.layers.scanned_layers import scan_layers
 from geneb_jax.models.pooling import POOLINGS, pool
+from tests.tolerance import Tolerance, relative_error
 
-Tolerance = Callable[[str, str], float]
 GENERATOR = np.random.default_rng(0)
 
 
@@ -28,9 +28,7 @@ def drawn(*shape: int) -> np.ndarray:
 
 
 def close(ours: object, theirs: object, limit: float) -> None:
-    reference = np.asarray(theirs)
-    error = np.abs(np.asarray(ours, np.float32) - reference).max() / np.abs(reference).max()
-    assert error <= limit
+    assert relative_error(ours, theirs) <= limit
 
 
 MASK = np.array([[True] * 7, [True] * 3 + [False] * 4, [True] + [False] * 6])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +16,7 @@ from tests.models.convolution_checkpoints import (
     small_config,
     small_tensors,
 )
-from tests.models.esm_checkpoints import relative_error
-
-Tolerance = Callable[[str, str], float]
+from tests.tolerance import Tolerance, relative_error
 
 _LENGTH = 2048
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from huggingface_hub import constants
 from transformers import (
     AutoModel,
     BertConfig,
@@ -32,11 +31,9 @@ from geneb_jax.errors import CheckpointError, ModelError, SelectionError
 from geneb_jax.models import LoadOptions, load_encoder
 from geneb_jax.models.adapters.remote_code import AllowedCode, own_code, parse_allowed_code
 from geneb_jax.models.adapters.torch_adapter import TorchEncoder
+from tests.hub_server import COMMIT, Hub, serve_as_the_hub
 from tests.models.bert_checkpoints import write_tokenizer
-from tests.models.esm_checkpoints import relative_error
-from tests.models.hub_server import COMMIT, ModelHub, serve
-
-Tolerance = Callable[[str, str], float]
+from tests.tolerance import Tolerance, relative_error
 
 SIZES: dict[str, Any] = {
     "vocab_size": 4096,
@@ -240,7 +237,9 @@ def test_code_of_a_folder_does_not_run_unasked(
     assert not mark.exists()
 
 
-def test_code_of_a_folder_runs_when_that_folder_is_allowed(tmp_path: Path, mark: Path) -> None:
+def test_code_of_a_folder_runs_when_that_folder_is_allowed(
+    tmp_path: Path, mark: Path, tolerance: Tolerance
+) -> None:
     folder = canary(tmp_path / "canary", mark)
     other = write_folder("bert", tmp_path / "other")
     with pytest.raises(CheckpointError, match="none of it was run"):
@@ -249,12 +248,14 @@ def test_code_of_a_folder_runs_when_that_folder_is_allowed(tmp_path: Path, mark:
     encoder = load_encoder(f"torch:{folder}", LoadOptions(allow_remote_code=str(folder)))
     assert mark.read_text() == "it ran"
     plain = load_encoder(f"torch:{other}")
-    np.testing.assert_allclose(encoder.embed(TEXTS), plain.embed(TEXTS), atol=1e-6)
+    np.testing.assert_allclose(
+        encoder.embed(TEXTS), plain.embed(TEXTS), rtol=0, atol=tolerance("torch_adapter", "float32")
+    )
     assert encoder.identity.code != plain.identity.code
 
 
 @pytest.fixture
-def hub(tmp_path: Path, mark: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModelHub]:
+def hub(tmp_path: Path, mark: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     """org/canary with code of its own, org/borrower with that of another repository."""
     files = {f.name: f.read_bytes() for f in canary(tmp_path / "files", mark).iterdir()}
     config = json.loads(files["config.json"])
@@ -263,19 +264,11 @@ def hub(tmp_path: Path, mark: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
         "org/canary": files,
         "org/borrower": files | {"config.json": json.dumps(config).encode()},
     }
-    with serve(ModelHub(repositories)) as server:
-        monkeypatch.setattr(constants, "ENDPOINT", server.url)
-        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub-cache"))
-        monkeypatch.setattr(
-            constants,
-            "HUGGINGFACE_CO_URL_TEMPLATE",
-            server.url + "/{repo_id}/resolve/{revision}/{filename}",
-        )
+    with serve_as_the_hub(Hub(repositories), tmp_path / "hub-cache", monkeypatch) as server:
         yield server
 
 
-def test_code_of_a_repository_runs_at_the_allowed_commit_alone(hub: ModelHub, mark: Path) -> None:
+def test_code_of_a_repository_runs_at_the_allowed_commit_alone(hub: Hub, mark: Path) -> None:
     with pytest.raises(CheckpointError, match=f"--allow-remote-code org/canary@{COMMIT}"):
         load_encoder("torch:org/canary")
     with pytest.raises(CheckpointError, match="none of it was run"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -17,8 +16,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
 
 from geneb_jax.probes import LogisticProbe, LogisticProbeCV, MLPProbe
+from tests.tolerance import Tolerance
 
-Tolerance = Callable[[str, str], float]
 SCORERS = {
     "mcc": matthews_corrcoef,
     "accuracy": accuracy_score,
@@ -56,7 +55,7 @@ def _contract(estimator: object, exceptions: dict[str, str]) -> None:
     assert sum(one["status"] == "passed" for one in found) > 50
 
 
-def test_logistic_probe_keeps_the_contract() -> None:
+def test_logistic_probe_keeps_the_contract(unchecked_annotations: None) -> None:
     _contract(LogisticProbe(), {})
 
 
@@ -77,7 +76,7 @@ def test_logistic_probe_keeps_the_contract() -> None:
     ids=["reference", "cross-validated", "mlp"],
 )
 def test_the_others_keep_it_but_for_what_is_named(
-    estimator: object, exceptions: dict[str, str]
+    estimator: object, exceptions: dict[str, str], unchecked_annotations: None
 ) -> None:
     _contract(estimator, exceptions)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -12,8 +12,8 @@ from sklearn.metrics import matthews_corrcoef
 
 from geneb_jax_probes import Ending, ProbeDataError, ProbeTask, fit_logistic, fit_tasks
 from geneb_jax_probes.blas_threads import one_blas_thread
+from tests.tolerance import Tolerance
 
-Tolerance = Callable[[str, str], float]
 SOLVERS = ("exact", "reference")
 
 

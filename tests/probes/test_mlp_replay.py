@@ -5,7 +5,6 @@ Only what chance decides is taken from the library: first weights, rows held out
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import jax
@@ -16,8 +15,8 @@ import pytest
 from geneb_jax_probes import MLPRecipe
 from geneb_jax_probes.mlp.chance import first_weights, shuffled, split_rows
 from geneb_jax_probes.mlp.training import train_mlps
+from tests.tolerance import Tolerance
 
-Tolerance = Callable[[str, str], float]
 Weights = list[np.ndarray]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import jax
@@ -15,8 +14,8 @@ from geneb_jax_probes.matrix.held_matrix import hold
 from geneb_jax_probes.matrix.layout import Layout
 from geneb_jax_probes.matrix.preconditioners import contrasts
 from geneb_jax_probes.solvers.exact import hessian
+from tests.tolerance import Tolerance
 
-Tolerance = Callable[[str, str], float]
 #: Fewer than sixteen rows a feature twice over: none are left out.
 ROWS, WIDTH = 2100, 80
 

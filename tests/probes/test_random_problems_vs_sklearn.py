@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,8 +12,8 @@ from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
 from geneb_jax_probes import fit_logistic
+from tests.tolerance import Tolerance
 
-Tolerance = Callable[[str, str], float]
 SHORT_STEPS = 50
 
 

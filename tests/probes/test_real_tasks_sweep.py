@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +13,8 @@ import geneb_jax
 from geneb_jax.benchmark import load_suite
 from geneb_jax.data import TaskSource, few_shot_rows, find_task_files, read_task
 from geneb_jax_probes import ProbeTask, fit_tasks
+from tests.tolerance import Tolerance
 
-Tolerance = Callable[[str, str], float]
 SEEDS = (13, 17, 42, 123, 997)
 FEW = ("iDHS-EL_DNase_I", "katarinagresova_Genomic_Benchmarks_human_ensembl_regulatory")
 

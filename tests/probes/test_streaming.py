@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
 from geneb_jax_probes import ProbeTask, fit_logistic, fit_tasks
+from tests.tolerance import Tolerance
 
-Tolerance = Callable[[str, str], float]
 ROWS = 5000
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from geneb_jax.results.model_facts import with_variant
 from hypothesis import given
 from hypothesis import strategies as st
 
 from geneb_jax.errors import SelectionError
 from geneb_jax.identity import EncoderIdentity, weights_column
 from geneb_jax.results.labels import labels_of, require_label, variant_of
+from geneb_jax.results.model_facts import with_variant
 
 USUAL = EncoderIdentity("net", "local", "ab" * 32, "t", "mean", -1, "float32", "net/1")
 

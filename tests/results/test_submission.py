@@ -28,6 +28,7 @@ from geneb_jax.results import (
     write_submission,
 )
 from geneb_jax.results.submission_check import submission_problems
+from tests.tolerance import Tolerance
 
 META = SubmissionMeta(display="Größe 1", params=117_000_000, submitted_by="Ada L.")
 
@@ -60,7 +61,7 @@ def _write(folder: Path, content: Any, name: str = "org_my_model.json") -> Path:
 
 
 def test_the_bytes_are_those_of_the_benchmarks_runner(
-    tmp_path: Path, geneb: Suite, rows, tolerance: Callable
+    tmp_path: Path, geneb: Suite, rows, tolerance: Tolerance
 ) -> None:
     path = write_submission(tmp_path, "org/my model", META, rows, geneb)
     assert path == tmp_path / "submissions" / "org_my_model.json"

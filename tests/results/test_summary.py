@@ -23,6 +23,7 @@ from geneb_jax.benchmark import Suite
 from geneb_jax.errors import DataError
 from geneb_jax.resources import config_folder
 from geneb_jax.results import ScoreRow
+from tests.tolerance import Tolerance
 
 #: Macro, micro and category means of every released submission.
 AGGREGATES = Path(__file__).parents[1] / "analysis" / "published_aggregates.csv"
@@ -54,7 +55,7 @@ def _over(*values: np.ndarray) -> list[np.ndarray]:
 
 
 def test_means_and_spreads_are_numpys(
-    small_suite: Suite, score_all: Callable, tolerance: Callable
+    small_suite: Suite, score_all: Callable, tolerance: Tolerance
 ) -> None:
     rows = score_all(small_suite)
     summary = summarise(small_suite, rows)
@@ -226,7 +227,7 @@ def test_a_task_of_another_suite_is_refused(small_suite: Suite, row: ScoreRow) -
 
 
 def test_the_published_means_come_out_of_the_published_scores(
-    geneb: Suite, row: ScoreRow, tolerance: Callable
+    geneb: Suite, row: ScoreRow, tolerance: Tolerance
 ) -> None:
     with (config_folder() / "published" / "scores.csv").open(encoding="utf-8", newline="") as file:
         published = list(csv.DictReader(file))
