@@ -125,19 +125,10 @@ def read_contents(out: Path, suite: Suite, *, code: str) -> FolderContents:
     """
     records = Records(out)
     units = list(records.units())
-    tasks = {
-        task.task_id: facts
-        for task in suite.tasks
-        if (facts := find_task_facts(records, task.task_id)) is not None
-    }
+    found = {task.task_id: find_task_facts(records, task.task_id) for task in suite.tasks}
+    tasks = {task_id: facts for task_id, facts in found.items() if facts is not None}
     reasons = [_why_not(unit.key, suite, tasks) for unit in units]
     shown = [unit for unit, why in zip(units, reasons, strict=True) if not why]
-    covered = {_slot(unit.key) for unit in shown}
-    hidden: dict[tuple[str, str], set[str]] = {}
-    for unit, why in zip(units, reasons, strict=True):
-        # An earlier record of what a table shows anew is history, not a loss.
-        if why and _slot(unit.key) not in covered:
-            hidden.setdefault((unit.key.model_id, why), set()).add(unit.key.task_id)
     alone = _facts(records, shown)
     labels = labels_of({identity: one.label for identity, one in alone.items()})
     models = [replace(one, label=labels[identity]) for identity, one in alone.items()]
@@ -146,11 +137,24 @@ def read_contents(out: Path, suite: Suite, *, code: str) -> FolderContents:
         rows=tuple(_in_order(rows, suite)),
         models={one.label: one for one in sorted(models, key=lambda one: one.label)},
         tasks=tasks,
-        left_out=tuple(
-            [_sentence(name, why, found) for (name, why), found in sorted(hidden.items())]
-            + [f"{one.path}: not believed ({one.reason}), and left out" for one in records.damaged]
+        left_out=(
+            *_left_out(units, reasons),
+            *(f"{one.path}: not believed ({one.reason}), and left out" for one in records.damaged),
         ),
     )
+
+
+def _left_out(units: list[StoredUnit], reasons: list[str]) -> list[str]:
+    """A sentence for each model and reason why some of its units are in no table.
+
+    An earlier record of what a table shows anew is history, not a loss.
+    """
+    shown = {_slot(unit.key) for unit, why in zip(units, reasons, strict=True) if not why}
+    hidden: dict[tuple[str, str], set[str]] = {}
+    for unit, why in zip(units, reasons, strict=True):
+        if why and _slot(unit.key) not in shown:
+            hidden.setdefault((unit.key.model_id, why), set()).add(unit.key.task_id)
+    return [_sentence(name, why, tasks) for (name, why), tasks in sorted(hidden.items())]
 
 
 def _slot(key: UnitKey) -> tuple[str, ...]:

@@ -172,31 +172,36 @@ def _plain(protocol: Protocol) -> dict[str, Any]:
 
 def _changes(old: SuiteRecord, new: SuiteRecord) -> tuple[str, ...]:
     """What differs, a phrase each; empty for equal suites."""
-    before, now = old.categories, new.categories
-    said = []
+    said = _task_changes(old.categories, new.categories)
+    said += [
+        f"{key} of the protocol is {value}, was {old.protocol.get(key)}"
+        for key, value in new.protocol.items()
+        if old.protocol.get(key) != value
+    ]
+    if old.dataset != new.dataset:
+        said.append(f"the data set is {new.dataset or 'local'}, was {old.dataset or 'local'}")
+    if old.simulated != new.simulated:
+        said.append("simulated" if new.simulated else "no longer simulated")
+    return tuple(said)
+
+
+def _task_changes(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """Tasks that went, came, changed their category or their place, a phrase each."""
     gone = [task for task in before if task not in now]
     come = [task for task in now if task not in before]
-    if gone:
-        said.append(f"{_named(gone)} removed")
-    if come:
-        said.append(f"{_named(come)} added")
-    moved = [task for task in before if task in now and before[task] != now[task]]
+    moved = [task for task in before if before[task] != now.get(task, before[task])]
+    said = [
+        f"{_named(tasks)} {what}" for tasks, what in ((gone, "removed"), (come, "added")) if tasks
+    ]
     said += [
         f"task {task} is in the category {now[task]!r}, was in {before[task]!r}"
         for task in moved[:_SHOWN]
     ]
     if len(moved) > _SHOWN:
         said.append(f"and {len(moved) - _SHOWN} more tasks are in other categories")
-    if not (gone or come) and list(before) != list(now):
+    if not said and list(before) != list(now):
         said.append("the tasks are in another order")
-    for key, value in new.protocol.items():
-        if old.protocol.get(key) != value:
-            said.append(f"{key} of the protocol is {value}, was {old.protocol.get(key)}")
-    if old.dataset != new.dataset:
-        said.append(f"the data set is {new.dataset or 'local'}, was {old.dataset or 'local'}")
-    if old.simulated != new.simulated:
-        said.append("simulated" if new.simulated else "no longer simulated")
-    return tuple(said)
+    return said
 
 
 def _named(tasks: list[str]) -> str:
