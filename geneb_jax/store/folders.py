@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -115,6 +116,9 @@ class LocalFolder(Folder):
         super().__init__(str(path))
         self.path = path
         self._lock = FileLock(str(path / self.LOCK_NAME))
+        # Threads of this process (a commit, the beat of a claim) wait for each other here, so that
+        # the notice on other processes speaks of other processes.
+        self._threads = threading.RLock()
 
     def array_kvstore(self) -> Any:
         """The ``array/`` folder as a tensorstore file driver."""
@@ -217,22 +221,23 @@ class LocalFolder(Folder):
         The lock is the operating system's: it ends with its holder, however that ends, so a lock
         file left by a killed process stops nobody.
         """
-        try:
+        with self._threads:
             try:
-                self._lock.acquire(timeout=_SECONDS_BEFORE_NOTICE)
-            except Timeout:
-                _LOG.warning("%s: another process writes here; waiting for it", self.place)
-                self._lock.acquire()
-        except (OSError, NotImplementedError) as error:
-            raise StoreError(
-                f"cannot lock the store ({error})",
-                where=self.path / self.LOCK_NAME,
-                hint="choose a folder on a file system with locks, or another one with --store",
-            ) from error
-        try:
-            yield
-        finally:
-            self._lock.release()
+                try:
+                    self._lock.acquire(timeout=_SECONDS_BEFORE_NOTICE)
+                except Timeout:
+                    _LOG.warning("%s: another process writes here; waiting for it", self.place)
+                    self._lock.acquire()
+            except (OSError, NotImplementedError) as error:
+                raise StoreError(
+                    f"cannot lock the store ({error})",
+                    where=self.path / self.LOCK_NAME,
+                    hint="choose a folder on a file system with locks, or another one with --store",
+                ) from error
+            try:
+                yield
+            finally:
+                self._lock.release()
 
     def free_bytes(self) -> int | None:
         """Free bytes of the file system."""

@@ -182,3 +182,29 @@ def test_old_stores_stay_readable(tmp_path: Path) -> None:
     digests = np.repeat(np.arange(10, dtype=np.uint8)[:, None], 16, axis=1)
     assert store.read(digests).tobytes() == expected.tobytes()
     assert store.quarantined_rows == 0
+
+
+def test_threads_of_one_process_are_not_taken_for_another(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import threading
+
+    from geneb_jax.store import folders
+
+    monkeypatch.setattr(folders, "_SECONDS_BEFORE_NOTICE", 0.01)
+    folder = folders.open_folder(tmp_path, "one")
+    folder.prepare()
+    held, entered = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with folder.writing():
+            entered.set()
+            held.wait(0.2)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    entered.wait()
+    with folder.writing():
+        pass
+    thread.join()
+    assert "another process" not in caplog.text
