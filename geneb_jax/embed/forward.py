@@ -235,8 +235,8 @@ class Forward:
         hint = "use a device with more memory, or a smaller dtype (--dtype bfloat16)"
         if smaller:
             hint = (
-                f"--batch-tokens {smaller} needs less (its embeddings are kept apart: their last bits "
-                "differ); or use a smaller dtype (--dtype bfloat16)"
+                f"--batch-tokens {smaller} needs less (its embeddings are kept apart: their last "
+                "bits differ); or use a smaller dtype (--dtype bfloat16)"
             )
         return BatchMemoryError(
             f"out of device memory with {self.batch_tokens} tokens a batch",
