@@ -100,9 +100,10 @@ def embed_sequences(
 
 
 def _go_on_smaller(embedder: Embedder, error: BatchMemoryError) -> None:
-    """Halve the batch, or raise the error where that cannot help."""
-    if error.smaller is None or not isinstance(embedder, Forward) or not embedder.halve():
+    """Take fewer tokens a batch, or raise the error where that cannot help."""
+    if error.smaller is None or not isinstance(embedder, Forward):
         raise error
+    embedder.go_on_with(error.smaller)
     _LOG.warning(
         "%s: out of device memory; going on with %d tokens a batch",
         embedder.encoder.identity.model_id,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -39,7 +40,8 @@ class BatchMemoryError(ModelError):
     """The device's memory does not hold a batch.
 
     Attributes:
-        smaller: A number of tokens a batch that may fit; None where the batch was one row.
+        smaller: Tokens of a batch, the first of the halves of the present number that makes this
+            batch smaller; None where it was one row.
     """
 
     def __init__(self, what: str, *, smaller: int | None, **parts: Any) -> None:
@@ -103,12 +105,13 @@ class Forward:
         """Tokens of a batch on one device."""
         return self.ladder.batch_tokens
 
-    def halve(self) -> bool:
-        """Compute with half the tokens a batch from now on; False where that is less than one."""
-        if self.batch_tokens < 2:
-            return False
-        self._use(self.batch_tokens // 2)
-        return True
+    def go_on_with(self, batch_tokens: int) -> None:
+        """Compute with so many tokens a batch from now on; rows of before may differ in last bits.
+
+        Args:
+            batch_tokens: As :attr:`BatchMemoryError.smaller` has it.
+        """
+        self._use(batch_tokens)
 
     def _from_padded(self, params: Any, ids: jax.Array, length_tokens: jax.Array) -> jax.Array:
         """Widen the ids and make the mask on the device: a quarter of the bytes go there."""
@@ -228,13 +231,12 @@ class Forward:
                 cause=text.splitlines()[0][:300],
             )
         bucket = batch.bucket if batch is not None else Bucket(1, 1)
-        one_row = bucket.rows <= self.placement.row_multiple
-        smaller = None if one_row else self.batch_tokens // 2
+        smaller = self._smaller(bucket)
         hint = "use a device with more memory, or a smaller dtype (--dtype bfloat16)"
         if smaller:
             hint = (
-                f"--batch-tokens {smaller} needs half of it (its embeddings are kept apart: their "
-                "last bits differ); or use a smaller dtype (--dtype bfloat16)"
+                f"--batch-tokens {smaller} needs less (its embeddings are kept apart: their last "
+                "bits differ); or use a smaller dtype (--dtype bfloat16)"
             )
         return BatchMemoryError(
             f"out of device memory with {self.batch_tokens} tokens a batch",
@@ -243,3 +245,12 @@ class Forward:
             hint=hint,
             smaller=smaller,
         )
+
+    def _smaller(self, bucket: Bucket) -> int | None:
+        """The next half of a half with fewer rows in this shape; None where it has one row."""
+        if bucket.rows <= self.placement.row_multiple:
+            return None
+        ladder = self.ladder
+        while ladder.bucket(bucket.length_tokens, bucket.rows).rows >= bucket.rows:
+            ladder = replace(ladder, batch_tokens=ladder.batch_tokens // 2)
+        return ladder.batch_tokens

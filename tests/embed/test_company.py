@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import importlib
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,11 @@ from geneb_jax.embed import (
     limited,
     open_store,
 )
-from geneb_jax.models import TokenEncoder, load_encoder
+from geneb_jax.models import LoadOptions, TokenEncoder, load_encoder, registry
 from geneb_jax.store import EmbeddingStore
 from tests.models.narrow_checkpoints import narrow_spec, write_narrow
 
+BUILT_IN = ("kmer-4", "kmer-6", "tiny-nt-v1", "tiny-nt-v2")
 #: Names and families of every kind of arithmetic: rotary and learned attention, ALiBi, experts'
 #: and gated layers, convolutions by FFT, scans.
 NARROW = (
@@ -47,13 +49,14 @@ def real_sequences(folder: Path, count: int, seed: int = 0) -> list[str]:
 
 def load(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> TokenEncoder:
     """A built-in model, or a published one with narrow layers; random weights."""
-    if name not in NARROW:
+    if name in BUILT_IN:
         encoder = load_encoder(name)
     else:
         spec = narrow_spec(name)
         path = write_narrow(spec, folder / "checkpoint")
-        monkeypatch.setattr("geneb_jax.models.loading.find_spec", lambda _: spec)
-        encoder = load_encoder(name, path=path)
+        blueprints = importlib.import_module("geneb_jax.models.blueprint")
+        monkeypatch.setattr(blueprints, "find_spec", lambda _: spec)
+        encoder = load_encoder(name, LoadOptions(path=path))
     assert isinstance(encoder, TokenEncoder)
     return encoder
 
@@ -92,6 +95,11 @@ def require_no_company_matters(
         assert open_store(root, smaller).identity == smaller.identity
 
 
+def one_of_every_family() -> dict[str, str]:
+    """The first published model of each family by name."""
+    return {spec.family: name for name, spec in reversed(sorted(registry().items()))}
+
+
 @pytest.mark.parametrize("name", ["kmer-4", "tiny-nt-v2"])
 def test_company_order_budget_devices_and_resume_change_no_bit(
     name: str, draw: Any, table: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -102,10 +110,32 @@ def test_company_order_budget_devices_and_resume_change_no_bit(
 
 
 @pytest.mark.sweep
-@pytest.mark.parametrize("name", ["kmer-4", "kmer-6", "tiny-nt-v1", "tiny-nt-v2", *NARROW])
+@pytest.mark.parametrize("name", [*BUILT_IN, *NARROW])
 def test_company_of_500_real_sequences_changes_no_bit(
     name: str, real_tasks: Path, table: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     encoder = load(name, tmp_path, monkeypatch)
     texts = real_sequences(real_tasks, 1000)
     require_no_company_matters(encoder, texts[:500], texts[500:], table, tmp_path)
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("family", sorted(one_of_every_family()))
+def test_company_changes_no_bit_in_any_family(
+    family: str, draw: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder = load(one_of_every_family()[family], tmp_path, monkeypatch)
+    # Few lengths, as a compilation is what takes the time; at least two rungs and full batches.
+    texts, others = draw(8, 100, 108), [*draw(9, 100, 108, seed=1), "ACGT" * 8]
+    both, one = Forward(encoder), Forward(encoder, placement=Placement(jax.devices()[:1]))
+    alone = embed_sequences(encoder, texts, forward=both)
+    mixed = embed_sequences(encoder, [*others[:4], *texts[::-1], *others[4:]], forward=both)
+    found = {
+        "company": mixed[4:-6][::-1],
+        "one device": embed_sequences(encoder, texts, forward=one),
+        "one by one": np.concatenate(
+            [embed_sequences(encoder, [text], forward=one) for text in texts]
+        ),
+    }
+    for what, values in found.items():
+        assert values.tobytes() == alone.tobytes(), what

@@ -398,6 +398,22 @@ def test_f46_rows_of_smaller_batches_never_enter_the_store_of_larger_ones(
     assert len(open_store(tmp_path, encoder)) == 0
 
 
+@pytest.mark.parametrize(("length", "smaller"), [(40, 256), (300, 128), (1000, 256)])
+def test_f46_the_number_that_is_named_makes_the_batch_smaller(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, length: int, smaller: int
+) -> None:
+    encoder, table = Letters(), table_of(draw(10, length, length))
+    device = Allocator(monkeypatch, length, OUT_OF_MEMORY)
+    with pytest.raises(BatchMemoryError) as said:
+        embed_into(open_store(tmp_path, encoder), encoder, table)
+    assert said.value.smaller == smaller
+    fewer = limited(encoder, smaller)
+    with pytest.raises(BatchMemoryError):
+        embed_into(open_store(tmp_path, fewer), fewer, table)
+    (first, _), (then, _) = device.ran[0], device.ran[-1]
+    assert then < first
+
+
 def test_f46_counting_goes_on_with_smaller_batches_as_no_bit_depends_on_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -511,6 +527,6 @@ def test_f56_two_thousand_lengths_compile_one_program_a_rung(tmp_path: Path) -> 
     encoder, table = Counting(), table_of(draw(2000, 40, 3000))
     report = embed_into(open_store(tmp_path, encoder, rows_per_shard=256), encoder, table)
     assert report.embedded == 2000
-    rungs = 4 + 8 * 5 + 4  # from 40 to 3072 in eighths of an octave
+    rungs = 7 + 8 * 5 + 4  # from 40 to 3072 in eighths of an octave
     assert len(compiled) == len(set(compiled)) == report.compile_count <= rungs
     assert report.padding_share < 0.15
