@@ -66,7 +66,7 @@ def test_tokens(sequences: list[str], tmp_path: Path, limit: int) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"no_position_embeddings": False}, "learned positions"),
+        ({"no_position_embeddings": False}, "no_position_embeddings"),
         ({"embed_scale": 2.0}, "embed_scale"),
     ],
 )
