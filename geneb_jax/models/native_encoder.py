@@ -123,9 +123,9 @@ class NativeEncoder(TokenEncoder):
         index = require_layer(chosen, self.config.layer_count)
         network = nnx.merge(self._definition, params)
         with jax.default_matmul_precision(self._precision):
-            return network(ids, mask, layer=index)
+            return network(jnp.asarray(ids, jnp.int32), jnp.asarray(mask), layer=index)
 
     def pooled(self, params: Parameters, ids: Any, mask: Any) -> jax.Array:
         """Pooled embeddings float32 ``[row, dim]`` of a token batch."""
-        hidden = self.hidden_states(params, jnp.asarray(ids, jnp.int32), mask)
+        hidden = self.hidden_states(params, ids, mask)
         return pool(self._identity.pooling, hidden.values, hidden.mask)

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from geneb_jax.errors import SelectionError
 
 __all__ = ["POOLINGS", "pool", "require_pooling"]
 
-Hidden = Float[Array, "row token dim"]
-Mask = Bool[Array, "row token"]
+Hidden = Float[Array | np.ndarray, "row token dim"]
+Mask = Bool[Array | np.ndarray, "row token"]
 Pooled = Float[Array, "row dim"]
 
 

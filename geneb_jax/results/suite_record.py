@@ -86,7 +86,7 @@ def read_suite_record(out: Path) -> SuiteRecord | None:
         content = read_sealed(path, _KIND)
         tasks = tuple((str(task), str(category)) for task, category in content.pop("tasks"))
         return SuiteRecord(tasks=tasks, **content)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise ConfigError(

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import torch
 from flax import nnx
@@ -22,6 +23,7 @@ from geneb_jax.models.checkpoints.weight_reader import open_checkpoint
 from geneb_jax.models.family import find_family
 from geneb_jax.models.layers.network import HiddenStates
 from tests.models.esm_checkpoints import FIXTURES, published_tensors
+from tests.tolerance import relative_error
 
 _CONTENT = json.loads((FIXTURES / "convolution_recorded.json").read_text(encoding="utf-8"))
 RECORDED = {case["id"]: case for case in _CONTENT["cases"]}
@@ -201,9 +203,10 @@ def network(
 
     def call(ids: np.ndarray, mask: np.ndarray, layer: int = -1) -> HiddenStates:
         with jax.default_matmul_precision("highest"):
+            given = jnp.asarray(ids, jnp.int32), jnp.asarray(mask)
             if layer == -1:
-                return run(params, np.asarray(ids, np.int32), mask)
-            return nnx.merge(definition, params)(np.asarray(ids, np.int32), mask, layer=layer)
+                return run(params, *given)
+            return nnx.merge(definition, params)(*given, layer=layer)
 
     return call
 
@@ -211,3 +214,30 @@ def network(
 def shrink(config: Any, **changes: Any) -> Any:
     """A config with some fields changed."""
     return replace(config, **changes)
+
+
+def sequence_cnn_sizes(sizes: Mapping[str, Any]) -> dict[str, Any]:
+    """The config fields that Enformer and SPACE share, from a recorded topology."""
+    return {
+        "input_length": sizes["input_length"],
+        "trunk_width": sizes["width"],
+        "layer_count": sizes["layers"],
+        "head_count": sizes["heads"],
+        "key_width": sizes["key_dimension"],
+        "value_width": sizes["value_dimension"],
+        "relative_feature_width": sizes["relative_feature_width"],
+        "target_length": sizes["target_length"],
+        "stage_widths": (sizes["stem_width"], *sizes["tower_widths"]),
+        "output_width": sizes["output_width"],
+        "batch_norm_epsilon": sizes["epsilon"],
+    }
+
+
+def check_recorded(
+    case: Mapping[str, Any], states: Any, *, hidden_state: float, pooled_embedding: float
+) -> None:
+    """Hidden states ``[1, token, dim]`` and their mean are the recorded ones, within the limits."""
+    expected = {key: array(stored) for key, stored in case["expected"].items()}
+    assert relative_error(states[0], expected["final_hidden"]) <= hidden_state
+    pooled = np.asarray(states[0]).mean(axis=0)
+    assert relative_error(pooled, expected["pooled"]) <= pooled_embedding

@@ -97,3 +97,25 @@ def spread_tensors(shapes: Shapes, *, seed: int = 0) -> dict[str, np.ndarray]:
 def jitted(encoder: Any) -> Callable[..., Any]:
     """(params, ids, mask) -> pooled embeddings."""
     return jax.jit(encoder.pooled)
+
+
+#: What is done to one tensor of a checkpoint in ``tampered``.
+CHANGES = ("missing", "extra", "renamed", "transposed", "nan")
+
+
+def tampered(
+    tensors: Mapping[str, np.ndarray], name: str, change: str, *, extra: str
+) -> tuple[dict[str, np.ndarray], str]:
+    """The tensors with one of them changed, and the name that the refusal must give."""
+    changed = dict(tensors)
+    values = np.array(changed.pop(name))
+    if change == "extra":
+        return changed | {name: values, extra: values}, extra
+    if change == "renamed":
+        return changed | {name.replace("_proj", "proj"): values}, name
+    if change == "transposed":
+        return changed | {name: np.ascontiguousarray(values.T)}, name
+    if change == "nan":
+        values[0, 0] = np.nan
+        return changed | {name: values}, name
+    return changed, name

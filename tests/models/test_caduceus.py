@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from geneb_jax.models.registry import find_spec
 from geneb_jax.tokenizers import shipped_file
 from tests.models.esm_checkpoints import padded, published_tensors
 from tests.models.state_space_checkpoints import (
+    CHANGES,
     RECORDED,
     TensorsInMemory,
     array,
@@ -30,6 +32,7 @@ from tests.models.state_space_checkpoints import (
     renamed,
     spread_tensors,
     states,
+    tampered,
 )
 from tests.tolerance import Tolerance, relative_error
 
@@ -292,23 +295,13 @@ def test_a_folder_with_repeated_tied_tensors_and_buffers_loads(
         _ = load_encoder(tmp_path / "bin").params
 
 
-@pytest.mark.parametrize("change", ["missing", "extra", "renamed", "transposed", "nan"])
+@pytest.mark.parametrize("change", CHANGES)
 def test_tampering_is_refused_by_name(change: str, tmp_path: Path) -> None:
-    tensors = small(rcps=True)
     name = "caduceus.backbone.layers.2.mixer.submodule.mamba_rev.x_proj.weight"
-    values = tensors.pop(name)
-    if change == "extra":
-        tensors |= {name: values, "caduceus.backbone.layers.3.norm.weight": values[0]}
-        name = "caduceus.backbone.layers.3.norm.weight"
-    elif change == "renamed":
-        tensors[name.replace("x_proj", "xproj")] = values
-    elif change == "transposed":
-        tensors[name] = np.ascontiguousarray(values.T)
-    elif change == "nan":
-        values[0, 0] = np.nan
-        tensors[name] = values
+    extra = "caduceus.backbone.layers.3.norm.weight"
+    tensors, blamed = tampered(small(rcps=True), name, change, extra=extra)
     path = folder(tmp_path / change, tensors, rcps=True)
-    with pytest.raises(CheckpointError, match=name.replace(".", r"\.")):
+    with pytest.raises(CheckpointError, match=re.escape(blamed)):
         _ = load_encoder(path).params
 
 

@@ -17,9 +17,10 @@ from geneb_jax.models.layers.sequence_cnn import relative_features
 from geneb_jax.tokenizers import OneHotTokenizer
 from tests.models.convolution_checkpoints import (
     RECORDED,
-    array,
+    check_recorded,
     network,
     recorded_tensors,
+    sequence_cnn_sizes,
     small_config,
     small_tensors,
 )
@@ -121,28 +122,19 @@ def test_recorded_outputs(tmp_path: Path, tolerance: Tolerance) -> None:
     case = RECORDED["sequence_cnn.enformer"]
     sizes = case["topology"]
     config = EnformerConfig(
-        input_length=sizes["input_length"],
-        trunk_width=sizes["width"],
-        layer_count=sizes["layers"],
-        head_count=sizes["heads"],
-        key_width=sizes["key_dimension"],
-        value_width=sizes["value_dimension"],
-        relative_feature_width=sizes["relative_feature_width"],
-        target_length=sizes["target_length"],
-        stage_widths=(sizes["stem_width"], *sizes["tower_widths"]),
-        output_width=sizes["output_width"],
-        batch_norm_epsilon=sizes["epsilon"],
+        **sequence_cnn_sizes(sizes),
     )
     run = network("enformer", config, recorded_tensors("sequence_cnn.enformer"), tmp_path)
     tokens = OneHotTokenizer(max_tokens=sizes["input_length"])
     ids = tokens.tokenize(case["inputs"]["sequence"]).ids[None]
     np.testing.assert_array_equal(one_hot(ids[0], 8), np.array(case["inputs"]["one_hot"]))
     states = run(ids, np.ones(ids.shape, bool)).values
-    expected = array(case["expected"]["final_hidden"])
-    assert relative_error(states[0], expected) <= tolerance("hidden_state", "float32")
-    pooled = np.asarray(states[0]).mean(axis=0)
-    expected = array(case["expected"]["pooled"])
-    assert relative_error(pooled, expected) <= tolerance("pooled_embedding", "float32")
+    check_recorded(
+        case,
+        states,
+        hidden_state=tolerance("hidden_state", "float32"),
+        pooled_embedding=tolerance("pooled_embedding", "float32"),
+    )
 
 
 @pytest.mark.parametrize(("length", "width"), [(20, 12), (1025, 192), (1536, 192)])

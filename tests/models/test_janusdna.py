@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import types
 from collections.abc import Callable
@@ -31,12 +32,14 @@ from geneb_jax.models.layers.parameters import random_parameters
 from geneb_jax.models.registry import find_spec
 from tests.models.esm_checkpoints import published_tensors
 from tests.models.state_space_checkpoints import (
+    CHANGES,
     RECORDED,
     TensorsInMemory,
     array,
     network,
     spread_tensors,
     states,
+    tampered,
 )
 from tests.tolerance import Tolerance, relative_error
 
@@ -236,25 +239,14 @@ def test_lightning_checkpoint_with_configuration_objects(
         open_checkpoint([other])
 
 
-@pytest.mark.parametrize("change", ["missing", "extra", "renamed", "transposed", "nan"])
+@pytest.mark.parametrize("change", CHANGES)
 def test_tampering_is_refused_by_name(change: str, tmp_path: Path) -> None:
-    tensors = recorded_tensors(VARIANTS[1])
     name = "model.model.layers.1.mamba_module.feed_forward_bwd.experts.2.up_proj.weight"
-    values = tensors.pop(name)
-    if change == "extra":
-        extra = name.replace("experts.2", "experts.4")
-        tensors |= {name: values, extra: values}
-        name = extra
-    elif change == "renamed":
-        tensors[name.replace("up_proj", "upproj")] = values
-    elif change == "transposed":
-        tensors[name] = np.ascontiguousarray(values.T)
-    elif change == "nan":
-        values[0, 0] = np.nan
-        tensors[name] = values
+    extra = name.replace("experts.2", "experts.4")
+    tensors, blamed = tampered(recorded_tensors(VARIANTS[1]), name, change, extra=extra)
     config = recorded_config(VARIANTS[1])
     opened = open_checkpoint([lightning(tmp_path / "model.ckpt", tensors)])
-    with pytest.raises(CheckpointError, match=name.replace(".", r"\.")):
+    with pytest.raises(CheckpointError, match=re.escape(blamed)):
         fit_checkpoint(FAMILY.module(config), opened, FAMILY.key_map(config)).load(dtype="float32")
 
 

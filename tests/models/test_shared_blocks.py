@@ -63,7 +63,7 @@ def test_attention(
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_attention_of_rows_without_any_token_is_zero(dtype: str) -> None:
     parts = [jnp.asarray(drawn(2, 5, 2, 8), dtype) for _ in range(3)]
-    mask = np.array([[False] * 5, [True] * 5])
+    mask = jnp.array([[False] * 5, [True] * 5])
     for causal in (False, True):
         result = np.asarray(attend(*parts, mask=mask, causal=causal), np.float32)
         assert not result[0].any()
@@ -73,8 +73,8 @@ def test_attention_of_rows_without_any_token_is_zero(dtype: str) -> None:
 
 def test_attention_in_bfloat16(tolerance: Tolerance) -> None:
     parts = [drawn(3, 7, 4, 8) for _ in range(3)]
-    exact = attend(*map(jnp.asarray, parts), mask=MASK)
-    low = attend(*(jnp.asarray(part, jnp.bfloat16) for part in parts), mask=MASK)
+    exact = attend(*map(jnp.asarray, parts), mask=jnp.asarray(MASK))
+    low = attend(*(jnp.asarray(part, jnp.bfloat16) for part in parts), mask=jnp.asarray(MASK))
     assert low.dtype == jnp.bfloat16
     close(low, exact, tolerance("hidden_state", "bfloat16"))
 

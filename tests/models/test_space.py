@@ -10,9 +10,10 @@ from geneb_jax.models.families.space import SpaceConfig
 from geneb_jax.tokenizers import OneHotTokenizer
 from tests.models.convolution_checkpoints import (
     RECORDED,
-    array,
+    check_recorded,
     network,
     recorded_tensors,
+    sequence_cnn_sizes,
     small_config,
     small_tensors,
 )
@@ -25,17 +26,7 @@ def test_recorded_outputs(tmp_path: Path, tolerance: Tolerance) -> None:
     case = RECORDED["sequence_cnn.space"]
     sizes = case["topology"]
     config = SpaceConfig(
-        input_length=sizes["input_length"],
-        trunk_width=sizes["width"],
-        layer_count=sizes["layers"],
-        head_count=sizes["heads"],
-        key_width=sizes["key_dimension"],
-        value_width=sizes["value_dimension"],
-        relative_feature_width=sizes["relative_feature_width"],
-        target_length=sizes["target_length"],
-        stage_widths=(sizes["stem_width"], *sizes["tower_widths"]),
-        output_width=sizes["output_width"],
-        batch_norm_epsilon=sizes["epsilon"],
+        **sequence_cnn_sizes(sizes),
         species_num_experts=sizes["experts"],
         top_k=sizes["top_k"],
         gate_negative_slope=sizes["gate_slope"],
@@ -46,11 +37,12 @@ def test_recorded_outputs(tmp_path: Path, tolerance: Tolerance) -> None:
     ids = tokens.tokenize(case["inputs"]["sequence"]).ids[None]
     np.testing.assert_array_equal(np.eye(5)[ids[0], :4], np.array(case["inputs"]["one_hot"]))
     states = run(ids, np.ones(ids.shape, bool)).values
-    expected = array(case["expected"]["final_hidden"])
-    assert relative_error(states[0], expected) <= tolerance("hidden_state", "float32")
-    expected = array(case["expected"]["pooled"])
-    pooled = np.asarray(states[0]).mean(axis=0)
-    assert relative_error(pooled, expected) <= tolerance("pooled_embedding", "float32")
+    check_recorded(
+        case,
+        states,
+        hidden_state=tolerance("hidden_state", "float32"),
+        pooled_embedding=tolerance("pooled_embedding", "float32"),
+    )
 
 
 def test_a_short_record_is_the_whole_input_with_padding_around_it(
