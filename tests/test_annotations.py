@@ -1,4 +1,4 @@
-"""A wrong shape or dtype is caught where it enters a function, in every package with annotations."""
+"""A wrong shape or dtype is caught where it enters a function of a package with annotations."""
 
 from __future__ import annotations
 
