@@ -1,4 +1,4 @@
-"""A wrong shape or dtype is caught where it enters a function, in every package with annotations."""
+"""A wrong shape or dtype is caught where it enters a function, in every annotated package."""
 
 from __future__ import annotations
 
