@@ -18,7 +18,7 @@ import numpy as np
 from jax.sharding import PartitionSpec
 
 from geneb_jax.embed.batch_budget import batch_tokens_in_force
-from geneb_jax.embed.batch_plan import Batch, Bucket, Ladder
+from geneb_jax.embed.batch_plan import SMALL_PARAMETERS, Batch, Bucket, Ladder
 from geneb_jax.embed.matrix_flops import matrix_flops
 from geneb_jax.embed.opening import shard_rows
 from geneb_jax.embed.placement import Placement
@@ -97,6 +97,7 @@ class Forward:
             exact_length=encoder.exact_length,
             longest_tokens=encoder.longest_tokens,
             any_rows=encoder.any_rows,
+            small=(encoder.parameter_count or SMALL_PARAMETERS) < SMALL_PARAMETERS,
         )
         self._programs: dict[tuple[Bucket, np.dtype], Any] = {}
 

@@ -125,8 +125,9 @@ def test_company_changes_no_bit_in_any_family(
     family: str, draw: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     encoder = load(one_of_every_family()[family], tmp_path, monkeypatch)
-    # Few lengths, as a compilation is what takes the time; at least two rungs and full batches.
-    texts, others = draw(8, 100, 108), [*draw(9, 100, 108, seed=1), "ACGT" * 8]
+    # Few lengths, as a compilation is what takes the time, but more than one rung.
+    texts = [*draw(4, 130, 130), *draw(4, 96, 96)]
+    others = [*draw(5, 130, 130, seed=1), *draw(4, 96, 96, seed=1), "ACGT" * 8]
     both, one = Forward(encoder), Forward(encoder, placement=Placement(jax.devices()[:1]))
     alone = embed_sequences(encoder, texts, forward=both)
     mixed = embed_sequences(encoder, [*others[:4], *texts[::-1], *others[4:]], forward=both)

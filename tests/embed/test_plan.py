@@ -44,6 +44,7 @@ def test_rungs_are_eighths_of_an_octave() -> None:
     long = tokens >= 64
     assert (1 - tokens[long] / rungs[long]).mean() < 0.06
     assert len(np.unique(Ladder(512).lengths(np.arange(10, 105)))) == 28
+    assert len(np.unique(Ladder(512, small=True).lengths(np.arange(10, 105)))) == 15
 
 
 @given(lengths_lists, st.sampled_from([1, 6, 64]), st.sampled_from([None, 3000]), st.booleans())
