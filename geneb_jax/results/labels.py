@@ -53,17 +53,15 @@ def labels_of(wanted: Mapping[str, str]) -> dict[str, str]:
         Identity -> that label, with `` #`` and six digits of the identity (all of them where six
         are not enough) behind it where two would share it.
     """
-    shared = Counter(label.casefold() for label in wanted.values())
-    marked = Counter(
-        (label.casefold(), identity[:_MARK_DIGITS]) for identity, label in wanted.items()
-    )
-    found = {}
-    for identity, label in wanted.items():
-        if shared[label.casefold()] > 1:
-            alone = marked[label.casefold(), identity[:_MARK_DIGITS]] == 1
-            label = f"{label} #{identity[:_MARK_DIGITS] if alone else identity}"
-        found[identity] = label
-    return found
+    marks = dict.fromkeys(wanted, "")
+    while True:
+        found = {identity: label + marks[identity] for identity, label in wanted.items()}
+        shared = Counter(label.casefold() for label in found.values())
+        crowded = [identity for identity, label in found.items() if shared[label.casefold()] > 1]
+        if not crowded:
+            return found
+        for identity in crowded:  # a label of the user's may look like a marked one: look again
+            marks[identity] = f" #{identity if marks[identity] else identity[:_MARK_DIGITS]}"
 
 
 def require_label(label: str) -> str:

@@ -109,7 +109,7 @@ def submission_obstacles(
 def build_submission(
     model_id: str, meta: SubmissionMeta, rows: Iterable[ScoreRow], suite: Suite
 ) -> dict[str, Any]:
-    """Assemble a submission from score rows; those of other models, C, probes, solvers are ignored.
+    """Assemble a submission from the protocol's score rows of a model; others are ignored.
 
     Raises:
         SubmissionError: if anything is missing or failed, or the suite takes no submissions.
@@ -177,7 +177,7 @@ def _collect(
             protocol.C,
             PROTOCOL_PROBE,
             PROTOCOL_SOLVER,
-        ):
+        ) and row.seed in protocol.seeds:
             seeds = scores.setdefault((row.regime, row.task_id), {})
             if row.seed in seeds:
                 raise ValueError(f"two rows for {row.fit}")

@@ -52,6 +52,15 @@ def test_only_those_who_would_share_a_label_are_marked() -> None:
     }
 
 
+def test_a_name_that_looks_like_a_marked_label_is_told_from_it() -> None:
+    wanted = {"aaaaaa00": "net", "bbbbbb00": "net", "cccccc00": "net #aaaaaa"}
+    assert labels_of(wanted) == {
+        "aaaaaa00": "net #aaaaaa00",
+        "bbbbbb00": "net #bbbbbb",
+        "cccccc00": "net #aaaaaa #cccccc",
+    }
+
+
 @given(
     st.dictionaries(
         st.text("0123456789abcdef", min_size=8, max_size=8), st.sampled_from(["a", "A", "b c"])

@@ -60,6 +60,14 @@ def _write(folder: Path, content: Any, name: str = "org_my_model.json") -> Path:
     return path
 
 
+def test_seeds_beyond_the_protocols_change_no_submitted_score(
+    few_tasks: Suite, rows, short_submission: dict[str, Any]
+) -> None:
+    more = [replace(row, seed=1, mcc=-0.5, accuracy=0.25) for row in rows if row.seed == 13]
+    found = build_submission("org/my model", META, [*rows, *more], few_tasks)
+    assert found == short_submission
+
+
 def test_the_bytes_are_those_of_the_benchmarks_runner(
     tmp_path: Path, geneb: Suite, rows, tolerance: Tolerance
 ) -> None:
