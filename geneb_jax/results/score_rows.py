@@ -106,13 +106,7 @@ class ScoreRow:
             raise ValueError(f"error {self.error!r} is not a text")
         if self.error:
             object.__setattr__(self, "error", _one_line(self.error))
-        if not isinstance(self.identity, str) or not _IDENTITY.fullmatch(self.identity):
-            raise ValueError(f"identity {self.identity!r} is not 8 hexadecimal digits")
-        for name in _TEXTS:
-            if getattr(self, name) != "":
-                _require_name(name, getattr(self, name))
-        if self.layer is not None:
-            self._set("layer", _integer("layer", self.layer))
+        self._check_what_made_it()
         self._set("seed", _integer("seed", self.seed))
         self._set("C", _number("C", self.C))
         if self.C <= 0:
@@ -143,6 +137,15 @@ class ScoreRow:
             if norm < 0:
                 raise ValueError(f"grad_norm {norm!r} is negative")
             self._set("grad_norm", norm)
+
+    def _check_what_made_it(self) -> None:
+        if not isinstance(self.identity, str) or not _IDENTITY.fullmatch(self.identity):
+            raise ValueError(f"identity {self.identity!r} is not 8 hexadecimal digits")
+        for name in _TEXTS:
+            if getattr(self, name) != "":
+                _require_name(name, getattr(self, name))
+        if self.layer is not None:
+            self._set("layer", _integer("layer", self.layer))
 
     def _set(self, name: str, value: float | int) -> None:
         if getattr(self, name) is not value:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from geneb_jax.benchmark import Task
 from geneb_jax.durable_files import require_writable_folder
@@ -35,7 +35,7 @@ from geneb_jax.runs.work import (
     with_smaller_batches,
 )
 
-__all__ = ["carry_out", "execute"]
+__all__ = ["execute"]
 
 
 def execute(
@@ -61,41 +61,20 @@ def execute(
     keep_compiled_programs()
     started = time.perf_counter()
     work = plan_work(request, observer)
-    return carry_out(
-        work,
-        observer,
-        stored_only=stored_only,
-        executor=executor or SerialExecutor(),
-        started=started,
-    )
-
-
-def carry_out(
-    work: RunWork,
-    observer: RunObserver,
-    *,
-    stored_only: bool,
-    executor: Executor,
-    started: float,
-) -> RunOutcome:
-    """Do what is left of a run and write its tables."""
-    out = work.request.out
-    require_writable_folder(out, option="--out")
-    changes = claim_folder(out, work.suite, update=work.request.update_suite)
+    require_writable_folder(request.out, option="--out")
+    changes = claim_folder(request.out, work.suite, update=request.update_suite)
     notes = [f"the suite was updated: {change}" for change in changes]
     for text in (*work.notes, *notes, *work.problems.values()):
         observer.note(text)
-    records = Records(out)
-    _keep_task_facts(work, records)
+    run = _Run(work, Records(request.out), observer, executor or SerialExecutor(), stored_only)
+    run.keep_task_facts()
     problems = dict(work.problems)
     models: list[ModelFacts] = []
     for model in work.models:
         try:
-            models.append(
-                _run_model_that_fits(work, model, records, observer, executor, stored_only)
-            )
+            models.append(run.model_that_fits(model))
         except GenebError as error:
-            if len(work.request.model) == 1:
+            if len(request.model) == 1:
                 raise
             problems[model.reference.source.name] = error.message
             observer.note(error.message)
@@ -103,98 +82,91 @@ def carry_out(
     return write_outcome(work, models, problems, observer, seconds=time.perf_counter() - started)
 
 
-def _keep_task_facts(work: RunWork, records: Records) -> None:
-    """What every chosen task's files are now; a run that parsed nothing keeps the counted notes."""
-    notes = work.tables.notes
-    for task in (*work.tables.chosen.fingerprints, *work.tables.chosen.failures):
-        fingerprint = work.tables.chosen.fingerprints.get(task, "")
-        known = find_task_facts(records, task.task_id)
-        same = known is not None and known.fingerprint == fingerprint
-        found = notes.get(task.task_id, known.notes if known is not None and same else {})
-        keep_task_facts(records, task.task_id, TaskFacts(fingerprint=fingerprint, notes=found))
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """A run under way: its work, where results go, who does it, who watches."""
 
+    work: RunWork
+    records: Records
+    observer: RunObserver
+    executor: Executor
+    stored_only: bool
 
-def _run_model_that_fits(
-    work: RunWork,
-    model: ModelWork,
-    records: Records,
-    observer: RunObserver,
-    executor: Executor,
-    stored_only: bool,
-) -> ModelFacts:
-    """Run a model, with ever smaller batches where the device's memory does not hold them."""
-    while True:
-        try:
-            return _run_model(work, model, records, observer, executor, stored_only)
-        except BatchMemoryError as error:
-            if error.smaller is None:
-                raise
-            observer.note(f"{error.message} Going on with {error.smaller} tokens a batch.")
-            smaller = error.smaller
-        finally:
-            model.reference.release()
-        model = with_smaller_batches(work, model, smaller)
+    def keep_task_facts(self) -> None:
+        """Record what every chosen task's files are now.
 
+        A run that parsed nothing keeps the counted notes.
+        """
+        tables, notes = self.work.tables, self.work.tables.notes
+        for task in (*tables.chosen.fingerprints, *tables.chosen.failures):
+            fingerprint = tables.chosen.fingerprints.get(task, "")
+            known = find_task_facts(self.records, task.task_id)
+            same = known is not None and known.fingerprint == fingerprint
+            found = notes.get(task.task_id, known.notes if known is not None and same else {})
+            facts = TaskFacts(fingerprint=fingerprint, notes=found)
+            keep_task_facts(self.records, task.task_id, facts)
 
-def _run_model(
-    work: RunWork,
-    model: ModelWork,
-    records: Records,
-    observer: RunObserver,
-    executor: Executor,
-    stored_only: bool,
-) -> ModelFacts:
-    """Embed what is missing, fit what is missing, record it; what run.json says of it."""
-    facts = replace(model.facts, units_reused=model.reused)
-    keep_model_facts(records, facts)
-    unusable: Mapping[Task, str] = {}
-    if model.absent:
-        embedded = embed_model(work, model, observer, executor, stored_only=stored_only)
-        unusable = embedded.unusable
-        for task, why in unusable.items():
-            observer.note(f"{task.task_id}: {why}")
-        started = time.perf_counter()
-        _probe(work, model, records, observer, executor, unusable)
-        seconds = round(time.perf_counter() - started, 3)
-        facts = replace(facts, embedding=embedded.facts, probing_seconds=seconds)
-        keep_model_facts(records, facts)
-    _record_failures(work, model, records, dict(work.tables.failures) | dict(unusable))
-    return facts
+    def model_that_fits(self, model: ModelWork) -> ModelFacts:
+        """Run a model, with ever smaller batches where the device's memory does not hold them."""
+        while True:
+            try:
+                return self.model(model)
+            except BatchMemoryError as error:
+                if error.smaller is None:
+                    raise
+                text = f"{error.message} Going on with {error.smaller} tokens a batch."
+                self.observer.note(text)
+                smaller = error.smaller
+            finally:
+                model.reference.release()
+            model = with_smaller_batches(self.work, model, smaller)
 
+    def model(self, model: ModelWork) -> ModelFacts:
+        """Embed what is missing, fit what is missing, record it; what run.json says of it."""
+        facts = replace(model.facts, units_reused=model.reused)
+        keep_model_facts(self.records, facts)
+        unusable: Mapping[Task, str] = {}
+        if model.absent:
+            embedded = embed_model(
+                self.work, model, self.observer, self.executor, stored_only=self.stored_only
+            )
+            unusable = embedded.unusable
+            for task, why in unusable.items():
+                self.observer.note(f"{task.task_id}: {why}")
+            started = time.perf_counter()
+            self.probe(model, unusable)
+            seconds = round(time.perf_counter() - started, 3)
+            facts = replace(facts, embedding=embedded.facts, probing_seconds=seconds)
+            keep_model_facts(self.records, facts)
+        self.record_failures(model, self.work.tables.failures | dict(unusable))
+        return facts
 
-def _probe(
-    work: RunWork,
-    model: ModelWork,
-    records: Records,
-    observer: RunObserver,
-    executor: Executor,
-    unusable: Mapping[Task, str],
-) -> None:
-    tasks = [task for task in work.tables.read().tables if task not in unusable]
-    wanted = set(tasks)
-    total = sum(task in wanted for task, _ in model.keys)
-    done = total - sum(task in wanted for task, _ in model.absent)
-    for scored in executor.map(fit_group, probe_groups(work, model, tasks)):
-        for one in scored:
-            # The answers first: a record with predictions has them beside it, whatever happens.
-            fingerprint = work.tables.chosen.fingerprints[one.task]
-            keep_answer_key(work.request.out, one.task.task_id, fingerprint, one.answers)
-            for unit in one.units:
-                records.add(unit.key, unit.rows, unit.predictions)
-            done += len(one.units)
-        observer.probing(model.facts.label, done, total)
-    observer.finished()
+    def probe(self, model: ModelWork, unusable: Mapping[Task, str]) -> None:
+        """Fit the absent units of all tasks but the unusable ones, and record them."""
+        tables = self.work.tables
+        tasks = [task for task in tables.read().tables if task not in unusable]
+        wanted = set(tasks)
+        total = sum(task in wanted for task, _ in model.keys)
+        done = total - sum(task in wanted for task, _ in model.absent)
+        for scored in self.executor.map(fit_group, probe_groups(self.work, model, tasks)):
+            for one in scored:
+                # The answers first: a record with predictions has them beside it, whatever happens.
+                fingerprint = tables.chosen.fingerprints[one.task]
+                out = self.work.request.out
+                keep_answer_key(out, one.task.task_id, fingerprint, one.answers)
+                for unit in one.units:
+                    self.records.add(unit.key, unit.rows, unit.predictions)
+                done += len(one.units)
+            self.observer.probing(model.facts.label, done, total)
+        self.observer.finished()
 
-
-def _record_failures(
-    work: RunWork, model: ModelWork, records: Records, failures: Mapping[Task, str]
-) -> None:
-    """Tasks without scores have records that say why, so that every table made later shows them."""
-    identity = model.reference.identity
-    for task, why in failures.items():
-        fingerprint = work.tables.chosen.fingerprints.get(task, "")
-        for regime in work.settings.regimes:
-            key = unit_key(identity.as_dict(), task, fingerprint, regime, work.settings)
-            if records.find(key) is None:
-                rows = failed_rows(identity.model_id, task, regime, work.settings, why)
-                records.add(key, rows)
+    def record_failures(self, model: ModelWork, failures: Mapping[Task, str]) -> None:
+        """Record why tasks have no scores, so that every table made later shows it."""
+        identity, settings = model.reference.identity, self.work.settings
+        for task, why in failures.items():
+            fingerprint = self.work.tables.chosen.fingerprints.get(task, "")
+            for regime in settings.regimes:
+                key = unit_key(identity.as_dict(), task, fingerprint, regime, settings)
+                if self.records.find(key) is None:
+                    rows = failed_rows(identity.model_id, task, regime, settings, why)
+                    self.records.add(key, rows)
