@@ -14,6 +14,8 @@ the model alone, and a batch that is not full is filled up with empty rows.
 Few tokens a batch waste few on empty rows; on CPU 512 run as fast as 4096 (measured: 50 million
 parameters, 36 to 320 tokens a row).
 
+Whoever changes these rules raises :data:`geneb_jax.models.encoder.BATCH_RULES`.
+
 A model whose arithmetic is exact needs none of this: its batches are cut from the sequences in
 order of length and leave no row empty but at the end, and a shape is changed only where that saves
 more padding than a compilation costs.

@@ -19,12 +19,18 @@ from geneb_jax.models.spec import ModelSpec
 from geneb_jax.tokenizers import TokenizedBatch, TokenizedSequence, join_tokens
 
 __all__ = [
+    "BATCH_RULES",
     "Encoder",
     "SequenceEncoder",
     "TokenEncoder",
     "TokenizedBatch",
     "TokenizedSequence",
 ]
+
+
+#: Version of the rules by which the engine shapes batches (``geneb_jax/embed/batch_plan.py``), part
+#: of the identity of every network: raised when they change, since the last bits follow from them.
+BATCH_RULES = "batches/2"
 
 
 class Encoder(ABC):

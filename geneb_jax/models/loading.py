@@ -14,7 +14,7 @@ from geneb_jax.models.blueprint import Blueprint, find_blueprint
 from geneb_jax.models.checkpoints.assembly import fit_checkpoint
 from geneb_jax.models.checkpoints.memory import require_memory
 from geneb_jax.models.checkpoints.weight_reader import open_checkpoint
-from geneb_jax.models.encoder import Encoder
+from geneb_jax.models.encoder import BATCH_RULES, Encoder
 from geneb_jax.models.family import config_as_dict
 from geneb_jax.models.layers.network import require_layer
 from geneb_jax.models.layers.parameters import Parameters, parameter_shapes, random_parameters
@@ -67,7 +67,7 @@ def load_encoder(id_or_path: Any, options: LoadOptions = _DEFAULTS) -> Encoder:
         pooling=pooling,
         layer=layer,
         dtype=options.dtype,
-        code=blueprint.family.code,
+        code=f"{blueprint.family.code}+{BATCH_RULES}",
         config=definition_digest(config_as_dict(blueprint.config)),
     )
     return NativeEncoder(
