@@ -17,6 +17,7 @@ from geneb_jax.errors import CheckpointError, ModelError, SelectionError
 from geneb_jax.identity import EncoderIdentity
 from geneb_jax.models import LoadOptions, load_encoder, registry
 from geneb_jax.models.checkpoints.file_digests import file_sha256
+from geneb_jax.models.encoder import BATCH_RULES
 from geneb_jax.models.loading import _pooling
 from geneb_jax.models.spec import SourceSpec
 from geneb_jax.tokenizers import built_in_vocabulary
@@ -51,7 +52,7 @@ def test_identity_of_a_folder(folder: Path) -> None:
     assert identity.revision == "local"
     assert identity.weights == file_sha256(folder / "model.safetensors")
     assert (identity.pooling, identity.layer, identity.dtype) == ("mean", -1, "float32")
-    assert identity.code == "esm/1"
+    assert identity.code == f"esm/1+{BATCH_RULES}"
     assert load_encoder(str(folder)).identity == identity
 
 
