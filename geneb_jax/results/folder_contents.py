@@ -132,11 +132,11 @@ def read_contents(out: Path, suite: Suite, *, code: str) -> FolderContents:
     }
     reasons = [_why_not(unit.key, suite, tasks) for unit in units]
     shown = [unit for unit, why in zip(units, reasons, strict=True) if not why]
-    covered = {_slot(unit.key) for unit in shown}
+    covered = {fit for unit in shown for fit in _fits(unit.key)}
     hidden: dict[tuple[str, str], set[str]] = {}
     for unit, why in zip(units, reasons, strict=True):
         # An earlier record of what a table shows anew is history, not a loss.
-        if why and _slot(unit.key) not in covered:
+        if why and not _fits(unit.key) <= covered:
             hidden.setdefault((unit.key.model_id, why), set()).add(unit.key.task_id)
     alone = _facts(records, shown)
     labels = labels_of({identity: one.label for identity, one in alone.items()})
@@ -153,10 +153,10 @@ def read_contents(out: Path, suite: Suite, *, code: str) -> FolderContents:
     )
 
 
-def _slot(key: UnitKey) -> tuple[str, ...]:
-    """The place in a table that a unit fills, for some C and seeds."""
-    embedding = identity_digest(key.embedding)
-    return (embedding, key.task_id, key.regime, key.probe, key.solver)
+def _fits(key: UnitKey) -> set[tuple[object, ...]]:
+    """The places in a table that a unit fills, one a C and seed."""
+    unit = (identity_digest(key.embedding), key.task_id, key.regime, key.probe, key.solver)
+    return {(*unit, C, seed) for C in key.C for seed in key.seeds}
 
 
 def _why_not(key: UnitKey, suite: Suite, tasks: Mapping[str, TaskFacts]) -> str:

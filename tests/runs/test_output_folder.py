@@ -152,6 +152,19 @@ def test_rows_on_other_files_leave_with_a_line_that_says_so(
     assert len(read_scores(places["out"])) == 2 * 9 * 5
 
 
+def test_rows_of_another_c_or_seed_do_not_leave_behind_those_made_anew(
+    places: dict[str, Path], suite_folder: Path
+) -> None:
+    run("kmer-1", C=[1.0, 10.0], regimes=["full"], **places)
+    path = suite_folder / "one.csv"
+    path.write_text(path.read_text("utf-8").replace("\nA", "\nC", 1), encoding="utf-8")
+    outcome = run("kmer-1", regimes=["full"], **places)
+    assert {row.C for row in outcome.rows if row.task_id == "one"} == {1.0}
+    (sentence,) = outcome.left_out
+    assert "kmer-1 on one" in sentence and "run the model again" in sentence
+    assert run("kmer-1", C=[1.0, 10.0], regimes=["full"], **places).left_out == ()
+
+
 def test_a_task_that_failed_is_in_the_table_of_every_later_run(
     places: dict[str, Path], suite_folder: Path
 ) -> None:
