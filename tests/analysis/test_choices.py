@@ -138,7 +138,7 @@ def test_a_shown_name_that_several_models_share_chooses_none_of_them(make_cube) 
     labels = ("net #aaaaaa", "net #bbbbbb", "other")
     models = tuple(ModelFacts(label, label.split(" ")[0]) for label in labels)
     shared = replace(cube, models=models)
-    with pytest.raises(SelectionError, match="several models are called 'net'.*#aaaaaa.*#bbbbbb"):
+    with pytest.raises(SelectionError, match=r"several models are called 'net'.*#aaaaaa.*#bbbbbb"):
         shared.model_index("net")
     assert [shared.model_index(label) for label in labels] == [0, 1, 2]
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from geneb_jax.analysis import build_panel
 from geneb_jax.errors import ConfigError
-from geneb_jax.results import read_scores
+from geneb_jax.results import read_run_folder, read_scores
 from geneb_jax.runs import run
 from geneb_jax.runs.observer import RunObserver
 
@@ -163,6 +164,17 @@ def test_rows_of_another_c_or_seed_do_not_leave_behind_those_made_anew(
     (sentence,) = outcome.left_out
     assert "kmer-1 on one" in sentence and "run the model again" in sentence
     assert run("kmer-1", C=[1.0, 10.0], regimes=["full"], **places).left_out == ()
+
+
+def test_whoever_reads_a_folder_is_told_what_no_table_shows(places: dict[str, Path]) -> None:
+    out = run(["kmer-1", "kmer-2"], regimes=["full"], **places).out
+    assert build_panel([read_run_folder(out, places["suite"])]).notices == ()
+    (unit,) = out.glob("records/kmer-1-*/one/*.json")
+    unit.write_text(unit.read_text("utf-8").replace('"n_test": 40', '"n_test": 41'), "utf-8")
+    (out / "records/tasks/two.json").unlink()
+    notices = build_panel([read_run_folder(out, places["suite"])]).notices
+    assert any(str(unit) in text and "not believed" in text for text in notices)
+    assert any("kmer-2 on two" in text for text in notices)
 
 
 def test_a_task_that_failed_is_in_the_table_of_every_later_run(
