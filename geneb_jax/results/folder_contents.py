@@ -14,8 +14,13 @@ from pathlib import Path
 from geneb_jax.benchmark.definition import Suite
 from geneb_jax.identity import EncoderIdentity, identity_digest
 from geneb_jax.results.file_names import safe_folder_name
-from geneb_jax.results.labels import labels_of
-from geneb_jax.results.model_facts import EmbeddingFacts, ModelFacts, weights_kind
+from geneb_jax.results.labels import labels_of, variant_of
+from geneb_jax.results.model_facts import (
+    EmbeddingFacts,
+    ModelFacts,
+    weights_kind,
+    with_variant,
+)
 from geneb_jax.results.records import Records, StoredUnit
 from geneb_jax.results.run_record import TaskFacts
 from geneb_jax.results.score_rows import ScoreRow
@@ -200,10 +205,13 @@ def _facts_of_key(key: UnitKey) -> ModelFacts:
         identity = EncoderIdentity(**key.embedding)  # type: ignore[arg-type]
     except TypeError:
         identity = None
+    # Which pooling is the model's own is not known here.
+    variant = variant_of(identity, own_pooling=None) if identity is not None else ()
     return ModelFacts(
-        label=key.model_id,
+        label=with_variant(key.model_id, variant),
         name=key.model_id,
         identity=identity,
+        variant=variant,
         identity_short=key.identity,
         weights=weights_kind(str(key.embedding.get("weights", ""))),
     )

@@ -166,6 +166,16 @@ def test_rows_of_another_c_or_seed_do_not_leave_behind_those_made_anew(
     assert run("kmer-1", C=[1.0, 10.0], regimes=["full"], **places).left_out == ()
 
 
+def test_a_control_without_its_facts_is_still_called_untrained(places: dict[str, Path]) -> None:
+    options = {"weights": "random", "regimes": ["full"], "tasks": ["one"]}
+    out = run("tiny-nt-v2", **options, **places).out
+    (facts,) = out.glob("records/*/model.json")
+    facts.unlink()
+    assert {row.model_id for row in read_run_folder(out, places["suite"]).scores} == {
+        "tiny-nt-v2 (untrained)"
+    }
+
+
 def test_whoever_reads_a_folder_is_told_what_no_table_shows(places: dict[str, Path]) -> None:
     out = run(["kmer-1", "kmer-2"], regimes=["full"], **places).out
     assert build_panel([read_run_folder(out, places["suite"])]).notices == ()
