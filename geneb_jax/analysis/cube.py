@@ -14,7 +14,7 @@ import numpy as np
 
 from geneb_jax.benchmark import Task, near_matches
 from geneb_jax.errors import SelectionError
-from geneb_jax.results import ModelFacts, with_variant
+from geneb_jax.results import ModelFacts, listed, with_variant
 
 __all__ = ["ScoreCube", "join_cubes"]
 
@@ -96,9 +96,14 @@ class ScoreCube:
         """The position of a model, by label or displayed name.
 
         Raises:
-            SelectionError: if no model has that name, with near matches.
+            SelectionError: if no model has that name, with near matches, or several have it.
         """
         for names in (self.model_ids, tuple(model.title for model in self.models)):
+            if names.count(model_id) > 1:
+                those = [one.label for one in self.models if one.title == model_id]
+                raise SelectionError(
+                    f"several models are called {model_id!r}", hint=f"name one of {listed(those)}"
+                )
             if model_id in names:
                 return names.index(model_id)
         near = near_matches(model_id, self.model_ids)

@@ -110,7 +110,8 @@ def build_panel(
     beside = published and comparable_with_published(suite)
     reference = published_cube(sizes) if beside else None
     joined = _joined(runs, reference, setting)
-    cube, notices = joined.cube, [*changed_files(runs), *joined.notices]
+    left_out = [sentence for run in runs for sentence in run.left_out]
+    cube, notices = joined.cube, [*left_out, *changed_files(runs), *joined.notices]
     notices += _off_protocol_notices(cube, ranked=not beside)
     if not beside:
         # Among themselves the models of a run are comparable, however they were probed.

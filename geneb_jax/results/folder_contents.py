@@ -14,8 +14,13 @@ from pathlib import Path
 from geneb_jax.benchmark.definition import Suite
 from geneb_jax.identity import EncoderIdentity, identity_digest
 from geneb_jax.results.file_names import safe_folder_name
-from geneb_jax.results.labels import labels_of
-from geneb_jax.results.model_facts import EmbeddingFacts, ModelFacts, weights_kind
+from geneb_jax.results.labels import labels_of, variant_of
+from geneb_jax.results.model_facts import (
+    EmbeddingFacts,
+    ModelFacts,
+    weights_kind,
+    with_variant,
+)
 from geneb_jax.results.records import Records, StoredUnit
 from geneb_jax.results.run_record import TaskFacts
 from geneb_jax.results.score_rows import ScoreRow
@@ -149,18 +154,19 @@ def _left_out(units: list[StoredUnit], reasons: list[str]) -> list[str]:
 
     An earlier record of what a table shows anew is history, not a loss.
     """
-    shown = {_slot(unit.key) for unit, why in zip(units, reasons, strict=True) if not why}
+    paired = list(zip(units, reasons, strict=True))
+    shown = {fit for unit, why in paired if not why for fit in _fits(unit.key)}
     hidden: dict[tuple[str, str], set[str]] = {}
-    for unit, why in zip(units, reasons, strict=True):
-        if why and _slot(unit.key) not in shown:
+    for unit, why in paired:
+        if why and not _fits(unit.key) <= shown:
             hidden.setdefault((unit.key.model_id, why), set()).add(unit.key.task_id)
     return [_sentence(name, why, tasks) for (name, why), tasks in sorted(hidden.items())]
 
 
-def _slot(key: UnitKey) -> tuple[str, ...]:
-    """The place in a table that a unit fills, for some C and seeds."""
-    embedding = identity_digest(key.embedding)
-    return (embedding, key.task_id, key.regime, key.probe, key.solver)
+def _fits(key: UnitKey) -> set[tuple[object, ...]]:
+    """The places in a table that a unit fills, one a C and seed."""
+    unit = (identity_digest(key.embedding), key.task_id, key.regime, key.probe, key.solver)
+    return {(*unit, C, seed) for C in key.C for seed in key.seeds}
 
 
 def _why_not(key: UnitKey, suite: Suite, tasks: Mapping[str, TaskFacts]) -> str:
@@ -204,10 +210,13 @@ def _facts_of_key(key: UnitKey) -> ModelFacts:
         identity = EncoderIdentity(**key.embedding)  # type: ignore[arg-type]
     except TypeError:
         identity = None
+    # Which pooling is the model's own is not known here.
+    variant = variant_of(identity, own_pooling=None) if identity is not None else ()
     return ModelFacts(
-        label=key.model_id,
+        label=with_variant(key.model_id, variant),
         name=key.model_id,
         identity=identity,
+        variant=variant,
         identity_short=key.identity,
         weights=weights_kind(str(key.embedding.get("weights", ""))),
     )

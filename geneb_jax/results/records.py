@@ -123,7 +123,7 @@ class Records:
             rows = _rows_of(read_json(path, largest_bytes=_LARGEST_BYTES, deepest=_DEEPEST), key)
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, RecursionError) as error:
+        except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
             self._damaged.setdefault(path, DamagedRecord(path, str(error)))
             return None
         return None if any(row.failed for row in rows) else rows
@@ -270,7 +270,7 @@ def _rows_of(record: Any, key: UnitKey) -> tuple[ScoreRow, ...]:
         raise ValueError(f"schema version {version!r}, this release reads {_SCHEMA_VERSION}")
     if set(record) - {_PREDICTIONS} != _PARTS:
         raise ValueError("missing or unknown parts")
-    if record["digest"] != key.digest:
+    if record["digest"] != key.digest or _key_of(record).digest != key.digest:
         raise ValueError("the record of another key")
     plain = record["rows"]
     if not isinstance(plain, list) or not all(isinstance(row, dict) for row in plain):

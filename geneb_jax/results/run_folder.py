@@ -48,7 +48,7 @@ def read_run_folder(folder: Path, suite: str | Path | None = None) -> RunScores:
     contents = read_contents(folder, chosen, code=CODE_VERSION)
     if record is not None:
         record = replace(record, models=contents.models, tasks=contents.tasks)
-    return RunScores(chosen, contents.rows, record, folder)
+    return RunScores(chosen, contents.rows, record, folder, contents.left_out)
 
 
 def _suite(folder: Path, named: str | Path | None, recorded: str | None) -> Suite:

@@ -17,12 +17,16 @@ __all__ = ["RunScores", "changed_files", "other_revision", "require_same_data"]
 
 @dataclass(frozen=True, slots=True)
 class RunScores:
-    """One run: its suite, its rows, its run.json, and its folder, where predictions may be kept."""
+    """One run: its suite, rows, run.json and folder, where predictions may be kept.
+
+    ``left_out`` says what is recorded in the folder and in none of the rows.
+    """
 
     suite: Suite
     scores: Sequence[ScoreRow]
     record: RunRecord | None = None
     folder: Path | None = None
+    left_out: tuple[str, ...] = ()
 
 
 def require_same_data(runs: Sequence[RunScores]) -> None:

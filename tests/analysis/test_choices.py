@@ -133,6 +133,16 @@ def test_no_category_means_all_and_several_their_mean(tolerance: Tolerance) -> N
     assert two.best.mcc == pytest.approx(expected, abs=tolerance("statistic", "float64"))
 
 
+def test_a_shown_name_that_several_models_share_chooses_none_of_them(make_cube) -> None:
+    cube = make_cube(graded(3, 0.1, 0.0), SIZES)
+    labels = ("net #aaaaaa", "net #bbbbbb", "other")
+    models = tuple(ModelFacts(label, label.split(" ")[0]) for label in labels)
+    shared = replace(cube, models=models)
+    with pytest.raises(SelectionError, match=r"several models are called 'net'.*#aaaaaa.*#bbbbbb"):
+        shared.model_index("net")
+    assert [shared.model_index(label) for label in labels] == [0, 1, 2]
+
+
 def test_models_of_unknown_figures_are_left_out_by_name(make_cube) -> None:
     cube = make_cube(graded(3, 0.1, 0.0), SIZES, params=[10**9, None, 10**7])
     found = recommend(cube, budget=Budget(max_params=1e8))

@@ -51,6 +51,21 @@ def test_another_key_finds_nothing(tmp_path: Path, key: UnitKey, key_rows: list[
     assert records.damaged == ()
 
 
+@pytest.mark.parametrize("change", [{"max_iter": 7}, {"embedding": {}}, {"tol": None}, {"new": 1}])
+def test_a_record_whose_key_was_edited_is_computed_again_as_no_table_shows_it(
+    tmp_path: Path, key: UnitKey, key_rows: list[ScoreRow], change: dict[str, object]
+) -> None:
+    Records(tmp_path).add(key, key_rows)
+    path = Records(tmp_path).path_of(key)
+    record = json.loads(path.read_text(encoding="utf-8"))
+    record["key"] |= change
+    path.write_text(json.dumps(record), encoding="utf-8")
+    records = Records(tmp_path)
+    assert records.find(key) is None
+    assert [one.path for one in records.damaged] == [path]
+    assert list(records.units()) == []
+
+
 def test_f20_a_failed_unit_is_recorded_and_tried_again(
     tmp_path: Path, key: UnitKey, key_rows: list[ScoreRow], failed
 ) -> None:

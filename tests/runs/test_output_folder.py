@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from geneb_jax.analysis import build_panel
 from geneb_jax.errors import ConfigError
-from geneb_jax.results import read_scores
+from geneb_jax.results import read_run_folder, read_scores
 from geneb_jax.runs import run
 from geneb_jax.runs.observer import RunObserver
 
@@ -150,6 +151,40 @@ def test_rows_on_other_files_leave_with_a_line_that_says_so(
     assert "kmer-1 on one" in sentence and "run the model again" in sentence
     assert run("kmer-1", **places).left_out == ()
     assert len(read_scores(places["out"])) == 2 * 9 * 5
+
+
+def test_rows_of_another_c_or_seed_do_not_leave_behind_those_made_anew(
+    places: dict[str, Path], suite_folder: Path
+) -> None:
+    run("kmer-1", C=[1.0, 10.0], regimes=["full"], **places)
+    path = suite_folder / "one.csv"
+    path.write_text(path.read_text("utf-8").replace("\nA", "\nC", 1), encoding="utf-8")
+    outcome = run("kmer-1", regimes=["full"], **places)
+    assert {row.C for row in outcome.rows if row.task_id == "one"} == {1.0}
+    (sentence,) = outcome.left_out
+    assert "kmer-1 on one" in sentence and "run the model again" in sentence
+    assert run("kmer-1", C=[1.0, 10.0], regimes=["full"], **places).left_out == ()
+
+
+def test_a_control_without_its_facts_is_still_called_untrained(places: dict[str, Path]) -> None:
+    options = {"weights": "random", "regimes": ["full"], "tasks": ["one"]}
+    out = run("tiny-nt-v2", **options, **places).out
+    (facts,) = out.glob("records/*/model.json")
+    facts.unlink()
+    assert {row.model_id for row in read_run_folder(out, places["suite"]).scores} == {
+        "tiny-nt-v2 (untrained)"
+    }
+
+
+def test_whoever_reads_a_folder_is_told_what_no_table_shows(places: dict[str, Path]) -> None:
+    out = run(["kmer-1", "kmer-2"], regimes=["full"], **places).out
+    assert build_panel([read_run_folder(out, places["suite"])]).notices == ()
+    (unit,) = out.glob("records/kmer-1-*/one/*.json")
+    unit.write_text(unit.read_text("utf-8").replace('"n_test": 40', '"n_test": 41'), "utf-8")
+    (out / "records/tasks/two.json").unlink()
+    notices = build_panel([read_run_folder(out, places["suite"])]).notices
+    assert any(str(unit) in text and "not believed" in text for text in notices)
+    assert any("kmer-2 on two" in text for text in notices)
 
 
 def test_a_task_that_failed_is_in_the_table_of_every_later_run(
