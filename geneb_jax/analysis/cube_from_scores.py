@@ -28,6 +28,7 @@ from geneb_jax.results import (
     mean_over_seeds,
     rows_of_every_seed,
     sd_over_seeds,
+    seeds_of_the_mean,
 )
 
 __all__ = ["ProbeSetting", "chosen_setting", "cube_from_scores", "setting_of", "settings_of"]
@@ -95,7 +96,7 @@ def cube_from_scores(
     _refuse_repeats(used)
     _count_other_settings(scores, setting, notices)
     _count_failures(used, notices)
-    seeds = _seeds_of(used)
+    seeds = _seeds_of(used, suite, notices)
     labels = tuple(dict.fromkeys(row.model_id for row in used))
     mcc, seed_sd = _means(used, labels, seeds, suite, notices)
     test_rows = np.zeros(len(suite.tasks), dtype=np.int64)
@@ -122,15 +123,28 @@ def cube_from_scores(
     return cube, tuple(notices)
 
 
-#: (label, regime) -> the seeds it was run with on any task, in the order met.
+#: (label, regime) -> the seeds that its means are over.
 _Seeds = Mapping[tuple[str, str], Mapping[int, None]]
 
 
-def _seeds_of(rows: Iterable[ScoreRow]) -> _Seeds:
-    seeds: dict[tuple[str, str], dict[int, None]] = {}
+def _seeds_of(rows: Iterable[ScoreRow], suite: Suite, notices: list[str]) -> _Seeds:
+    present: dict[tuple[str, str], dict[int, None]] = {}
     for row in rows:
-        seeds.setdefault((row.model_id, row.regime), {})[row.seed] = None
-    return seeds
+        present.setdefault((row.model_id, row.regime), {})[row.seed] = None
+    chosen = {
+        cell: dict.fromkeys(seeds_of_the_mean(found, suite.protocol.seeds))
+        for cell, found in present.items()
+    }
+    further = {
+        label
+        for (label, regime), found in present.items()
+        if len(found) > len(chosen[label, regime])
+    }
+    notices += [
+        f"{label}: means are over the protocol's seeds; further ones are left out."
+        for label in sorted(further)
+    ]
+    return chosen
 
 
 def _means(

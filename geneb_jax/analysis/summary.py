@@ -28,7 +28,13 @@ from geneb_jax import durable_files
 from geneb_jax.analysis.aggregation import category_means, mean_of
 from geneb_jax.benchmark.definition import Suite
 from geneb_jax.errors import DataError
-from geneb_jax.results import ScoreRow, mean_over_seeds, rows_of_every_seed, sd_over_seeds
+from geneb_jax.results import (
+    ScoreRow,
+    mean_over_seeds,
+    rows_of_every_seed,
+    sd_over_seeds,
+    seeds_of_the_mean,
+)
 from geneb_jax.results.score_tables import Cell, csv_text
 
 __all__ = [
@@ -211,7 +217,8 @@ class _SettingScores:
 
 
 def _scores_of(suite: Suite, rows: Mapping[str, Sequence[ScoreRow]]) -> _SettingScores:
-    seeds = tuple(dict.fromkeys(row.seed for found in rows.values() for row in found))
+    present = (row.seed for found in rows.values() for row in found)
+    seeds = seeds_of_the_mean(present, suite.protocol.seeds)
     scores = np.full((len(_METRICS), len(seeds), len(suite.tasks)), np.nan)
     for k, task in enumerate(suite.tasks):
         whole = rows_of_every_seed(rows.get(task.task_id, ()), seeds)

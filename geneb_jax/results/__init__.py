@@ -42,7 +42,12 @@ from geneb_jax.results.score_rows import (
     ScoreRow,
 )
 from geneb_jax.results.score_tables import SCORES_FILE, csv_text, read_scores, write_scores_csv
-from geneb_jax.results.seed_means import mean_over_seeds, rows_of_every_seed, sd_over_seeds
+from geneb_jax.results.seed_means import (
+    mean_over_seeds,
+    rows_of_every_seed,
+    sd_over_seeds,
+    seeds_of_the_mean,
+)
 from geneb_jax.results.submission import (
     SUBMISSION_FOLDER,
     SubmissionMeta,
@@ -102,6 +107,7 @@ __all__ = [
     "rows_of_every_seed",
     "safe_folder_name",
     "sd_over_seeds",
+    "seeds_of_the_mean",
     "submission_file_name",
     "submission_gaps",
     "submission_obstacles",

@@ -69,7 +69,6 @@ class EmbeddingFacts:
     Attributes:
         embedded: Sequences embedded in the run.
         reused: Sequences that the store had already, or that other processes embedded meanwhile.
-        from_others: Those of them that came from other processes.
         tokens: Tokens of the embedded sequences, padding not included.
         padding_share: Share of the positions that ran and held no token, 0 to 1.
         seconds: Wall time of embedding.
@@ -82,11 +81,11 @@ class EmbeddingFacts:
         unknown_bp: Number of those letters.
         empty_sequences: Embedded sequences without any token.
         nonfinite_sequences: Sequences whose embeddings held NaN or infinity and were not stored.
+        from_others: Those of the reused that other processes embedded during the run.
     """
 
     embedded: int
     reused: int
-    from_others: int = 0
     tokens: int = 0
     padding_share: float = 0.0
     seconds: float = 0.0
@@ -99,6 +98,7 @@ class EmbeddingFacts:
     unknown_bp: int | None = None
     empty_sequences: int | None = None
     nonfinite_sequences: int = 0
+    from_others: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,8 +165,16 @@ class ModelFacts:
 
     @property
     def title(self) -> str:
-        """The name that tables show: the displayed one and the variant."""
-        return with_variant(self.display, self.variant)
+        """The name that tables show: the displayed one and the variant, told apart as labels are.
+
+        A label that the user chose is shown as it is.
+        """
+        usual = with_variant(self.name, self.variant)
+        mark = self.label.removeprefix(usual)
+        if mark == self.label or (mark and not mark.startswith(" #")):
+            return self.label
+        words = [word for word in self.variant if not self.display.endswith(f"({word})")]
+        return with_variant(self.display, words) + mark
 
     @property
     def untrained(self) -> bool:

@@ -7,11 +7,21 @@ as mean, and 0 as spread, which a sum divided by a count does not promise.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from geneb_jax.results.score_rows import ScoreRow
 
-__all__ = ["mean_over_seeds", "rows_of_every_seed", "sd_over_seeds"]
+__all__ = ["mean_over_seeds", "rows_of_every_seed", "sd_over_seeds", "seeds_of_the_mean"]
+
+
+def seeds_of_the_mean(present: Iterable[int], protocol: Sequence[int]) -> tuple[int, ...]:
+    """The seeds that a mean is over.
+
+    The protocol's, if they are all there: further seeds in a folder must not move a score that
+    stands beside scores without them. Otherwise all that are there.
+    """
+    found = tuple(dict.fromkeys(present))
+    return tuple(protocol) if set(found) >= set(protocol) else found
 
 
 def rows_of_every_seed(

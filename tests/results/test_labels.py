@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from geneb_jax.errors import SelectionError
 from geneb_jax.identity import EncoderIdentity, weights_column
 from geneb_jax.results.labels import labels_of, require_label, variant_of
-from geneb_jax.results.model_facts import with_variant
+from geneb_jax.results.model_facts import ModelFacts, with_variant
 
 USUAL = EncoderIdentity("net", "local", "ab" * 32, "t", "mean", -1, "float32", "net/1")
 
@@ -90,3 +90,21 @@ def test_an_identity_is_its_fields_and_a_later_empty_one_changes_nothing() -> No
     assert replace(USUAL, config="").digest == USUAL.digest
     assert replace(USUAL, config="x").digest != USUAL.digest
     assert USUAL.short == USUAL.digest[:8]
+
+
+@pytest.mark.parametrize(
+    ("label", "display", "variant", "title"),
+    [
+        ("tiny", "Tiny NT", (), "Tiny NT"),
+        ("tiny (untrained)", "Tiny NT", ("untrained",), "Tiny NT (untrained)"),
+        ("tiny (untrained)", "Tiny NT (untrained)", ("untrained",), "Tiny NT (untrained)"),
+        ("tiny cls #a1b2c3", "Tiny NT", ("cls",), "Tiny NT cls #a1b2c3"),
+        ("mine", "Tiny NT", ("cls",), "mine"),
+        ("mine #a1b2c3", "Tiny NT", (), "mine #a1b2c3"),
+    ],
+)
+def test_a_title_tells_apart_what_labels_tell_apart(
+    label: str, display: str, variant: tuple[str, ...], title: str
+) -> None:
+    facts = ModelFacts(label=label, name="tiny", display=display, variant=variant)
+    assert facts.title == title

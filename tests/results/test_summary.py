@@ -274,3 +274,21 @@ def test_the_file_shows_coverage_and_leaves_withheld_cells_empty(
     exact = select(summarise(small_suite, rows), "task", task_id=task["task_id"])[0].mcc.mean
     assert float(task["mcc_mean"]) == exact
     assert path.read_bytes().count(b"\r") == 0
+
+
+def test_further_seeds_in_the_folder_move_no_mean(small_suite: Suite, score_all: Callable) -> None:
+    own = score_all(small_suite)
+    further = [replace(row, mcc=0.9) for row in score_all(small_suite, seeds=(1, 2))]
+    cube, notices = cube_from_scores([*own, *further], small_suite)
+    alone, _ = cube_from_scores(own, small_suite)
+    assert np.array_equal(cube.mcc, alone.mcc)
+    assert np.array_equal(cube.seed_sd, alone.seed_sd, equal_nan=True)
+    assert any("further ones are left out" in text for text in notices)
+    for level in ("macro", "micro", "task"):
+        rows = select(summarise(small_suite, [*own, *further]), level)
+        means = [(row.mcc, row.seed_count) for row in rows]
+        assert means == [
+            (row.mcc, row.seed_count) for row in select(summarise(small_suite, own), level)
+        ]
+    others, _ = cube_from_scores(further, small_suite)
+    assert np.nanmean(others.mcc) == pytest.approx(0.9)
