@@ -134,7 +134,8 @@ def read_contents(out: Path, suite: Suite, *, code: str) -> FolderContents:
     tasks = {task_id: facts for task_id, facts in found.items() if facts is not None}
     reasons = [_why_not(unit.key, suite, tasks) for unit in units]
     shown = [unit for unit, why in zip(units, reasons, strict=True) if not why]
-    alone = _facts(records, shown)
+    lost: list[str] = []
+    alone = _facts(records, shown, lost)
     labels = labels_of({identity: one.label for identity, one in alone.items()})
     models = [replace(one, label=labels[identity]) for identity, one in alone.items()]
     rows = _rows(shown, labels, suite, code)
@@ -144,6 +145,7 @@ def read_contents(out: Path, suite: Suite, *, code: str) -> FolderContents:
         tasks=tasks,
         left_out=(
             *_left_out(units, reasons),
+            *lost,
             *(f"{one.path}: not believed ({one.reason}), and left out" for one in records.damaged),
         ),
     )
@@ -191,8 +193,11 @@ def _sentence(name: str, why: str, tasks: Iterable[str]) -> str:
     return f"not in the tables: rows of {name} on {shown}: {why}"
 
 
-def _facts(records: Records, units: Iterable[StoredUnit]) -> dict[str, ModelFacts]:
-    """Identity digest -> facts, with the label that the model would have alone."""
+def _facts(records: Records, units: Iterable[StoredUnit], lost: list[str]) -> dict[str, ModelFacts]:
+    """Identity digest -> facts, with the label that the model would have alone.
+
+    Adds a sentence to ``lost`` for each model whose facts are absent or not believed.
+    """
     found: dict[str, ModelFacts] = {}
     for unit in units:
         digest = identity_digest(unit.key.embedding)
@@ -200,6 +205,11 @@ def _facts(records: Records, units: Iterable[StoredUnit]) -> dict[str, ModelFact
             facts = find_model_facts(records, unit.key.model_id, unit.key.identity)
             if facts is None or facts.identity is None or facts.identity.digest != digest:
                 facts = _facts_of_key(unit.key)
+                lost.append(
+                    f"{records.model_folder(unit.key.model_id, unit.key.identity) / 'model.json'}: "
+                    "absent, edited or damaged; the model's label, size and display name are lost "
+                    "until it is run again"
+                )
             found[digest] = facts
     return found
 

@@ -11,7 +11,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ __all__ = [
     "SUBMISSION_FOLDER",
     "SubmissionMeta",
     "build_submission",
+    "stale_submissions",
     "submission_gaps",
     "submission_obstacles",
     "write_submission",
@@ -158,6 +159,12 @@ def write_submission(
     text = json.dumps(submission, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     durable_files.write_text(path, text)
     return path
+
+
+def stale_submissions(out: Path, written: Collection[Path]) -> tuple[Path, ...]:
+    """Submission files in a folder that are none of those just written, sorted."""
+    found = sorted((out / SUBMISSION_FOLDER).glob("*.json"))
+    return tuple(path for path in found if path not in written)
 
 
 _Scores = dict[tuple[str, str], dict[int, ScoreRow]]

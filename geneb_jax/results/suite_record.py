@@ -13,6 +13,7 @@ from typing import Any
 
 from geneb_jax.benchmark.definition import Protocol, Suite
 from geneb_jax.errors import ConfigError
+from geneb_jax.results.score_tables import SCORES_FILE
 from geneb_jax.results.sealed_files import read_sealed, seal_of, write_sealed
 
 __all__ = [
@@ -124,6 +125,14 @@ def require_suite(out: Path, suite: Suite, *, update: bool = False) -> tuple[str
     """
     wanted = suite_record(suite)
     there = read_suite_record(out)
+    if there is None and (out / SCORES_FILE).is_file():
+        raise ConfigError(
+            f"the folder holds a {SCORES_FILE} without the records of a run, which this run would "
+            "replace",
+            where=out,
+            cause="it is of the user's own arrays, or was copied here",
+            hint="choose another folder with --out, or move the table away",
+        )
     if there is not None and there.name != wanted.name:
         raise ConfigError(
             f"the folder holds results of the suite {there.name!r}, and this run is of "

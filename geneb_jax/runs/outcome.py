@@ -19,6 +19,7 @@ from geneb_jax.results import (
     SubmissionMeta,
     SuiteFacts,
     read_contents,
+    stale_submissions,
     submission_obstacles,
     write_run_record,
     write_scores_csv,
@@ -103,6 +104,8 @@ def write_outcome(
         for label, obstacles in submission_obstacles(shown.values(), contents.rows, suite).items()
         if not obstacles
     )
+    for stale in stale_submissions(out, submissions):
+        observer.note(f"{stale}: of an earlier state of the folder; no model of its tables is this")
     report = write_report(out, suite=suite, scores=contents.rows, run=run)
     return RunOutcome(
         out, suite, contents.rows, run, report, submissions, dict(problems), contents.left_out

@@ -25,10 +25,11 @@ IDENTITY = EncoderIdentity("a", "local", "ab", "cd", "mean", -1, "float32", "nt 
 )
 def test_a_variant_is_part_of_the_title(variant: tuple[str, ...], expected: str) -> None:
     assert with_variant("tiny-nt-v1", variant) == expected
-    facts = ModelFacts("label", "Tiny NT", name="tiny-nt-v1", variant=variant)
+    facts = ModelFacts(expected, "Tiny NT", name="tiny-nt-v1", variant=variant)
     assert facts.title == expected.replace("tiny-nt-v1", "Tiny NT")
     # Without a displayed name the title is no longer than it need be.
     assert ModelFacts(expected, name="tiny-nt-v1", variant=variant).title == expected
+    assert ModelFacts("of the user", "Tiny NT", name="a", variant=variant).title == "of the user"
 
 
 @pytest.mark.parametrize(
@@ -40,8 +41,11 @@ def test_the_kind_of_weights_is_read_from_the_identity(weights: str, kind: str) 
 
 
 def test_names_lose_what_could_drive_a_terminal() -> None:
-    facts = ModelFacts("a\x1b[31m", "A\u202e red", architecture="\x07", variant=("\x9b1m",))
-    assert (facts.label, facts.display) == ("a\ufffd[31m", "A\ufffd red")
+    label = "a\x1b[31m \x9b1m"
+    facts = ModelFacts(
+        label, "A\u202e red", name="a\x1b[31m", architecture="\x07", variant=("\x9b1m",)
+    )
+    assert (facts.label, facts.display) == ("a\ufffd[31m \ufffd1m", "A\ufffd red")
     assert (facts.architecture, facts.title) == ("\ufffd", "A\ufffd red \ufffd1m")
     with pytest.raises(ValueError, match="no label"):
         ModelFacts("")

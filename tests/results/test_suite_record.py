@@ -77,3 +77,10 @@ def test_f65_an_edited_record_is_not_believed(tmp_path: Path, small_suite: Suite
     path.write_text(path.read_text("utf-8").replace('"One"', '"Two"'), encoding="utf-8")
     with pytest.raises(ConfigError, match="checksum"):
         claim_folder(tmp_path, small_suite)
+
+
+def test_a_table_without_records_is_not_replaced(tmp_path: Path, small_suite: Suite) -> None:
+    (tmp_path / "scores.csv").write_text("of the user's own arrays\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"scores\.csv without the records"):
+        claim_folder(tmp_path, small_suite)
+    assert (tmp_path / "scores.csv").read_text(encoding="utf-8").startswith("of the user")

@@ -130,3 +130,14 @@ def test_two_models_under_one_name_are_told_apart(suite_folder: Path, tmp_path: 
     outcome = run("kmer-2", name="mine", **places)
     labels = {row.model_id for row in outcome.rows}
     assert len(labels) == 2 and all(label.startswith("mine #") for label in labels)
+
+
+def test_what_is_lost_of_a_model_is_said(suite_folder: Path, tmp_path: Path) -> None:
+    places = {"suite": suite_folder, "out": tmp_path / "out", "store": tmp_path / "store"}
+    run("kmer-1", name="mine", **places)
+    (facts,) = (tmp_path / "out" / "records").glob("kmer-1-*/model.json")
+    facts.unlink()
+    outcome = run("kmer-2", **places)
+    (sentence,) = outcome.left_out
+    assert str(facts) in sentence and "until it is run again" in sentence
+    assert {row.model_id for row in outcome.rows} == {"kmer-1", "kmer-2"}
