@@ -30,7 +30,7 @@ from geneb_jax_probes.solvers.solver import Solver
 __all__ = ["OPTAX", "Optax"]
 
 #: What is proved of a fit that says converged: the objective is this near its minimum, relative to
-#: it, by |g|^2 / (2 mu) with mu the penalty: the least curvature of the objective in the weights.
+#: it, by |g|^2 / (2 mu) with mu the least curvature of the objective: the penalty in the weights.
 PROVED_GAP = 1e-10
 
 
@@ -72,8 +72,16 @@ def _minimise(
             chosen = jnp.take_along_axis(jax.nn.log_softmax(z), codes[:, None], axis=1)[:, 0]
             return 0.5 * penalty * jnp.sum(weights[:, :-1] ** 2) - jnp.sum(share * chosen)
 
+        # Where the penalty holds the weights near zero, it says nothing of the intercepts: there
+        # their curvature is that of the class shares, at least the rarest one's.
+        shares_of = jax.ops.segment_sum(share, codes, num_segments=max(2, start.shape[0]))
+        rarest = jnp.min(jnp.where(shares_of > 0, shares_of, 1.0))
+        least = jnp.minimum(penalty, 0.25 * rarest)
+
         def gap(search: _Search) -> Float[Array, ""]:
-            return jnp.sum((search.gradient / unit) ** 2) / (2 * penalty * search.value)
+            slope = (search.gradient / unit) ** 2
+            weights, intercepts = jnp.sum(slope[:, :-1]), jnp.sum(slope[:, -1])
+            return (weights / penalty + intercepts / least) / (2 * search.value)
 
         def norm(search: _Search) -> Float[Array, ""]:
             return jnp.max(jnp.abs(search.gradient / unit))
