@@ -36,10 +36,12 @@ def command(context: click.Context, /, as_json: bool, **values: Any) -> int:
 
     from geneb_jax.cli.console import note, print_json, print_table
     from geneb_jax.cli.progress import ConsoleObserver
+    from geneb_jax.runs.compiled_programs import keep_compiled_programs
     from geneb_jax.runs.embed_stage import embed_model
     from geneb_jax.runs.executors import SerialExecutor
     from geneb_jax.runs.work import plan_work
 
+    keep_compiled_programs()
     reports: dict[str, dict[str, Any]] = {}
     with ConsoleObserver() as observer:
         work = plan_work(request, observer)
