@@ -44,7 +44,7 @@ VARIANTS = {
 }
 
 
-@pytest.mark.parametrize("backwards", [False, True])
+@pytest.mark.parametrize("backwards", [False, pytest.param(True, marks=pytest.mark.sweep)])
 def test_six_identities_in_one_folder_in_any_order(
     suite_folder: Path,
     checkpoints: tuple[Path, Path],
