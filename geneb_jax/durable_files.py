@@ -13,6 +13,7 @@ leaves the new file.
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from pathlib import Path
@@ -61,11 +62,13 @@ def write_bytes(path: Path, content: bytes) -> None:
         flush_folder(path.parent)
     except OSError as error:
         temporary.unlink(missing_ok=True)
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         raise OutputError(
             f"cannot write {len(content)} bytes ({error.strerror})",
             where=path,
-            cause="the disk may be full",
-            hint="free some space and run the same command again; what was finished is kept",
+            cause="the disk, or your share of it, is full" if full else None,
+            hint=("free some space" if full else "mend that")
+            + " and run the same command again; what was finished is kept",
         ) from error
     except BaseException:
         temporary.unlink(missing_ok=True)

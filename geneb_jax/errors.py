@@ -52,8 +52,8 @@ class GenebError(Exception):
     def message(self) -> str:
         """The whole message, place first, as one line."""
         head = f"{self.where}: {self.what}" if self.where else self.what
-        tail = [part for part in (self.cause, self.hint) if part]
-        return ". ".join([head, *tail]) + "."
+        parts = [head, *(part for part in (self.cause, self.hint) if part)]
+        return " ".join(part if part.endswith((".", "?", "!")) else f"{part}." for part in parts)
 
 
 class DataError(GenebError):

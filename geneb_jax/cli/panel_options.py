@@ -50,7 +50,7 @@ folders_argument = click.argument(
     type=click.Path(path_type=Path, exists=True, file_okay=False),
 )
 suite_option = click.option(
-    "--suite", help="Suite of the runs: a name or a folder. Default: the one run.json names."
+    "--suite", help="Suite of the runs: a name or a folder. Default: the one recorded in them."
 )
 regime_option = click.option("--regime", default="full", show_default=True, help="Regime.")
 

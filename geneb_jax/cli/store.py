@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -37,8 +38,15 @@ def _root(store: str | None) -> str:
 def _entries(root: str, patterns: tuple[str, ...]) -> list[StoreEntry]:
     """The stores whose model id or folder name matches a pattern; all without patterns."""
     from geneb_jax.errors import SelectionError
+    from geneb_jax.places import store_folder
     from geneb_jax.store import list_stores
 
+    if "://" not in root and not Path(root).expanduser().is_dir() and Path(root) != store_folder():
+        raise SelectionError(
+            "there is no such folder of stored embeddings",
+            where=root,
+            hint="check --store; without it, the user's cache is meant",
+        )
     entries = list_stores(root)
     chosen = [
         entry

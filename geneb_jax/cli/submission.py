@@ -37,7 +37,7 @@ def command() -> None:
 @click.option(
     "--model", "models", multiple=True, help="Model id. Repeatable; default: every complete one."
 )
-@click.option("--suite", "suite_name", help="Suite of the run; default: the one run.json names.")
+@click.option("--suite", "suite_name", help="Suite of the run; default: the one recorded in it.")
 @click.option("--display", help="Name to show; default: as in run.json, else the model id.")
 @click.option(
     "--params",

@@ -54,7 +54,7 @@ def load_encoder(id_or_path: Any, options: LoadOptions = _DEFAULTS) -> Encoder:
         find_spec(str(id_or_path))
         from geneb_jax.models.families.kmer import build_kmer_encoder
 
-        return build_kmer_encoder(int(kmer[1]))
+        return build_kmer_encoder(int(kmer[1]), options)
     blueprint = find_blueprint(id_or_path, options)
     pooling = _pooling(blueprint.spec, options.pooling)
     layer = require_layer(options.layer, blueprint.config.layer_count)

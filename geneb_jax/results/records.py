@@ -82,6 +82,14 @@ class Records:
         """Records that :meth:`find` or :meth:`units` refused, in the order met."""
         return tuple(self._damaged.values())
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no unit was ever finished here, believed or not."""
+        return next(self._paths(), None) is None
+
+    def _paths(self) -> Iterator[Path]:
+        return self.folder.glob("*/*/*-*.json")
+
     def path_of(self, key: UnitKey) -> Path:
         """Where the record of ``key`` is, or would be."""
         place = self.model_folder(key.model_id, key.identity) / safe_folder_name(key.task_id)
@@ -100,7 +108,7 @@ class Records:
 
         What is not believed is noted in :attr:`damaged` and left out.
         """
-        for path in sorted(self.folder.glob("*/*/*-*.json")):
+        for path in sorted(self._paths()):
             try:
                 record = read_json(path, largest_bytes=_LARGEST_BYTES, deepest=_DEEPEST)
                 key = _key_of(record)

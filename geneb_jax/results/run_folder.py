@@ -12,15 +12,21 @@ from pathlib import Path
 from geneb_jax.benchmark import Suite, builtin_suites, load_suite
 from geneb_jax.errors import DataError
 from geneb_jax.results.folder_contents import read_contents
-from geneb_jax.results.run_record import RUN_FILE, read_run_record
+from geneb_jax.results.records import Records
+from geneb_jax.results.run_record import RUN_FILE, RunRecord, read_run_record
 from geneb_jax.results.run_scores import RunScores
 from geneb_jax.results.score_tables import read_scores
-from geneb_jax.results.suite_record import read_suite_record
+from geneb_jax.results.suite_record import (
+    SuiteRecord,
+    changes_of_suite,
+    read_suite_record,
+    suite_record,
+)
 from geneb_jax_probes import CODE_VERSION
 
 __all__ = ["read_run_folder"]
 
-#: The suite of a scores.csv without a run.json beside it.
+#: The suite of a scores.csv with neither records nor run.json beside it.
 _DEFAULT_SUITE = "geneb"
 
 
@@ -29,43 +35,80 @@ def read_run_folder(folder: Path, suite: str | Path | None = None) -> RunScores:
 
     Args:
         folder: A run's output folder, or one with a scores.csv.
-        suite: The suite, by name or folder; by default the built-in one that the records or
-            run.json name, and ``geneb`` where there are neither.
+        suite: The suite, by name or folder; by default the one that the folder's records are of,
+            and ``geneb`` for a table without records.
 
     Raises:
         ConfigError: if the record of the folder's suite is damaged.
-        DataError: if the folder has no scores, run.json is damaged, or they are of a suite that is
-            not built in.
+        DataError: if the folder has no scores, run.json is damaged, or they are of another suite
+            than the one named, or of that one as it was before.
         SelectionError: if there is no such suite.
     """
-    held = read_suite_record(folder)
     record = read_run_record(folder) if (folder / RUN_FILE).is_file() else None
-    if held is None:
-        scores = read_scores(folder)
-        recorded = record.suite.name if record else None
-        return RunScores(_suite(folder, suite, recorded), scores, record, folder)
-    chosen = _suite(folder, suite, held.name)
+    held = read_suite_record(folder)
+    if held is not None:
+        chosen = _recorded_suite(folder, held, suite)
+    else:
+        chosen = _suite_of_table(folder, suite, record)
+        if Records(folder).is_empty:
+            return RunScores(chosen, read_scores(folder), record, folder)
     contents = read_contents(folder, chosen, code=CODE_VERSION)
     if record is not None:
         record = replace(record, models=contents.models, tasks=contents.tasks)
     return RunScores(chosen, contents.rows, record, folder, contents.left_out)
 
 
-def _suite(folder: Path, named: str | Path | None, recorded: str | None) -> Suite:
+def _recorded_suite(folder: Path, held: SuiteRecord, named: str | Path | None) -> Suite:
+    """The suite of a folder that records it; one that is named must be the very same."""
+    if named is None:
+        built_in = load_suite(held.name) if held.name in builtin_suites() else None
+        same = built_in is not None and not changes_of_suite(held, suite_record(built_in))
+        return built_in if built_in is not None and same else held.suite()
+    suite = load_suite(named)
+    _require_name(folder, suite, held.name)
+    changes = changes_of_suite(held, suite_record(suite))
+    if changes:
+        raise DataError(
+            f"the suite {suite.name!r} is no longer what it was when this folder was written: "
+            + "; ".join(changes),
+            where=folder,
+            hint="leave --suite out to see the scores as they were recorded, or take the folder "
+            "over to the suite as it is now: the same run with --update-suite",
+        )
+    return suite
+
+
+def _suite_of_table(folder: Path, named: str | Path | None, record: RunRecord | None) -> Suite:
+    """The suite of a folder that records none."""
+    recorded = record.suite.name if record else None
     if named is not None:
         suite = load_suite(named)
-        if recorded is not None and suite.name != recorded:
+        if recorded is not None:
+            _require_name(folder, suite, recorded)
+    else:
+        name = recorded or _DEFAULT_SUITE
+        if name not in builtin_suites():
             raise DataError(
-                f"the run is of the suite {recorded!r}, not {suite.name!r}",
+                f"the run is of the suite {name!r}, which is not built in",
                 where=folder / RUN_FILE,
-                hint="name the suite it was run with",
+                hint="name its folder with --suite",
             )
-        return suite
-    name = recorded or _DEFAULT_SUITE
-    if name not in builtin_suites():
+        suite = load_suite(name)
+    written = record.suite.digest if record else ""
+    if written and written != suite_record(suite).digest:
         raise DataError(
-            f"the run is of the suite {name!r}, which is not built in",
-            where=folder / RUN_FILE,
-            hint="name its folder with --suite",
+            f"the suite {suite.name!r} is no longer what it was when run.json was written, and "
+            "the folder's own record of it is gone",
+            where=folder,
+            hint="run the same models into the folder again, which writes the record anew",
         )
-    return load_suite(name)
+    return suite
+
+
+def _require_name(folder: Path, suite: Suite, recorded: str) -> None:
+    if suite.name != recorded:
+        raise DataError(
+            f"the run is of the suite {recorded!r}, not {suite.name!r}",
+            where=folder,
+            hint="name the suite it was run with, or leave --suite out",
+        )

@@ -7,17 +7,19 @@ holds the results of one suite; another one, or a changed one, is met before any
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from geneb_jax.benchmark.definition import Protocol, Suite
+from geneb_jax.benchmark.definition import DatasetPin, Protocol, Regime, Suite, Task
 from geneb_jax.errors import ConfigError
+from geneb_jax.results.records import Records
 from geneb_jax.results.score_tables import SCORES_FILE
 from geneb_jax.results.sealed_files import read_sealed, seal_of, write_sealed
 
 __all__ = [
     "SuiteRecord",
+    "changes_of_suite",
     "claim_folder",
     "read_suite_record",
     "require_no_suite",
@@ -40,6 +42,8 @@ class SuiteRecord:
         tasks: (task id, category) of every task, in the suite's order.
         protocol: Regimes, seeds, C, max_iter and tol of its probe, as plain data.
         dataset: ``repository@revision`` of its data; empty where they lie with the user.
+        title: What reports call it; decides nothing.
+        labels: Task id -> what reports call the task, where that is not its id; decides nothing.
     """
 
     name: str
@@ -47,6 +51,8 @@ class SuiteRecord:
     tasks: tuple[tuple[str, str], ...]
     protocol: Mapping[str, Any]
     dataset: str = ""
+    title: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def categories(self) -> dict[str, str]:
@@ -55,8 +61,32 @@ class SuiteRecord:
 
     @property
     def digest(self) -> str:
-        """SHA-256 (hex) over all of it."""
-        return seal_of(asdict(self))
+        """SHA-256 (hex) over all that decides."""
+        plain = asdict(self)
+        del plain["title"], plain["labels"]
+        return seal_of(plain)
+
+    def suite(self) -> Suite:
+        """The suite, for tables and reports; where its data are is not recorded."""
+        repository, _, revision = self.dataset.partition("@")
+        protocol = self.protocol
+        return Suite(
+            name=self.name,
+            title=self.title or self.name,
+            tasks=tuple(
+                Task(task_id, self.labels.get(task_id, task_id), category)
+                for task_id, category in self.tasks
+            ),
+            protocol=Protocol(
+                regimes=tuple(Regime(name, shots) for name, shots in protocol["regimes"].items()),
+                seeds=tuple(protocol["seeds"]),
+                C=protocol["C"],
+                max_iter=protocol["max_iter"],
+                tol=protocol["tol"],
+            ),
+            dataset=DatasetPin(repository, revision) if self.dataset else None,
+            simulated=self.simulated,
+        )
 
 
 def suite_record(suite: Suite) -> SuiteRecord:
@@ -68,6 +98,8 @@ def suite_record(suite: Suite) -> SuiteRecord:
         tasks=tuple((task.task_id, task.category) for task in suite.tasks),
         protocol=_plain(suite.protocol),
         dataset="" if pin is None else f"{pin.repository}@{pin.revision}",
+        title=suite.title,
+        labels={task.task_id: task.label for task in suite.tasks if task.label != task.task_id},
     )
 
 
@@ -125,7 +157,7 @@ def require_suite(out: Path, suite: Suite, *, update: bool = False) -> tuple[str
     """
     wanted = suite_record(suite)
     there = read_suite_record(out)
-    if there is None and (out / SCORES_FILE).is_file():
+    if there is None and (out / SCORES_FILE).is_file() and Records(out).is_empty:
         raise ConfigError(
             f"the folder holds a {SCORES_FILE} without the records of a run, which this run would "
             "replace",
@@ -140,7 +172,7 @@ def require_suite(out: Path, suite: Suite, *, update: bool = False) -> tuple[str
             where=out,
             hint="choose another folder with --out: scores of two suites never share a table",
         )
-    changes = () if there is None else _changes(there, wanted)
+    changes = () if there is None else changes_of_suite(there, wanted)
     if changes and not update:
         raise ConfigError(
             f"the suite {wanted.name!r} is no longer what it was when this folder was written: "
@@ -179,7 +211,7 @@ def _plain(protocol: Protocol) -> dict[str, Any]:
     }
 
 
-def _changes(old: SuiteRecord, new: SuiteRecord) -> tuple[str, ...]:
+def changes_of_suite(old: SuiteRecord, new: SuiteRecord) -> tuple[str, ...]:
     """What differs, a phrase each; empty for equal suites."""
     said = _task_changes(old.categories, new.categories)
     said += [

@@ -25,8 +25,9 @@ from geneb_jax.runs.executors import Executor, SerialExecutor
 from geneb_jax.runs.observer import RunObserver
 from geneb_jax.runs.task_choice import ReadTasks
 from geneb_jax.runs.work import ModelWork, RunWork
+from geneb_jax.store import EmbeddingStore
 
-__all__ = ["Embedded", "embed_model"]
+__all__ = ["Embedded", "embed_model", "require_stores"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,56 @@ def _embedder(model: ModelReference) -> Embedder:
     return embedder_of(model.encoder(), batch_tokens=model.source.batch_tokens)
 
 
+def require_stores(
+    work: RunWork, observer: RunObserver | None = None, *, stored_only: bool = False
+) -> None:
+    """Open the store of every model that needs one, before anything is written elsewhere.
+
+    Args:
+        work: The run.
+        observer: Receives progress of reading the task files.
+        stored_only: Also ask whether any model has all embeddings of any task.
+
+    Raises:
+        GenebError: if no model has a store that can be used, or any embeddings where they are
+            needed; the first model's reason.
+    """
+    reasons: list[GenebError] = []
+    for model in work.models:
+        if not model.absent:
+            return
+        try:
+            encoder = model.reference.encoder()
+            store = open_store(model.reference.store, encoder)
+            if not stored_only:
+                return
+            _require_embeddings(work.tables.read(observer), store, encoder.identity.model_id)
+            return
+        except GenebError as error:
+            reasons.append(error)
+    if reasons:
+        raise reasons[0]
+
+
+def _require_embeddings(read: ReadTasks, store: EmbeddingStore, model_id: str) -> Embedded:
+    """What is stored of the tasks' sequences.
+
+    Raises:
+        StoreError: if every task lacks something.
+    """
+    sequences = read.sequences
+    missing = store.missing(sequences.digests)
+    report = EmbedReport(model_id, embedded=0, reused=len(sequences) - len(missing))
+    if not len(missing):
+        return Embedded(report, {})
+    error = StoreError(
+        f"{len(missing)} of {len(sequences)} sequences are not embedded with {model_id}",
+        where=store.place,
+        hint="run `geneb-jax embed` with the same options first, or `geneb-jax run`",
+    )
+    return Embedded(report, _without(read, missing, error))
+
+
 def embed_model(
     work: RunWork,
     model: ModelWork,
@@ -87,18 +138,8 @@ def embed_model(
     sequences = read.sequences
     encoder = model.reference.encoder()
     store = open_store(model.reference.store, encoder)
-    model_id = encoder.identity.model_id
     if stored_only:
-        missing = store.missing(sequences.digests)
-        report = EmbedReport(model_id, embedded=0, reused=len(sequences) - len(missing))
-        if not len(missing):
-            return Embedded(report, {})
-        error = StoreError(
-            f"{len(missing)} of {len(sequences)} sequences are not embedded with {model_id}",
-            where=model.reference.store,
-            hint="run `geneb-jax embed` with the same options first, or `geneb-jax run`",
-        )
-        return Embedded(report, _without(read, missing, error))
+        return _require_embeddings(read, store, encoder.identity.model_id)
     refused: list[NonFiniteError] = []
     report = embed_into(
         store,

@@ -20,7 +20,7 @@ from geneb_jax.errors import GenebError
 from geneb_jax.results import ModelFacts, Records, TaskFacts, claim_folder, keep_answer_key
 from geneb_jax.results.folder_contents import find_task_facts, keep_model_facts, keep_task_facts
 from geneb_jax.runs.compiled_programs import keep_compiled_programs
-from geneb_jax.runs.embed_stage import embed_model
+from geneb_jax.runs.embed_stage import embed_model, require_stores
 from geneb_jax.runs.executors import Executor, SerialExecutor
 from geneb_jax.runs.observer import RunObserver
 from geneb_jax.runs.outcome import RunOutcome, write_outcome
@@ -61,6 +61,7 @@ def execute(
     keep_compiled_programs()
     started = time.perf_counter()
     work = plan_work(request, observer)
+    require_stores(work, observer, stored_only=stored_only)
     require_writable_folder(request.out, option="--out")
     changes = claim_folder(request.out, work.suite, update=request.update_suite)
     notes = [f"the suite was updated: {change}" for change in changes]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 import tomllib
 from pathlib import Path
@@ -16,6 +17,7 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
+from pydantic_core import ErrorDetails
 
 from geneb_jax.errors import ConfigError
 from geneb_jax.results.labels import require_label
@@ -41,6 +43,8 @@ def _tuple(value: object) -> object:
 
 
 def _path(value: object) -> object:
+    if value == "":
+        raise ValueError("a path is needed, not an empty text")
     return Path(value) if isinstance(value, str) else value
 
 
@@ -71,7 +75,8 @@ def _seed(value: int) -> int:
     return value
 
 
-Texts = Annotated[tuple[str, ...], BeforeValidator(_tuple)]
+Text = Annotated[str, Field(min_length=1)]
+Texts = Annotated[tuple[Text, ...], BeforeValidator(_tuple)]
 Place = Annotated[Path, BeforeValidator(_path)]
 Strengths = Annotated[
     tuple[Annotated[float, AfterValidator(_strength)], ...],
@@ -119,7 +124,7 @@ class RunRequest(BaseModel):
     layer: int = -1
     batch_tokens: int | None = Field(default=None, ge=1)
     out: Place = Path(OUT)
-    store: str | None = None
+    store: Text | None = None
     offline: bool = False
     fresh: bool = False
     update_suite: bool = False
@@ -173,8 +178,8 @@ def request_from_mapping(values: dict[str, Any], *, where: object = None) -> Run
         request = RunRequest.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        text = first["msg"].removeprefix("Value error, ")
+        key = str(first["loc"][0]) if first["loc"] else ""
+        text = _in_our_words(first, key)
         raise ConfigError(
             f"{key}: {text}" if key else text,
             where=where,
@@ -187,6 +192,33 @@ def request_from_mapping(values: dict[str, Any], *, where: object = None) -> Run
             hint="give one with -m, for example -m kmer-4; 'geneb-jax list models' shows all",
         )
     return request
+
+
+#: pydantic's kind of error -> what is wanted; its own words speak of Python.
+_WANTED = {
+    "string_type": "text is wanted",
+    "string_too_short": "it is empty",
+    "bool_type": "true or false is wanted",
+    "int_type": "a whole number is wanted",
+    "float_type": "a number is wanted",
+    "tuple_type": "a list is wanted",
+    "is_instance_of": "a path is wanted",
+}
+
+
+def _in_our_words(error: ErrorDetails, key: str) -> str:
+    kind = error["type"]
+    if kind == "extra_forbidden":
+        near = difflib.get_close_matches(key, RunRequest.model_fields, n=1, cutoff=0.4)
+        return "there is no such option" + (f"; did you mean {near[0]}?" if near else "")
+    if kind == "value_error":
+        return error["msg"].removeprefix("Value error, ")
+    if kind == "literal_error":
+        return f"{error['input']!r} is not one of {error['ctx']['expected']}"
+    if kind == "greater_than_equal":
+        return f"it must be at least {error['ctx']['ge']}, not {error['input']!r}"
+    wanted = _WANTED.get(kind, error["msg"])
+    return wanted if error["input"] in ("", None) else f"{wanted}, not {error['input']!r}"
 
 
 def request_from_toml(path: Path, overrides: dict[str, Any]) -> RunRequest:

@@ -30,6 +30,8 @@ __all__ = ["ChangedMeanwhileError", "Folder", "LocalFolder", "RemoteFolder", "op
 
 _LOG = logging.getLogger(__name__)
 _SECONDS_BEFORE_NOTICE = 1.0
+#: A request of a few kilobytes to a bucket that takes longer than this is not under way.
+_SECONDS_OF_SILENCE = 60.0
 
 
 class ChangedMeanwhileError(Exception):
@@ -258,25 +260,28 @@ class RemoteFolder(Folder):
         super().__init__(url.rstrip("/") + "/")
         import tensorstore as ts
 
-        try:
-            self._files = ts.KvStore.open(self.place, context=shared_context()).result()
-        except ValueError as error:
-            raise StoreError(
-                "cannot open the store", where=url, cause=str(error).split(" [")[0]
-            ) from error
+        opening = ts.KvStore.open(self.place, context=shared_context())
+        self._files = self._done(opening, refused="cannot open the store")
         self._seen: dict[str, bytes] = {}
 
     def array_kvstore(self) -> Any:
         """The keys below ``array/``."""
         return self.place + "array/"
 
-    def _done(self, future: Any) -> Any:
+    def _done(self, future: Any, *, refused: str = "the bucket refused a request") -> Any:
+        """Wait for a request; the driver below tries again by itself, for longer than anybody."""
         try:
-            return future.result()
-        except ValueError as error:
+            return future.result(timeout=_SECONDS_OF_SILENCE)
+        except TimeoutError as error:
             raise StoreError(
-                "the bucket refused a request", where=self.place, cause=str(error).split(" [")[0]
+                f"no answer within {_SECONDS_OF_SILENCE:.0f} s",
+                where=self.place,
+                cause="there is no such bucket or server, or no way to it from here",
+                hint="check --store and the network, then run the same command again: what was "
+                "committed is kept",
             ) from error
+        except ValueError as error:
+            raise StoreError(refused, where=self.place, cause=str(error).split(" [")[0]) from error
 
     def read(self, name: str) -> bytes | None:
         """See :meth:`Folder.read`."""

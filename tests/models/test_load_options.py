@@ -88,3 +88,22 @@ def test_the_front_door_takes_the_same_options_by_name(monkeypatch: pytest.Monke
         ("tiny-nt-v1", asked),
         ("tiny-nt-v1", dataclasses.replace(asked, pooling="cls", layer=0)),
     ]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        LoadOptions(pooling="mean"),
+        LoadOptions(layer=0),
+        LoadOptions(dtype="bfloat16"),
+        LoadOptions(path="weights"),
+    ],
+)
+def test_counts_of_words_have_nothing_to_set(options: LoadOptions) -> None:
+    (changed,) = (
+        f.name for f in dataclasses.fields(options) if getattr(options, f.name) != f.default
+    )
+    with pytest.raises(SelectionError, match=f"kmer-3 counts words.*--{changed} could set"):
+        load_encoder("kmer-3", options)
+    untrained = load_encoder("kmer-3", LoadOptions(weights="random", pooling="geneb"))
+    assert untrained.identity == load_encoder("kmer-3").identity

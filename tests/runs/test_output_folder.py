@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from geneb_jax.analysis import build_panel
-from geneb_jax.errors import ConfigError
+from geneb_jax.benchmark import load_suite
+from geneb_jax.errors import ConfigError, DataError, GenebError
 from geneb_jax.results import read_run_folder, read_scores
 from geneb_jax.runs import run
+from geneb_jax.runs.execute import execute
 from geneb_jax.runs.observer import RunObserver
+from geneb_jax.runs.request import request_from_mapping
 
 
 class Notes(RunObserver):
@@ -199,3 +203,61 @@ def test_a_task_that_failed_is_in_the_table_of_every_later_run(
     assert "two.csv:102" in failed[0].error
     (suite_folder / "two.csv").write_text(good, encoding="utf-8")
     assert run("kmer-1", **places).complete
+
+
+def test_a_folder_tells_its_own_suite(places: dict[str, Path], suite_folder: Path) -> None:
+    toml = suite_folder / "suite.toml"
+    text = toml.read_text("utf-8")
+    toml.write_text(
+        text.replace('category = "Right"', 'category = "Right", label = "III"'), "utf-8"
+    )
+    outcome = run("kmer-1", regimes=["full"], **places)
+    read = read_run_folder(outcome.out)
+    assert tuple(read.scores) == outcome.rows
+    assert read.suite == replace(load_suite(suite_folder), folder=None)
+    assert [task.label for task in read.suite.tasks] == ["one", "two", "III"]
+
+
+def test_a_suite_that_changed_since_is_not_put_over_the_scores(
+    places: dict[str, Path], suite_folder: Path
+) -> None:
+    outcome = run("kmer-1", regimes=["full"], **places)
+    toml = suite_folder / "suite.toml"
+    toml.write_text(toml.read_text("utf-8").replace('"Right"', '"Starboard"'), encoding="utf-8")
+    with pytest.raises(DataError, match=r"'Starboard', was in 'Right'.*--update-suite"):
+        read_run_folder(outcome.out, suite_folder)
+    assert tuple(read_run_folder(outcome.out).scores) == outcome.rows
+
+
+def test_without_the_record_of_its_suite_a_folder_is_still_read_from_records(
+    places: dict[str, Path], suite_folder: Path
+) -> None:
+    outcome = run("kmer-1", regimes=["full"], **places)
+    (outcome.out / "records/suite.json").unlink()
+    table = outcome.out / "scores.csv"
+    table.write_text(table.read_text("utf-8").replace(",0.", ",1."), encoding="utf-8")
+    with pytest.raises(DataError, match=r"'toy'.*--suite"):
+        read_run_folder(outcome.out)
+    assert tuple(read_run_folder(outcome.out, suite_folder).scores) == outcome.rows
+    again = run("kmer-1", regimes=["full"], **places)
+    assert again.rows == outcome.rows
+    assert again.run.models["kmer-1"].units_reused == 3
+    (outcome.out / "records/suite.json").unlink()
+    toml = suite_folder / "suite.toml"
+    toml.write_text(toml.read_text("utf-8").replace('"Right"', '"Starboard"'), encoding="utf-8")
+    with pytest.raises(DataError, match="no longer what it was"):
+        read_run_folder(outcome.out, suite_folder)
+
+
+@pytest.mark.parametrize("stored_only", [True, False])
+def test_what_is_refused_leaves_no_folder(
+    places: dict[str, Path], tmp_path: Path, stored_only: bool
+) -> None:
+    values = {"model": ["kmer-1"], "suite": str(places["suite"]), "out": str(tmp_path / "new")}
+    blocked = tmp_path / "file"
+    blocked.write_text("no folder", encoding="utf-8")
+    store = tmp_path / "empty" if stored_only else blocked
+    request = request_from_mapping(values | {"store": str(store)})
+    with pytest.raises(GenebError):
+        execute(request, stored_only=stored_only)
+    assert not (tmp_path / "new").exists()

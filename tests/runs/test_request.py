@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -77,3 +78,22 @@ def test_a_bad_run_file_is_named(tmp_path: Path, content: str) -> None:
     file.write_text(content, encoding="utf-8")
     with pytest.raises(ConfigError, match=r"run\.toml"):
         request_from_toml(file, {})
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"models": ["kmer-4"]}, r"models: there is no such option; did you mean model\? "),
+        ({"batch_tokens": "many"}, r"batch_tokens: a whole number is wanted, not 'many'"),
+        ({"batch_tokens": 0}, r"batch_tokens: it must be at least 1, not 0"),
+        ({"offline": 1}, r"offline: true or false is wanted, not 1"),
+        ({"task": "one"}, r"task: a list is wanted, not 'one'"),
+        ({"weights": "none"}, r"weights: 'none' is not one of 'pretrained' or 'random'"),
+        ({"out": ""}, r"out: a path is needed"),
+        ({"store": ""}, r"store: it is empty"),
+        ({"model": [""]}, r"model: it is empty"),
+    ],
+)
+def test_an_impossible_value_is_refused_in_our_words(values: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        request_from_mapping(values)

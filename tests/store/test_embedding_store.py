@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ import tensorstore as ts
 
 from geneb_jax.errors import ModelError, StoreError
 from geneb_jax.identity import EncoderIdentity
-from geneb_jax.store import EmbeddingStore, folder_name, list_stores
+from geneb_jax.store import EmbeddingStore, folder_name, folders, list_stores
 from geneb_jax.store.manifest_file import load_manifest
 
 Rows = Callable[..., tuple[np.ndarray, np.ndarray]]
@@ -208,3 +209,13 @@ def test_threads_of_one_process_are_not_taken_for_another(
         pass
     thread.join()
     assert "another process" not in caplog.text
+
+
+def test_a_server_that_does_not_answer_is_given_up(
+    identity: EncoderIdentity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folders, "_SECONDS_OF_SILENCE", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        root = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(StoreError, match=r"no answer within .* check --store"):
+            EmbeddingStore.open(root, identity, 6)

@@ -49,7 +49,10 @@ def test_list_names_what_is_stored(call: Call, root: Path, identity: Any) -> Non
     size = sum(path.stat().st_size for path in root.rglob("*") if path.is_file())
     assert fact["bytes"] == size and fact["problem"] == ""
     assert identity.model_id in call("list", "--store", root).stdout
-    assert document(call("list", "--store", root / "nowhere", "--json"))["stores"] == []
+    for verb in ("list", "verify", "prune"):
+        result = call(verb, "--store", root / "nowhere")
+        assert isinstance(result.exception, SelectionError)
+        assert "no such folder" in result.exception.message
 
 
 def test_verify_finds_damage_and_says_so_with_its_exit_code(

@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from geneb_jax.errors import ModelError
+from geneb_jax.errors import ModelError, SelectionError
 from geneb_jax.identity import EncoderIdentity
 from geneb_jax.models.encoder import TokenEncoder, TokenizedBatch, TokenizedSequence
+from geneb_jax.models.load_options import LoadOptions
 
 __all__ = ["KmerEncoder", "build_kmer_encoder"]
 
@@ -114,14 +115,16 @@ class KmerEncoder(TokenEncoder):
         return kmer_frequencies(ids, mask, k=self.k)
 
 
-def build_kmer_encoder(k: int) -> KmerEncoder:
+def build_kmer_encoder(k: int, options: LoadOptions | None = None) -> KmerEncoder:
     """The encoder ``kmer-k``.
 
     Args:
         k: Window length in bases, 1 to 6 (4 to 4096 columns).
+        options: What was asked of it; counts have no weights, layers, poolings or dtypes.
 
     Raises:
         ModelError: for any other ``k``.
+        SelectionError: for an option that means nothing here.
     """
     if not SHORTEST_K <= k <= LONGEST_K:
         raise ModelError(
@@ -129,4 +132,20 @@ def build_kmer_encoder(k: int) -> KmerEncoder:
             where=f"kmer-{k}",
             hint=f"choose kmer-{SHORTEST_K} to kmer-{LONGEST_K}",
         )
+    _refuse_meaningless(f"kmer-{k}", options or LoadOptions())
     return KmerEncoder(k)
+
+
+def _refuse_meaningless(model_id: str, options: LoadOptions) -> None:
+    asked = {
+        "--path": options.path is not None,
+        "--pooling": options.pooling_of_its_own is not None,
+        "--layer": options.layer != -1,
+        "--dtype": options.dtype != "float32",
+    }
+    meant = [option for option, given in asked.items() if given]
+    if meant:
+        raise SelectionError(
+            f"{model_id} counts words and has nothing that {' and '.join(meant)} could set",
+            hint="run it without, if need be in a command of its own into the same --out",
+        )
