@@ -16,7 +16,7 @@ import hashlib
 import logging
 import sys
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,9 @@ import numpy as np
 
 from geneb_jax.errors import ModelError
 from geneb_jax.identity import EncoderIdentity
-from geneb_jax.models.adapters.user_file import construct, own_files
+from geneb_jax.models.adapters.opened_files import checkpoint_files, opened_files
+from geneb_jax.models.adapters.reachable import ContentDigest
+from geneb_jax.models.adapters.user_file import construct, own_files, package_name
 from geneb_jax.models.checkpoints.file_digests import file_sha256
 from geneb_jax.models.checkpoints.hub import HubSnapshot
 from geneb_jax.models.encoder import SequenceEncoder
@@ -87,17 +89,22 @@ def encoder_from_object(
         model: The object.
         model_id: Its name in records; its ``model_id`` attribute or its class's name when None.
         weights: Anything that changes whenever its embeddings would: a digest, a version. When
-            None, the bytes of the torch modules it holds; without any, stored embeddings are never
-            used again.
+            None, a digest of all that the object holds
+            (:class:`~geneb_jax.models.adapters.reachable.ContentDigest`); where that holds no
+            array or cannot be looked into, stored embeddings are never used again.
 
     Raises:
         ModelError: if it has neither method, or does not give one finite row a text.
     """
-    name = model_id or getattr(model, "model_id", None) or type(model).__name__
-    modules = _torch_modules(model)
+    name = str(model_id or getattr(model, "model_id", None) or type(model).__name__)
+    embed = _embedder(model, where=name)
+    width = embed(list(_TRIAL)).shape[1]
     if weights is None:
-        weights = _state_digest(modules) if modules else f"object:{uuid.uuid4().hex}"
-    return _encoder(model, name=str(name), weights=weights, modules=modules)
+        content = ContentDigest(model)
+        weights = _kept_if_whole(content, content.hexdigest(), where=name)
+        if not content.array_count:
+            weights = _unrepeated()
+    return _encoder(model, embed, name=name, weights=weights, width=width)
 
 
 def encoder_from_file(file: Path, name: str, *, name_model: str | None) -> ObjectEncoder:
@@ -112,25 +119,75 @@ def encoder_from_file(file: Path, name: str, *, name_model: str | None) -> Objec
         SelectionError: if there is no such file or name.
         ModelError: if the file or the class fails, or the class asks for more than is known.
     """
-    model = construct(file, name, name_model=name_model)
-    modules = _torch_modules(model)
-    parts = [*(file_sha256(part) for part in own_files(file)), _state_digest(modules)]
     beside = Path(name_model).expanduser() if name_model else None
+    where = f"{file}:{name}"
+    with opened_files() as opened:
+        model = construct(file, name, name_model=name_model)
+        embed = _embedder(model, where=where)
+        width = embed(list(_TRIAL)).shape[1]  # also makes it load what it loads late
+    files = {*own_files(file), *checkpoint_files(opened.paths())}
     if beside is not None and beside.exists():
-        inside = [beside] if beside.is_file() else sorted(f for f in beside.rglob("*"))
-        parts += [file_sha256(part) for part in inside if part.is_file()]
-    elif name_model:
-        parts.append(name_model)
+        inside = [beside] if beside.is_file() else beside.rglob("*")
+        files |= {part.resolve() for part in inside if part.is_file()}
+    folders = [file.resolve().parent, *([] if beside is None else [beside.resolve()])]
+    places = {str(folder): f"<{at}>" for at, folder in reversed(list(enumerate(folders)))}
+    content = ContentDigest(model, places | {package_name(file): "<package>"})
+    parts = [*(file_sha256(part) for part in sorted(files)), content.hexdigest(), name_model or ""]
+    if beside is not None and beside.exists():
+        parts.pop()
     digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()
+    opened.require_unchanged()
+    digest = _kept_if_whole(content, digest, where=where)
     snapshot = HubSnapshot.at(beside) if beside is not None else None
     given = snapshot.hub_id if snapshot is not None else Path(name_model or "").name
     label = f"{file.stem}.{name}" + (f"@{given}" if name_model else "")
-    return _encoder(model, name=label, weights=digest, modules=modules)
+    guarded = _only_known_files(embed, files, folders, where=where)
+    return _encoder(model, guarded, name=label, weights=digest, width=width)
 
 
-def _encoder(model: Any, *, name: str, weights: str, modules: Mapping[str, Any]) -> ObjectEncoder:
-    embed = _embedder(model, where=name)
-    width = embed(list(_TRIAL)).shape[1]
+def _unrepeated() -> str:
+    """What stands for weights that nothing tells apart: another one every time."""
+    return f"object:{uuid.uuid4().hex}"
+
+
+def _kept_if_whole(content: ContentDigest, digest: str, *, where: str) -> str:
+    """The digest, if it speaks for all that decides the embeddings."""
+    if not content.opaque:
+        return digest
+    _LOG.warning(
+        "%s: it holds %s, which cannot be looked into; its embeddings are not used again by later "
+        "runs",
+        where,
+        ", ".join(content.opaque[:3]),
+    )
+    return _unrepeated()
+
+
+def _only_known_files(
+    embed: Embed, known: Set[Path], folders: Sequence[Path], *, where: str
+) -> Embed:
+    """Refuse a file of the model's that is opened only now: the model's key does not have it."""
+
+    def guarded(texts: Sequence[str]) -> np.ndarray:
+        with opened_files() as opened:
+            rows = embed(texts)
+        late = [
+            path
+            for path in opened.paths()
+            if path not in known and any(path.is_relative_to(folder) for folder in folders)
+        ]
+        if late:
+            raise ModelError(
+                f"it opened {late[0]} for some sequences only, after its key was made",
+                where=where,
+                hint="open the file when the object is made, so that its content is in the key",
+            )
+        return rows
+
+    return guarded
+
+
+def _encoder(model: Any, embed: Embed, *, name: str, weights: str, width: int) -> ObjectEncoder:
     identity = EncoderIdentity(
         model_id=name,
         revision="local",
@@ -141,6 +198,7 @@ def _encoder(model: Any, *, name: str, weights: str, modules: Mapping[str, Any])
         dtype="its own",
         code=f"object/{type(model).__name__}/1",
     )
+    modules = _torch_modules(model)
     counts = [sum(p.numel() for p in module.parameters()) for module in modules.values()]
     return ObjectEncoder(
         embed=embed,
@@ -215,19 +273,3 @@ def _torch_modules(model: Any) -> dict[str, Any]:
         if callable(getattr(value, "state_dict", None))
         and callable(getattr(value, "parameters", None))
     }
-
-
-def _state_digest(modules: Mapping[str, Any]) -> str:
-    """SHA-256 over the values of all tensors."""
-    total = hashlib.sha256()
-    for attribute, module in sorted(modules.items()):
-        for name, tensor in sorted(module.state_dict().items()):
-            if not hasattr(tensor, "detach"):
-                continue
-            kept = tensor.detach().cpu().contiguous().reshape(-1)
-            total.update(f"{attribute}.{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
-            if kept.numel():
-                import torch
-
-                total.update(kept.view(torch.uint8).numpy().data)
-    return total.hexdigest()

@@ -10,9 +10,7 @@ torch and transformers are imported when a model is loaded, never with this modu
 
 from __future__ import annotations
 
-import hashlib
 import inspect
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,14 +19,9 @@ import numpy as np
 
 from geneb_jax.errors import CheckpointError, ModelError, SelectionError
 from geneb_jax.identity import EncoderIdentity
+from geneb_jax.models.adapters.folder_files import FolderFiles, adapter_base
 from geneb_jax.models.adapters.remote_code import AllowedCode, parse_allowed_code, require_allowed
-from geneb_jax.models.checkpoints.file_digests import (
-    DigestedFile,
-    combined_sha256,
-    file_sha256,
-)
 from geneb_jax.models.checkpoints.hub import HubSnapshot, download_repository
-from geneb_jax.models.checkpoints.weight_files import find_weight_files
 from geneb_jax.models.encoder import SequenceEncoder
 from geneb_jax.models.layers.network import require_layer
 from geneb_jax.models.load_options import LoadOptions
@@ -42,7 +35,6 @@ PREFIX = "torch:"
 _TOKENS_A_BATCH = 8192
 _ROWS_A_BATCH = 64
 _NO_LIMIT = 10**9
-_TOKENIZER_FILES = ("*.txt", "*.model", "tokenizer*.json", "vocab.json", "*tokens*.json")
 #: Position tables that start behind the padding's id, as fairseq made them.
 _SHIFTED_POSITIONS = {"camembert", "esm", "longformer", "mpnet", "roberta", "xlm-roberta"}
 
@@ -175,12 +167,11 @@ def load_torch_encoder(name: str, options: LoadOptions) -> TorchEncoder:
         allowed=allowed,
     )
     snapshot = snapshot or HubSnapshot.at(folder)
-    files = [] if options.untrained else [DigestedFile(file) for file in _safetensors(folder)]
-    digest = combined_sha256([file.sha256() for file in files])
+    files = FolderFiles(folder, deep=trusted)
+    if not options.untrained:
+        _require_safetensors(adapter_base(folder) or folder)
+    digest = "" if options.untrained else files.weights
     model, tokenizer = _load(folder, options, trusted=trusted)
-    for file in files:
-        file.require_unchanged()
-        file.close()
     settings = model.config
     layers = getattr(settings, "num_hidden_layers", None)
     if getattr(settings, "is_encoder_decoder", False):
@@ -192,14 +183,14 @@ def load_torch_encoder(name: str, options: LoadOptions) -> TorchEncoder:
         model_id=PREFIX + (folder.resolve().name if snapshot is None else snapshot.hub_id),
         revision=drawn if options.untrained else revision,
         weights=drawn if options.untrained else digest,
-        tokenizer=_digest_of(folder, _TOKENIZER_FILES, extra=str(limit)),
+        tokenizer=files.others(str(limit)),
         pooling=options.pooling_of_its_own or "mean",
         layer=options.layer if layers is None else require_layer(options.layer, layers),
         dtype=options.dtype,
-        code=f"torch/{type(model).__name__}/1"
-        + (f"/{_digest_of(folder, ('**/*.py',))[:16]}" if trusted else ""),
-        config=_digest_of(folder, ("config.json",)),
+        code=f"torch/{type(model).__name__}/1",
+        config=files.config,
     )
+    files.require_unchanged()
     return TorchEncoder(model=model, tokenizer=tokenizer, identity=identity, limit=limit)
 
 
@@ -225,14 +216,13 @@ def _bring(
     return folder, HubSnapshot(name, folder.name)
 
 
-def _safetensors(folder: Path) -> tuple[Path, ...]:
+def _require_safetensors(folder: Path) -> None:
     if not any(folder.glob("*.safetensors")):
         raise CheckpointError(
             "there are no safetensors; pickled weights are not opened by the torch adapter",
             where=folder,
             hint="save the model again with save_pretrained",
         )
-    return find_weight_files(folder)
 
 
 def _load(folder: Path, options: LoadOptions, *, trusted: bool) -> tuple[Any, Any]:
@@ -303,11 +293,3 @@ def _limit(tokenizer: Any, config: Any) -> int | None:
     declared = int(getattr(tokenizer, "model_max_length", None) or 0)
     known = [limit for limit in (positions, declared) if 0 < limit < _NO_LIMIT]
     return min(known) if known else None
-
-
-def _digest_of(folder: Path, patterns: Sequence[str], *, extra: str = "") -> str:
-    """SHA-256 over the files that match, by name and content."""
-    files = sorted({file for pattern in patterns for file in folder.glob(pattern)})
-    content = {str(file.relative_to(folder)): file_sha256(file) for file in files if file.is_file()}
-    text = json.dumps([content, extra], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()

@@ -21,7 +21,7 @@ from typing import Any
 
 from geneb_jax.errors import ModelError, SelectionError
 
-__all__ = ["construct", "own_files", "split_file_class"]
+__all__ = ["construct", "own_files", "package_name", "split_file_class"]
 
 _FILE_CLASS = re.compile(r"(?P<file>.+\.py):(?P<name>[A-Za-z_]\w*)")
 
@@ -136,9 +136,15 @@ def _device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
+def package_name(file: Path) -> str:
+    """What the file's folder is called as a package of this process: another name each folder."""
+    folder = str(file.resolve().parent)
+    return f"_geneb_user_{hashlib.sha256(folder.encode()).hexdigest()[:12]}"
+
+
 def _import(file: Path) -> ModuleType:
     folder = file.resolve().parent
-    package = f"_geneb_user_{hashlib.sha256(str(folder).encode()).hexdigest()[:12]}"
+    package = package_name(file)
     if package not in sys.modules:
         sys.modules[package] = parent = ModuleType(package)
         parent.__path__ = [str(folder)]

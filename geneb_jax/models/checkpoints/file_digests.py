@@ -24,7 +24,7 @@ from geneb_jax.errors import CheckpointError, OutputError
 from geneb_jax.models.spec import PinnedFile
 from geneb_jax.places import cache_folder
 
-__all__ = ["DigestedFile", "check_pinned", "combined_sha256", "file_sha256"]
+__all__ = ["DigestedFile", "FileSignature", "check_pinned", "combined_sha256", "file_sha256"]
 
 _REMEMBERED_FROM_BYTES = 1 << 22  # hashing less takes no time worth a cache
 _REMEMBERED_SECONDS = 30 * 24 * 3600
