@@ -48,12 +48,23 @@ class GenebError(Exception):
         self.hint = hint
         super().__init__(self.message)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Errors travel from the process that met them; they are not made anew there."""
+        return _restored, (type(self), self.args, self.__dict__.copy())
+
     @property
     def message(self) -> str:
         """The whole message, place first, as one line."""
         head = f"{self.where}: {self.what}" if self.where else self.what
         parts = [head, *(part for part in (self.cause, self.hint) if part)]
         return " ".join(part if part.endswith((".", "?", "!")) else f"{part}." for part in parts)
+
+
+def _restored(kind: type[GenebError], arguments: tuple[Any, ...], state: Any) -> GenebError:
+    error = kind.__new__(kind)
+    error.args = arguments
+    error.__dict__.update(state)
+    return error
 
 
 class DataError(GenebError):

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from geneb_jax.durable_files import write_text
-from geneb_jax.errors import GenebError, OutputError
+from geneb_jax.embed import BatchMemoryError
+from geneb_jax.errors import GenebError, NonFiniteError, OutputError
+from geneb_jax.store.embedding_store import QuarantinedRowsError
 
 
 @pytest.mark.parametrize(
@@ -31,3 +35,29 @@ def test_a_folder_where_a_file_belongs_is_not_called_a_full_disk(tmp_path: Path)
         write_text(tmp_path / "scores.csv", "text")
     assert "full" not in caught.value.message
     assert [path.name for path in tmp_path.iterdir()] == ["scores.csv"]
+
+
+def _all_kinds(kind: type[GenebError]) -> list[type[GenebError]]:
+    return [kind, *(one for below in kind.__subclasses__() for one in _all_kinds(below))]
+
+
+def test_every_error_travels_between_processes() -> None:
+    made = [
+        BatchMemoryError("too much", where="m", smaller=512),
+        NonFiniteError("bad", where="m", positions=np.arange(3)),
+        QuarantinedRowsError(3, where="s", cause="bits"),
+        *(
+            kind("what", where="w", cause="c", hint="h")
+            for kind in _all_kinds(GenebError)
+            if kind.__init__ is GenebError.__init__
+        ),
+    ]
+    assert {type(error) for error in made} == set(_all_kinds(GenebError))
+    for error in made:
+        back = pickle.loads(pickle.dumps(error))
+        assert type(back) is type(error)
+        assert (back.message, str(back), set(vars(back))) == (
+            error.message,
+            str(error),
+            set(vars(error)),
+        )

@@ -49,6 +49,29 @@ class BatchMemoryError(ModelError):
         super().__init__(what, **parts)
 
 
+def ladder_of(encoder: TokenEncoder, batch_tokens: int, *, devices: int = 1) -> Ladder:
+    """The shapes that a model's sequences run in.
+
+    Everything that enters here decides last bits: a change of the numbers is another
+    :data:`~geneb_jax.models.encoder.BATCH_RULES`.
+
+    Args:
+        encoder: The model.
+        batch_tokens: Tokens of a batch on one device.
+        devices: Devices that share a batch.
+    """
+    return Ladder(
+        batch_tokens,
+        most_rows=shard_rows(encoder) // _BATCHES_A_SHARD,
+        devices=devices,
+        length_multiple=encoder.length_multiple,
+        exact_length=encoder.exact_length,
+        longest_tokens=encoder.longest_tokens,
+        any_rows=encoder.any_rows,
+        small=(encoder.parameter_count or SMALL_PARAMETERS) < SMALL_PARAMETERS,
+    )
+
+
 class Forward:
     """A token encoder with its parameters on the devices and its compiled programs.
 
@@ -88,17 +111,7 @@ class Forward:
 
     def _use(self, batch_tokens: int) -> None:
         """Plan with so many tokens a batch from now on."""
-        encoder = self.encoder
-        self.ladder = Ladder(
-            batch_tokens,
-            most_rows=shard_rows(encoder) // _BATCHES_A_SHARD,
-            devices=self.placement.row_multiple,
-            length_multiple=encoder.length_multiple,
-            exact_length=encoder.exact_length,
-            longest_tokens=encoder.longest_tokens,
-            any_rows=encoder.any_rows,
-            small=(encoder.parameter_count or SMALL_PARAMETERS) < SMALL_PARAMETERS,
-        )
+        self.ladder = ladder_of(self.encoder, batch_tokens, devices=self.placement.row_multiple)
         self._programs: dict[tuple[Bucket, np.dtype], Any] = {}
 
     @property

@@ -16,6 +16,9 @@ __all__ = ["EmbedReport", "report_of"]
 class EmbedReport:
     """What an embedding did and what it cost.
 
+    Counts of bases and letters are None where the model reads the sequences itself and does not
+    say, or where nothing was embedded.
+
     Attributes:
         model_id: The model.
         embedded: Sequences that this call embedded and that were new to the store.
@@ -45,11 +48,11 @@ class EmbedReport:
     compile_count: int = 0
     batch_tokens: int = 0
     buckets: tuple[tuple[int, int], ...] = ()
-    truncated_sequences: int = 0
-    truncated_bp: int = 0
-    unknown_sequences: int = 0
-    unknown_bp: int = 0
-    empty_sequences: int = 0
+    truncated_sequences: int | None = None
+    truncated_bp: int | None = None
+    unknown_sequences: int | None = None
+    unknown_bp: int | None = None
+    empty_sequences: int | None = None
     nonfinite_sequences: int = 0
 
     @property

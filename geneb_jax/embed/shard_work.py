@@ -118,8 +118,14 @@ class ShardRows:
     batch_tokens: int = 0
 
     def counts(self) -> ShardRows:
-        """The same without the embeddings, for a report."""
-        return replace(self, rows=self.rows[:0])
+        """The same without the embeddings and whose they are, for a report."""
+        # Arrays of their own: an empty view would keep all rows alive.
+        return replace(
+            self,
+            digests=np.empty((0, self.digests.shape[1]), np.uint8),
+            rows=np.empty((0, self.rows.shape[1]), np.float32),
+            positions=np.empty(0, np.int64),
+        )
 
 
 def plan_shards(

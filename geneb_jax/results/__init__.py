@@ -5,6 +5,7 @@ from __future__ import annotations
 from geneb_jax.results.answer_keys import AnswerKey, find_answer_key, keep_answer_key
 from geneb_jax.results.file_names import safe_folder_name, submission_file_name
 from geneb_jax.results.folder_contents import FolderContents, read_contents
+from geneb_jax.results.folder_lock import one_at_a_time
 from geneb_jax.results.model_facts import (
     UNTRAINED,
     EmbeddingFacts,
@@ -95,6 +96,7 @@ __all__ = [
     "keep_answer_key",
     "listed",
     "mean_over_seeds",
+    "one_at_a_time",
     "other_revision",
     "read_contents",
     "read_run_folder",

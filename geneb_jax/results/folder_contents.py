@@ -21,11 +21,12 @@ from geneb_jax.results.model_facts import (
     weights_kind,
     with_variant,
 )
+from geneb_jax.results.name_lists import listed
 from geneb_jax.results.records import Records, StoredUnit
 from geneb_jax.results.run_record import TaskFacts
 from geneb_jax.results.score_rows import ScoreRow
 from geneb_jax.results.sealed_files import read_sealed, write_sealed
-from geneb_jax.results.suite_record import suite_record
+from geneb_jax.results.suite_record import SuiteRecord, suite_record
 from geneb_jax.results.typed_json import from_plain, to_plain
 from geneb_jax.results.unit_keys import UnitKey
 
@@ -38,6 +39,8 @@ __all__ = [
     "read_contents",
 ]
 
+#: The precision of a fit that is shown where the same fit was made in several.
+_PRECISE = "float64"
 _MODEL_KIND, _COST_KIND, _TASK_KIND = "model 1", "cost 1", "task 1"
 
 
@@ -49,7 +52,8 @@ class FolderContents:
         rows: Rows of scores.csv: models by label, then tasks and regimes as the suite has them.
         models: Label -> facts of the model.
         tasks: Task id -> facts of its files.
-        left_out: A sentence for each group of recorded rows that no table shows.
+        left_out: A sentence for each group of recorded rows that no table shows, or that another
+            version of the probes' code made than the rest.
     """
 
     rows: tuple[ScoreRow, ...]
@@ -121,7 +125,7 @@ def read_contents(out: Path, suite: Suite, *, code: str) -> FolderContents:
 
     A row is shown if its task is in the suite and was fitted under the suite's protocol on the
     files that the task has now. Where several records have the same fit, one that succeeded comes
-    before one that failed, and the present code before any other.
+    before one that failed, the present code before any other, and float64 before less.
 
     Args:
         out: The output folder.
@@ -132,7 +136,8 @@ def read_contents(out: Path, suite: Suite, *, code: str) -> FolderContents:
     units = list(records.units())
     found = {task.task_id: find_task_facts(records, task.task_id) for task in suite.tasks}
     tasks = {task_id: facts for task_id, facts in found.items() if facts is not None}
-    reasons = [_why_not(unit.key, suite, tasks) for unit in units]
+    wanted = suite_record(suite)
+    reasons = [_why_not(unit.key, wanted, tasks) for unit in units]
     shown = [unit for unit, why in zip(units, reasons, strict=True) if not why]
     lost: list[str] = []
     alone = _facts(records, shown, lost)
@@ -145,6 +150,7 @@ def read_contents(out: Path, suite: Suite, *, code: str) -> FolderContents:
         tasks=tasks,
         left_out=(
             *_left_out(units, reasons),
+            *_of_other_code(rows, shown, labels, code),
             *lost,
             *(f"{one.path}: not believed ({one.reason}), and left out" for one in records.damaged),
         ),
@@ -171,18 +177,18 @@ def _fits(key: UnitKey) -> set[tuple[object, ...]]:
     return {(*unit, C, seed) for C in key.C for seed in key.seeds}
 
 
-def _why_not(key: UnitKey, suite: Suite, tasks: Mapping[str, TaskFacts]) -> str:
+def _why_not(key: UnitKey, wanted: SuiteRecord, tasks: Mapping[str, TaskFacts]) -> str:
     """Why no table shows a unit; empty if one does."""
-    wanted = suite_record(suite)
     if key.task_id not in wanted.categories:
-        return f"the suite {suite.name} has no such task"
+        return f"the suite {wanted.name} has no such task"
     regimes = wanted.protocol["regimes"]
     if key.regime not in regimes or regimes[key.regime] != key.shots:
-        return f"the suite {suite.name} has no regime {key.regime} with these rows a class"
+        return f"the suite {wanted.name} has no regime {key.regime} with these rows a class"
     if (key.tol, key.max_iter) != (wanted.protocol["tol"], wanted.protocol["max_iter"]):
         return "fitted with another tol or max_iter than the suite's"
     known = tasks.get(key.task_id)
-    if known is None or known.fingerprint != key.task_fingerprint:
+    # A unit that failed for lack of files is of no files at all, and hides nobody's rows.
+    if known is None or key.task_fingerprint not in ("", known.fingerprint):
         return "made on other files of the task than those a run read last; run the model again"
     return ""
 
@@ -236,16 +242,39 @@ def _rows(
     units: Iterable[StoredUnit], labels: Mapping[str, str], suite: Suite, code: str
 ) -> list[ScoreRow]:
     categories = {task.task_id: task.category for task in suite.tasks}
-    best: dict[tuple[object, ...], tuple[tuple[bool, bool, str], ScoreRow]] = {}
+    best: dict[tuple[object, ...], tuple[tuple[bool, bool, bool, str], ScoreRow]] = {}
     for unit in units:
         label = labels[identity_digest(unit.key.embedding)]
         for row in unit.rows:
             shown = replace(row, model_id=label, category=categories[row.task_id])
-            rank = (row.failed, unit.key.code != code, unit.key.digest)
+            lower = unit.key.dtype != _PRECISE
+            rank = (row.failed, unit.key.code != code, lower, unit.key.digest)
             there = best.get(shown.fit)
             if there is None or rank < there[0]:
                 best[shown.fit] = (rank, shown)
     return [row for _, row in best.values()]
+
+
+def _of_other_code(
+    rows: Iterable[ScoreRow], units: Iterable[StoredUnit], labels: Mapping[str, str], code: str
+) -> list[str]:
+    """A sentence for each model and version of the code that some shown rows are still of."""
+    made: dict[tuple[object, ...], set[str]] = {}
+    for unit in units:
+        label = labels[identity_digest(unit.key.embedding)]
+        for row in unit.rows:
+            made.setdefault(replace(row, model_id=label).fit, set()).add(unit.key.code)
+    old: dict[tuple[str, str], set[str]] = {}
+    for row in rows:
+        codes = made[row.fit]
+        if not row.failed and code not in codes:
+            old.setdefault((row.model_id, max(codes)), set()).add(row.task_id)
+    return [
+        f"rows of {label} on {listed(sorted(tasks))} were made by another version of the probes' "
+        f"code, {version}, and the present one is {code}: run the model again to compare like with "
+        "like"
+        for (label, version), tasks in sorted(old.items())
+    ]
 
 
 def _in_order(rows: Iterable[ScoreRow], suite: Suite) -> list[ScoreRow]:

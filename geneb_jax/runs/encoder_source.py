@@ -66,9 +66,12 @@ class ModelReference:
         encoder = self.source.load()
         if encoder.identity != self.identity:
             raise CheckpointError(
-                "its files were changed while the run was going on",
+                "loaded again, it is not the model that the run was planned with",
                 where=self.source.name,
-                hint="run the same command again: it embeds with the model as it is now",
+                cause="its files were changed meanwhile, or it draws some of its weights at random "
+                "whenever it is loaded",
+                hint="run the same command again; a model that draws weights needs a seed, or a "
+                "command of its own",
             )
         return encoder
 

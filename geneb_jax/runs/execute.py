@@ -17,7 +17,15 @@ from geneb_jax.benchmark import Task
 from geneb_jax.durable_files import require_writable_folder
 from geneb_jax.embed import BatchMemoryError
 from geneb_jax.errors import GenebError
-from geneb_jax.results import ModelFacts, Records, TaskFacts, claim_folder, keep_answer_key
+from geneb_jax.results import (
+    ModelFacts,
+    Records,
+    TaskFacts,
+    claim_folder,
+    keep_answer_key,
+    one_at_a_time,
+    require_suite,
+)
 from geneb_jax.results.folder_contents import find_task_facts, keep_model_facts, keep_task_facts
 from geneb_jax.runs.compiled_programs import keep_compiled_programs
 from geneb_jax.runs.embed_stage import embed_model, require_stores
@@ -61,9 +69,11 @@ def execute(
     keep_compiled_programs()
     started = time.perf_counter()
     work = plan_work(request, observer)
+    require_suite(request.out, work.suite, update=request.update_suite)
     require_stores(work, observer, stored_only=stored_only)
     require_writable_folder(request.out, option="--out")
-    changes = claim_folder(request.out, work.suite, update=request.update_suite)
+    with one_at_a_time(request.out):
+        changes = claim_folder(request.out, work.suite, update=request.update_suite)
     notes = [f"the suite was updated: {change}" for change in changes]
     for text in (*work.notes, *notes, *work.problems.values()):
         observer.note(text)
@@ -71,6 +81,7 @@ def execute(
     run.keep_task_facts()
     problems = dict(work.problems)
     models: list[ModelFacts] = []
+    failed: list[GenebError] = []
     for model in work.models:
         try:
             models.append(run.model_that_fits(model))
@@ -79,8 +90,13 @@ def execute(
                 raise
             problems[model.reference.source.name] = error.message
             observer.note(error.message)
+            failed.append(error)
+    if failed and not models and run.records.is_empty:
+        raise failed[0]  # there is nothing to make a table of
     problems |= {task.task_id: why for task, why in work.tables.failures.items()}
-    return write_outcome(work, models, problems, observer, seconds=time.perf_counter() - started)
+    seconds = time.perf_counter() - started
+    with one_at_a_time(request.out):
+        return write_outcome(work, models, problems, observer, seconds=seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +118,8 @@ class _Run:
         for task in (*tables.chosen.fingerprints, *tables.chosen.failures):
             fingerprint = tables.chosen.fingerprints.get(task, "")
             known = find_task_facts(self.records, task.task_id)
+            if known is not None and not fingerprint:
+                continue  # rows on the files that were here stay what they are
             same = known is not None and known.fingerprint == fingerprint
             found = notes.get(task.task_id, known.notes if known is not None and same else {})
             facts = TaskFacts(fingerprint=fingerprint, notes=found)

@@ -42,7 +42,8 @@ class RunOutcome:
         run: What run.json holds.
         report: Path of report.html.
         submissions: Paths of the submission files written.
-        problems: Task or model -> why it has no scores.
+        problems: Task or model of this run -> why it has no scores.
+        failed: Those of the rows that this run was to score and could not.
         left_out: A sentence for each group of recorded rows that no table shows.
     """
 
@@ -53,12 +54,13 @@ class RunOutcome:
     report: Path
     submissions: tuple[Path, ...]
     problems: Mapping[str, str]
+    failed: tuple[ScoreRow, ...]
     left_out: tuple[str, ...]
 
     @property
     def complete(self) -> bool:
         """Whether every unit asked for has its scores."""
-        return not self.problems and not any(row.failed for row in self.rows)
+        return not self.problems and not self.failed
 
 
 def write_outcome(
@@ -84,8 +86,18 @@ def write_outcome(
         observer.note(sentence)
     now = {one.identity_short: one for one in models}
     shown = {
-        label: replace(now[one.identity_short], label=label) if one.identity_short in now else one
+        label: _measured(one, now[one.identity_short]) if one.identity_short in now else one
         for label, one in contents.models.items()
+    }
+    asked = {
+        (model.reference.identity.short, task.task_id, regime.name)
+        for model in work.models
+        for task, regime in model.keys
+    } | {
+        (one.identity_short, task.task_id, regime.name)
+        for one in models  # run with smaller batches, a model has another identity than planned
+        for task in work.tables.chosen.fingerprints
+        for regime in work.settings.regimes
     }
     run = RunRecord(
         suite=SuiteFacts.of(suite),
@@ -108,5 +120,29 @@ def write_outcome(
         observer.note(f"{stale}: of an earlier state of the folder; no model of its tables is this")
     report = write_report(out, suite=suite, scores=contents.rows, run=run)
     return RunOutcome(
-        out, suite, contents.rows, run, report, submissions, dict(problems), contents.left_out
+        out=out,
+        suite=suite,
+        rows=contents.rows,
+        run=run,
+        report=report,
+        submissions=submissions,
+        problems=dict(problems),
+        failed=tuple(
+            row
+            for row in contents.rows
+            if row.failed and (row.identity, row.task_id, row.regime) in asked
+        ),
+        left_out=contents.left_out,
+    )
+
+
+def _measured(recorded: ModelFacts, now: ModelFacts) -> ModelFacts:
+    """What is recorded of a model, with what this run did; what it cost to embed stays known."""
+    embedded = now.embedding is not None and now.embedding.embedded
+    cost = now if embedded or recorded.embedding is None else recorded
+    return replace(
+        recorded,
+        units_reused=now.units_reused,
+        embedding=cost.embedding,
+        probing_seconds=cost.probing_seconds,
     )

@@ -11,6 +11,7 @@ import numpy as np
 
 from geneb_jax.embed import Forward, embed_sequences, open_store
 from geneb_jax.models import Encoder, TokenEncoder
+from geneb_jax.results import require_suite
 from geneb_jax.runs.observer import RunObserver
 from geneb_jax.runs.request import RunRequest
 from geneb_jax.runs.work import ModelWork, RunWork, plan_work
@@ -79,6 +80,7 @@ def plan_run(
         GenebError: as the run itself would, before its first sequence.
     """
     work = plan_work(request, observer)
+    require_suite(request.out, work.suite, update=request.update_suite)
     read = work.tables.read(observer)
     lengths = np.array([len(text) for text in read.sequences.sequences], np.int64)
     rows = [part for task in read.tables for part in read.rows_of(task)]

@@ -86,7 +86,7 @@ def fit_group(group: ProbeGroup) -> list[ScoredTask]:
     problems = []
     answers = []
     for task in group.units:
-        table = read.tables[task]
+        table = read.table(task)
         train, test = read.rows_of(task)
         answers.append(AnswerKey(table.test_labels, leaked_rows(train, test)))
         problems.append(

@@ -146,6 +146,16 @@ class ReadTasks:
     sequences: SequenceTable
     failures: dict[Task, str]
 
+    def table(self, task: Task) -> TaskTable:
+        """A task's table.
+
+        Raises:
+            DataError: if its files were refused, or are no longer those that were chosen.
+        """
+        if task not in self.tables:
+            raise DataError(self.failures.get(task, f"the task {task.task_id} was not chosen"))
+        return self.tables[task]
+
     def rows_of(self, task: Task) -> tuple[np.ndarray, np.ndarray]:
         """Positions of a task's train and test rows in ``sequences``, int64."""
         at = list(self.tables).index(task)

@@ -16,7 +16,8 @@ from geneb_jax.benchmark import Regime, Suite, Task
 from geneb_jax.errors import GenebError
 from geneb_jax.models import Encoder, LoadOptions
 from geneb_jax.places import store_folder
-from geneb_jax.results import ModelFacts, Records, UnitKey, require_suite
+from geneb_jax.results import ModelFacts, Records, UnitKey
+from geneb_jax.results.folder_contents import find_model_facts
 from geneb_jax.runs.encoder_facts import encoder_facts, require_known_models
 from geneb_jax.runs.encoder_source import EncoderSource, ModelReference
 from geneb_jax.runs.observer import RunObserver
@@ -113,7 +114,6 @@ def plan_work(request: RunRequest, observer: RunObserver | None = None) -> RunWo
     """
     require_known_models(request.model)
     chosen = choose_tasks(request)
-    require_suite(request.out, chosen.suite, update=request.update_suite)
     tables = TaskTables(chosen)
     settings = probe_settings(request, chosen.suite, platform=jax.default_backend())
     records = Records(request.out)
@@ -167,7 +167,9 @@ def _model_work(
     absent = tuple(unit for unit, key in keys.items() if request.fresh or records.find(key) is None)
     store = request.store or str(store_folder())
     reference = ModelReference(source, identity, encoder.width, store)
-    return ModelWork(reference, encoder_facts(encoder, label=request.name), keys, absent)
+    known = find_model_facts(records, identity.model_id, identity.short)
+    label = request.name or (known.label if known is not None else None)
+    return ModelWork(reference, encoder_facts(encoder, label=label), keys, absent)
 
 
 def probe_groups(work: RunWork, model: ModelWork, tasks: list[Task]) -> list[ProbeGroup]:

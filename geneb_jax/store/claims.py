@@ -70,7 +70,7 @@ def _started(pid: int) -> int | None:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         return None if fields[0] in "ZX" else int(fields[19])
     except FileNotFoundError:
-        if Path("/proc/self/stat").exists():
+        if Path("/proc/1/stat").exists():  # else those of other users are hidden
             return None
     except OSError:
         return None
@@ -100,7 +100,10 @@ class Holder:
 
     def is_gone(self) -> bool:
         """Whether the process certainly lives no more; False where this machine cannot tell."""
-        return self.machine == _machine() and _started(self.pid) != self.started
+        if self.machine != _machine():
+            return False
+        started = _started(self.pid)
+        return started is None or (started != self.started and 0 not in (started, self.started))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

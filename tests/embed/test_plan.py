@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import multiprocessing
 import pickle
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -23,7 +24,10 @@ from geneb_jax.embed import (
     embedder_of,
     plan_shards,
 )
-from geneb_jax.models import load_encoder
+from geneb_jax.embed.batch_budget import batch_tokens_in_force
+from geneb_jax.embed.forward import ladder_of
+from geneb_jax.models import TokenEncoder, load_encoder
+from geneb_jax.models.encoder import BATCH_RULES
 from geneb_jax.store import EmbeddingStore
 
 
@@ -179,3 +183,28 @@ def test_another_executor_fills_a_store(draw: Any, table: Any, tmp_path: Path) -
 @pytest.mark.parametrize("lengths", [[], [0]])
 def test_nothing_and_empty_sequences_are_planned(lengths: list[int]) -> None:
     assert len(Ladder(512).batches(np.array(lengths, np.int64))) == len(lengths)
+
+
+class Shaped:
+    """What of an encoder decides its shapes."""
+
+    batch_tokens = None
+    length_multiple = 1
+    exact_length = any_rows = False
+
+    def __init__(self, parameters: int, longest: int | None) -> None:
+        self.parameter_count, self.longest_tokens = parameters, longest
+
+
+def test_the_rules_of_batches_are_those_of_their_version() -> None:
+    shapes = [
+        (parameters, platform, length, ladder.bucket(int(ladder.lengths(np.array([length]))[0])))
+        for parameters in (10**5, 2 * 10**6, 5 * 10**7, 5 * 10**8, 7 * 10**9)
+        for platform in ("cpu", "gpu", "tpu")
+        for encoder in [cast(TokenEncoder, Shaped(parameters, 4096))]
+        for ladder in [ladder_of(encoder, batch_tokens_in_force(encoder, None, platform))]
+        for length in (1, 7, 40, 100, 333, 1000, 3000)
+    ]
+    digest = hashlib.sha256(repr(shapes).encode()).hexdigest()[:16]
+    # Another digest here is another version there: stored rows would not be those of their key.
+    assert (digest, BATCH_RULES) == ("ff3646479f753e5e", "batches/2")

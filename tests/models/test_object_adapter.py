@@ -230,6 +230,10 @@ def test_torch_modules_are_part_of_the_identity() -> None:
     assert first.identity == again.identity
     assert first.identity.weights != other.identity.weights
     assert first.parameter_count == 15
+    # Rounding that goes with the shape of a batch is company too (F66).
+    assert isinstance(first, ObjectEncoder)
+    alone = np.concatenate([first.embed([text]) for text in TEXTS])
+    assert first.embed(TEXTS).tobytes() == alone.tobytes()
     assert isinstance(first, ObjectEncoder)
     assert first.embed(TEXTS).dtype == np.float32
 

@@ -306,3 +306,15 @@ def test_the_modules_import_neither_torch_nor_transformers() -> None:
         check=True,
     )
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("kind", ["bert", "llama"])
+def test_f66_company_changes_no_bit(kind: str, tmp_path: Path) -> None:
+    encoder = load_encoder(f"torch:{write_folder(kind, tmp_path)}")
+    assert isinstance(encoder, TorchEncoder)
+    random = np.random.RandomState(0)
+    texts = ["".join(random.choice(list("ACGT"), size=n)) for n in random.randint(1, 400, 40)]
+    together = encoder.embed(texts)
+    alone = np.concatenate([encoder.embed([text]) for text in texts])
+    assert together.tobytes() == alone.tobytes()
+    assert encoder.embed(texts[::-3]).tobytes() == together[::-3].tobytes()

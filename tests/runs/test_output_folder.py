@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
+import threading
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import geneb_jax_probes
 from geneb_jax.analysis import build_panel
 from geneb_jax.benchmark import load_suite
 from geneb_jax.errors import ConfigError, DataError, GenebError
-from geneb_jax.results import read_run_folder, read_scores
+from geneb_jax.results import one_at_a_time, read_contents, read_run_folder, read_scores
 from geneb_jax.runs import run
 from geneb_jax.runs.execute import execute
 from geneb_jax.runs.observer import RunObserver
 from geneb_jax.runs.request import request_from_mapping
+from geneb_jax_probes import CODE_VERSION
 
 
 class Notes(RunObserver):
@@ -69,12 +73,17 @@ def test_f65_edited_tables_never_change_what_a_later_run_writes(places: dict[str
 def test_f65_an_edited_record_is_computed_again(places: dict[str, Path]) -> None:
     run("kmer-1", **places)
     expected = _written(places["out"])
-    for path in sorted((places["out"] / "records").glob("kmer-1-*/*/full-*.json")):
-        path.write_text(
-            path.read_text("utf-8").replace('"mcc": 0.', '"mcc": 0.9'), encoding="utf-8"
-        )
-    outcome = run("kmer-1", **places)
+    units = sorted((places["out"] / "records").glob("kmer-1-*/*/full-*.json"))
+    for path in units:
+        before = path.read_text("utf-8")
+        edited = re.sub(r'"mcc": (-?)\d', r'"mcc": \g<1>7', before)
+        assert edited != before
+        path.write_text(edited, encoding="utf-8")
+    notes = Notes()
+    outcome = run("kmer-1", observer=notes, **places)
     assert outcome.complete
+    for path in units:
+        assert any(str(path) in text and "not believed" in text for text in notes.said)
     assert _written(places["out"]) == expected
 
 
@@ -261,3 +270,70 @@ def test_what_is_refused_leaves_no_folder(
     with pytest.raises(GenebError):
         execute(request, stored_only=stored_only)
     assert not (tmp_path / "new").exists()
+
+
+def test_a_file_that_is_missing_for_a_while_takes_no_ones_rows_away(
+    places: dict[str, Path], suite_folder: Path
+) -> None:
+    asked = {"regimes": ["full"], "tasks": ["one", "two", "three"], **places}
+    before = run("kmer-1", **asked)
+    (suite_folder / "two.csv").rename(suite_folder / "away")
+    during = run("kmer-2", **asked)
+    assert not during.complete
+    assert {row.task_id for row in during.rows if row.model_id == "kmer-1"} == {
+        "one",
+        "two",
+        "three",
+    }
+    assert [row for row in during.rows if row.model_id == "kmer-1"] == list(before.rows)
+    (suite_folder / "away").rename(suite_folder / "two.csv")
+    assert run("kmer-2", **asked).complete
+
+
+def test_a_run_is_complete_whatever_failed_for_another_model(
+    places: dict[str, Path], suite_folder: Path
+) -> None:
+    asked = {"regimes": ["full"], "tasks": ["one", "two", "three"], **places}
+    (suite_folder / "two.csv").rename(suite_folder / "away")
+    assert not run("kmer-1", **asked).complete
+    (suite_folder / "away").rename(suite_folder / "two.csv")
+    outcome = run("kmer-2", **asked)
+    assert outcome.complete
+    assert any(row.failed and row.model_id == "kmer-1" for row in outcome.rows)
+
+
+def test_rows_of_older_code_are_said(
+    places: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = run("kmer-1", regimes=["full"], **places).out
+    suite = load_suite(places["suite"])
+    assert read_contents(out, suite, code=CODE_VERSION).left_out == ()
+    (sentence,) = read_contents(out, suite, code="probes-99").left_out
+    assert "kmer-1 on one, three, two" in sentence and CODE_VERSION in sentence
+    monkeypatch.setattr(geneb_jax_probes, "CODE_VERSION", "probes-99")
+    again = run("kmer-1", regimes=["full"], tasks=["one"], **places)
+    (sentence,) = again.left_out
+    assert "kmer-1 on three, two" in sentence
+
+
+def test_a_name_and_a_cost_stay_with_the_model(places: dict[str, Path]) -> None:
+    first = run("kmer-1", regimes=["full"], name="mine", **places)
+    again = run("kmer-1", **places)
+    assert {row.model_id for row in again.rows} == {"mine"}
+    cost = first.run.models["mine"].embedding
+    assert cost is not None and cost.embedded
+    assert again.run.models["mine"].embedding == cost
+    assert run("kmer-1", regimes=["full"], **places).run.models["mine"].embedding == cost
+
+
+def test_tables_are_made_by_one_run_at_a_time(places: dict[str, Path]) -> None:
+    run("kmer-1", regimes=["full"], **places)
+    table = places["out"] / "scores.csv"
+    before = table.read_bytes()
+    other = threading.Thread(target=lambda: run("kmer-2", regimes=["full"], **places))
+    with one_at_a_time(places["out"]):
+        other.start()
+        other.join(timeout=2)
+        assert other.is_alive() and table.read_bytes() == before
+    other.join(timeout=60)
+    assert b"kmer-2" in table.read_bytes()

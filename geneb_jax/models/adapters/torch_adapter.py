@@ -32,8 +32,12 @@ __all__ = ["PREFIX", "TorchEncoder", "load_torch_encoder"]
 #: ``-m torch:NAME`` asks for this adapter.
 PREFIX = "torch:"
 
-_TOKENS_A_BATCH = 8192
-_ROWS_A_BATCH = 64
+#: Device kind -> tokens and most rows of a batch. A row's last bits follow from the shape that it
+#: ran in, so shapes follow from a sequence's own length, and batches are filled up.
+_BATCHES = {"cpu": (2048, 16)}
+_BATCHES_ELSEWHERE = (16384, 64)
+#: Lengths in an octave, as a power of two: at most an eighth of a row is padding.
+_RUNGS_LOG2 = 3
 _NO_LIMIT = 10**9
 #: Position tables that start behind the padding's id, as fairseq made them.
 _SHIFTED_POSITIONS = {"camembert", "esm", "longformer", "mpnet", "roberta", "xlm-roberta"}
@@ -81,8 +85,8 @@ class TorchEncoder(SequenceEncoder):
         """Embed texts: float32 ``[len(sequences), width]``; a text without tokens gives zeros."""
         tokens = self._tokenize(sequences)
         rows = np.zeros((len(tokens), self._width), np.float32)
-        for members in self._batches([len(ids) for ids in tokens]):
-            part = self._pooled([tokens[at] for at in members])
+        for members, length, count in self._batches([len(ids) for ids in tokens]):
+            part = self._pooled([tokens[at] for at in members], length=length, count=count)
             if not self._width:
                 return part
             rows[members] = part
@@ -98,30 +102,42 @@ class TorchEncoder(SequenceEncoder):
         )
         return [list(map(int, ids)) for ids in encoded["input_ids"]]
 
-    def _batches(self, lengths: Sequence[int]) -> Iterator[list[int]]:
-        """Positions of like lengths, longest first, within a budget of tokens."""
-        order = sorted((at for at, n in enumerate(lengths) if n), key=lambda at: -lengths[at])
-        batch: list[int] = []
-        for at in order:
-            longest = lengths[batch[0]] if batch else lengths[at]
-            full = (len(batch) + 1) * longest > _TOKENS_A_BATCH or len(batch) == _ROWS_A_BATCH
-            if batch and (full or (lengths[at] != longest and not self._takes_mask)):
-                yield batch
-                batch = []
-            batch.append(at)
-        if batch:
-            yield batch
+    def _batches(self, lengths: Sequence[int]) -> Iterator[tuple[list[int], int, int]]:
+        """Positions of one rung, longest first, with the shape they run in: tokens and rows."""
+        rungs: dict[int, list[int]] = {}
+        for at, length in enumerate(lengths):
+            if length:
+                rungs.setdefault(self._rung(length), []).append(at)
+        budget, most = _BATCHES.get(self._device.type, _BATCHES_ELSEWHERE)
+        for rung in sorted(rungs, reverse=True):
+            count = min(max(budget // rung, 1), most)
+            for first in range(0, len(rungs[rung]), count):
+                yield rungs[rung][first : first + count], rung, count
 
-    def _pooled(self, tokens: Sequence[Sequence[int]]) -> np.ndarray:
+    def _rung(self, length: int) -> int:
+        """The length that a sequence of so many tokens is padded to; its own without a mask."""
+        if not self._takes_mask:
+            return length
+        step = 1 << max(length.bit_length() - 1 - _RUNGS_LOG2, 0)
+        rung = -(-length // step) * step
+        return max(length, min(rung, self._limit or rung))
+
+    @property
+    def _device(self) -> Any:
+        return next(self._model.parameters()).device
+
+    def _pooled(self, tokens: Sequence[Sequence[int]], *, length: int, count: int) -> np.ndarray:
+        """Rows of a batch; it is filled up with its first sequence to ``count`` rows."""
         import torch
 
-        lengths = torch.tensor([len(ids) for ids in tokens])
+        filled = [*tokens, *[tokens[0]] * (count - len(tokens))]
+        lengths = torch.tensor([len(ids) for ids in filled])
         padding = self._tokenizer.pad_token_id or 0
-        ids = torch.full((len(tokens), int(lengths.max())), padding)
-        for row, found in enumerate(tokens):
+        ids = torch.full((count, length), padding)
+        for row, found in enumerate(filled):
             ids[row, : len(found)] = torch.tensor(found)
-        mask = torch.arange(ids.shape[1])[None, :] < lengths[:, None]
-        device = next(self._model.parameters()).device
+        mask = torch.arange(length)[None, :] < lengths[:, None]
+        device = self._device
         inputs = {"input_ids": ids.to(device)}
         if self._takes_mask:
             inputs["attention_mask"] = mask.long().to(device)
@@ -135,7 +151,7 @@ class TorchEncoder(SequenceEncoder):
                 output = self._model(**inputs, output_hidden_states=True)
                 hidden = output.hidden_states[layer]
             pooled = _pool(self._identity.pooling, hidden.float(), mask.to(device), lengths)
-        return pooled.cpu().numpy()
+        return pooled[: len(tokens)].cpu().numpy()
 
 
 def _pool(name: str, hidden: Any, mask: Any, lengths: Any) -> Any:
@@ -187,7 +203,7 @@ def load_torch_encoder(name: str, options: LoadOptions) -> TorchEncoder:
         pooling=options.pooling_of_its_own or "mean",
         layer=options.layer if layers is None else require_layer(options.layer, layers),
         dtype=options.dtype,
-        code=f"torch/{type(model).__name__}/1",
+        code=f"torch/{type(model).__name__}/2",
         config=files.config,
     )
     files.require_unchanged()
