@@ -107,4 +107,4 @@ def controls_of(models: Sequence[ModelFacts], row: int) -> list[int]:
 
 
 def _beside_weights(model: ModelFacts) -> set[str]:
-    return set(model.variant) - {UNTRAINED}
+    return {word for word in model.variant if not word.startswith(UNTRAINED)}

@@ -15,7 +15,7 @@ from geneb_jax.results import FAILED, AnswerKey, ScoreRow, UnitKey, UnitPredicti
 from geneb_jax.runs.encoder_source import ModelReference
 from geneb_jax.runs.task_choice import TaskTables
 from geneb_jax.runs.units import ProbeSettings
-from geneb_jax_probes import ProbeTask, TaskScores
+from geneb_jax_probes import Ending, ProbeTask, TaskScores
 
 __all__ = [
     "ProbeGroup",
@@ -202,7 +202,7 @@ def _rows(
     for c, C in enumerate(settings.C):
         for position, seed in enumerate(settings.seeds):
             s = fits[position] if len(fits) > 1 else fits[0]
-            error = scores.error[s]
+            error = _why_unscored(scores, s, c)
             scored = error is None
             rows.append(
                 ScoreRow(
@@ -227,6 +227,14 @@ def _rows(
                 )
             )
     return rows
+
+
+def _why_unscored(scores: TaskScores, s: int, c: int) -> str | None:
+    """Why a fit has no scores; None if it has. One C of a subset may fail and the others not."""
+    ending = Ending(str(scores.status[s, c]))
+    if scores.error[s] is None or ending.scored:
+        return None
+    return scores.error[s] if ending is Ending.FAILED else ending.sentence
 
 
 def _finite(value: np.floating) -> float | None:

@@ -235,6 +235,15 @@ def test_the_control_of_a_model_is_first_of_all_itself_untrained(make_cube) -> N
     assert gains["a"] == both[1]
 
 
+def test_a_control_of_another_seed_is_still_the_models_own() -> None:
+    models = (
+        ModelFacts("a"),
+        ModelFacts("b", name="a", variant=("untrained seed 7", "@layer 0"), weights="random"),
+        ModelFacts("c", name="a", variant=("untrained seed 7",), weights="random"),
+    )
+    assert [models[k].label for k in controls_of(models, 0)] == ["c"]
+
+
 def test_tasks_at_chance_need_test_sizes(make_cube) -> None:
     scores = np.array([[0.05] * 15, [0.5] * 15])
     cube = make_cube(scores, SIZES)
