@@ -33,7 +33,7 @@ from geneb_jax.models.spec import (
     SourceSpec,
     TokenizerSpec,
 )
-from geneb_jax.tokenizers import BpeTokenizer, Tokenizer, build_tokenizer, shipped_file
+from geneb_jax.tokenizers import LibraryTokenizer, Tokenizer, build_tokenizer, shipped_file
 
 __all__ = ["Blueprint", "find_blueprint"]
 
@@ -158,8 +158,8 @@ def _of_folder(folder: Path, snapshot: HubSnapshot | None, options: LoadOptions)
     family = family_for_folder(config_json)
     config = family.from_config_json(config_json)
     found = family.folder_tokenizer(folder, config_json, config)
-    if found.note:
-        _LOG.warning("%s", found.note)
+    for note in found.notes:
+        _LOG.warning("%s", note)
     name = folder.resolve().name if snapshot is None else snapshot.hub_id
     spec = ModelSpec(
         model_id=name,
@@ -181,7 +181,7 @@ def _of_folder(folder: Path, snapshot: HubSnapshot | None, options: LoadOptions)
         tokenizer=TokenizerSpec(kind="folder"),
         context=ContextSpec(limit=found.tokenizer.max_tokens),
         pooling=PoolingSpec(geneb="mean", default="mean"),
-        notes=(found.note,) if found.note else (),
+        notes=found.notes,
     )
     return Blueprint(
         spec,
@@ -202,7 +202,8 @@ def _tokenization_label(tokenizer: Tokenizer) -> str:
     letters = len(_LABEL_TEXT) - whole.dropped_bp - (len(_LABEL_TEXT[::2]) - half.dropped_bp)
     if len(whole.ids) - len(half.ids) >= letters:
         return "SN"
-    return "BPE" if isinstance(tokenizer, BpeTokenizer) else "k-mer"
+    subwords = isinstance(tokenizer, LibraryTokenizer) and tokenizer.model != "WordLevel"
+    return "BPE" if subwords else "k-mer"
 
 
 def _no_folder(name: object) -> SelectionError:

@@ -1,0 +1,97 @@
+"""EsmTokenizer's reading of a vocab.txt: greedy tokens, added ones among them.
+
+Reference: transformers 5.24 ``EsmTokenizer`` and ``PythonBackend``: all tokens of the vocabulary and
+all added ones are looked for in the text, leftmost and longest first; what is left between them is
+split at white space into unknown words.
+"""
+
+from __future__ import annotations
+
+from geneb_jax.errors import CheckpointError
+from geneb_jax.tokenizers.folder_settings import FolderSettings
+from geneb_jax.tokenizers.kmer import KmerTokenizer
+from geneb_jax.tokenizers.kmer_vocabulary import KmerVocabulary
+
+__all__ = ["esm_tokenizer"]
+
+_DEFAULTS = {
+    "unk_token": "<unk>",
+    "cls_token": "<cls>",
+    "pad_token": "<pad>",
+    "mask_token": "<mask>",
+    "eos_token": "<eos>",
+}
+
+
+def esm_tokenizer(
+    text: str, settings: FolderSettings, *, limit: int | None, rows: int, special_tokens: bool
+) -> tuple[KmerTokenizer, tuple[str, ...]]:
+    """The tokenizer of a vocab.txt, and notes.
+
+    Args:
+        text: The content of vocab.txt.
+        settings: What the other files say.
+        limit: Longest output; None for no limit.
+        rows: Rows of the token embedding.
+        special_tokens: Whether special tokens are put around.
+
+    Raises:
+        CheckpointError: for a setting that is not built, or a special token without an id.
+    """
+    vocabulary = KmerVocabulary("vocab.txt", tuple(line.strip() for line in text.splitlines()))
+    if settings.flag("split_special_tokens", False):
+        raise CheckpointError("split_special_tokens is not supported", where=settings.where)
+    named = settings.special_tokens(_DEFAULTS)
+    ids = {**vocabulary.ids, **{token.content: i for i, token in settings.added.items()}}
+    free = len(ids)
+    for token in (*named.values(), *settings.extra_tokens()):
+        if str(token) and str(token) not in ids:
+            ids[str(token)] = free
+            free += 1
+    _refuse_odd_tokens(ids, settings)
+    unknown = named.get("unk_token")
+    if unknown is None or str(unknown) not in vocabulary.ids:
+        raise CheckpointError(
+            f"the unknown token {str(unknown)!r} is not in vocab.txt", where=settings.where
+        )
+    if "cls_token" not in named:
+        raise CheckpointError("cls_token is null, EsmTokenizer needs one", where=settings.where)
+    notes = []
+    ends = [str(named["cls_token"]), None if "eos_token" not in named else str(named["eos_token"])]
+    if ends[1] is not None and ids[ends[1]] >= rows and "eos_token" not in settings.values:
+        # Published NT v1 checkpoints have no row for it, and their tokenizer puts none.
+        notes.append(
+            f"{settings.where} names no eos_token, and the model has no row for {ends[1]}: none is "
+            "put behind a sequence"
+        )
+        ends[1] = None
+    tokenizer = KmerTokenizer(
+        vocabulary,
+        max_tokens=limit,
+        prefix=ends[0] if special_tokens else None,
+        suffix=ends[1] if special_tokens else None,
+        unknown=str(unknown),
+        padding=str(named.get("pad_token", unknown)),
+        rows=rows,
+        added=ids,
+        side=settings.side(None),
+    )
+    return tokenizer, tuple(notes)
+
+
+def _refuse_odd_tokens(ids: dict[str, int], settings: FolderSettings) -> None:
+    """Tokens that the greedy search would not find as transformers does."""
+    for token in settings.added.values():
+        if token.single_word:
+            raise CheckpointError(
+                f"the added token {token.content!r:.60} is a single_word, which is not built",
+                where=settings.where,
+            )
+    spaced = next(
+        (token for token in ids if len(token.split()) > 1 or token != token.strip()), None
+    )
+    if spaced is not None:
+        raise CheckpointError(
+            f"the token {spaced!r:.60} holds white space, which EsmTokenizer splits at",
+            where=settings.where,
+        )
