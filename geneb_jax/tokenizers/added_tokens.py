@@ -16,8 +16,9 @@ __all__ = ["AddedToken", "TokenText", "added_token", "converted", "token_id"]
 
 _SWITCHES = ("lstrip", "rstrip", "single_word", "normalized", "special")
 _MARK = "__type"
-#: No embedding has more rows; ids above are damage.
-_MOST_TOKENS = 2**31
+#: Four times all 10-mers; no embedding has more rows. The library takes memory for every id below
+#: the largest, so one damaged id must not reach it.
+_MOST_TOKENS = 2**22
 
 
 @dataclass(frozen=True, slots=True)

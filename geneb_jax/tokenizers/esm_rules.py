@@ -1,8 +1,8 @@
 """EsmTokenizer's reading of a vocab.txt: greedy tokens, added ones among them.
 
-Reference: transformers 5.24 ``EsmTokenizer`` and ``PythonBackend``: all tokens of the vocabulary and
-all added ones are looked for in the text, leftmost and longest first; what is left between them is
-split at white space into unknown words.
+Reference: transformers 5.24 ``EsmTokenizer`` and ``PythonBackend``: all tokens of the vocabulary
+and all added ones are looked for in the text, leftmost and longest first; what is left between them
+is split at white space into unknown words.
 """
 
 from __future__ import annotations
@@ -87,9 +87,7 @@ def _refuse_odd_tokens(ids: dict[str, int], settings: FolderSettings) -> None:
                 f"the added token {token.content!r:.60} is a single_word, which is not built",
                 where=settings.where,
             )
-    spaced = next(
-        (token for token in ids if len(token.split()) > 1 or token != token.strip()), None
-    )
+    spaced = next((token for token in ids if token and token.split() != [token]), None)
     if spaced is not None:
         raise CheckpointError(
             f"the token {spaced!r:.60} holds white space, which EsmTokenizer splits at",

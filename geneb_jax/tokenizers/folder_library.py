@@ -94,6 +94,7 @@ def read_tokenizer_json(files: FolderFiles) -> TokenizerJson | None:
 
     where = files.path(TOKENIZER_JSON)
     parsed = json_object(content, where=where)
+    _require_bounded(parsed, str(where))
     library = guarded(
         lambda: Tokenizer.from_buffer(content), where=where, what="not a tokenizer file"
     )
@@ -105,6 +106,38 @@ def read_tokenizer_json(files: FolderFiles) -> TokenizerJson | None:
             hint="set dropout to null",
         )
     return TokenizerJson(parsed, library, b'"ByteLevel"' in content)
+
+
+def _require_bounded(parsed: Mapping[str, Any], where: str) -> None:
+    """Refuse what the library would take gigabytes for, or fail at without a reason.
+
+    Raises:
+        CheckpointError: for an id beyond any vocabulary, or a template that names no token.
+    """
+    model = parsed.get("model")
+    vocabulary = model.get("vocab") if isinstance(model, dict) else None
+    if isinstance(vocabulary, dict):
+        for token, index in vocabulary.items():
+            if isinstance(index, str):
+                raise CheckpointError(f"the id of {token!r:.60} is a text", where=where)
+            token_id(index, where=where)
+    processors = [parsed.get("post_processor")]
+    while processors:
+        processor = processors.pop()
+        if not isinstance(processor, dict):
+            continue
+        inner = processor.get("processors")
+        processors += inner if isinstance(inner, list) else []
+        pieces = processor.get("single")
+        known = processor.get("special_tokens")
+        for piece in pieces if isinstance(pieces, list) else ():
+            special = piece.get("SpecialToken") if isinstance(piece, dict) else None
+            name = special.get("id") if isinstance(special, dict) else None
+            if isinstance(name, str) and not (isinstance(known, dict) and name in known):
+                raise CheckpointError(
+                    f"its template puts {name!r:.60}, which is not among its special_tokens",
+                    where=where,
+                )
 
 
 def build_library(
@@ -317,9 +350,8 @@ def _contradictions(
     if not differing:
         return []
     return [
-        f"{files.path(TOKENIZER_JSON)}: its {' and '.join(differing)} {'is' if len(differing) == 1 else 'are'} "
-        f"not what the class {name} and its settings give; transformers follows the class, and so "
-        "it is done here"
+        f"{files.path(TOKENIZER_JSON)}: the class {name} and its settings give another "
+        f"{' and '.join(differing)}; transformers follows the class, and so it is done here"
     ]
 
 

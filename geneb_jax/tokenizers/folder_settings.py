@@ -193,14 +193,14 @@ def token_limit(settings: FolderSettings, longest: int | None) -> tuple[int | No
 
 
 def _length(value: object, key: str, settings: FolderSettings) -> int:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or not float(value) >= 1 or float(value) != int(value):  # type: ignore[arg-type]
+    whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+    if isinstance(value, bool) or not isinstance(value, int | float) or not whole or value < 1:
         raise CheckpointError(
             f"{key} is {settings.values[key]!r:.60}, expected a number of tokens",
             where=settings.where,
             hint="write a whole number above 0, or remove the key for no limit",
         )
-    return int(value)  # type: ignore[call-overload, no-any-return]
+    return int(value)
 
 
 def _filled(values: Mapping[str, Any], key: str) -> bool:

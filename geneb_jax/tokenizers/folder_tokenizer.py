@@ -1,7 +1,7 @@
 """The tokenizer of a checkpoint folder, from the files that are in it.
 
-The files give what AutoTokenizer gives (transformers 5.24), or are refused by name. Only where there
-is none at all is the vocabulary concluded from the number of embedding rows, and that is said.
+The files give what AutoTokenizer gives (transformers 5.24), or are refused by name. Only where
+there is none at all is the vocabulary concluded from the number of embedding rows, which is said.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class FolderTokenizer:
 def vocabulary_tokenizer(
     folder: Path, *, longest: int | None, rows: int, config: Mapping[str, Any] = _ESM
 ) -> FolderTokenizer:
-    """The tokenizer of an ESM folder; without any tokenizer file, a published vocabulary of its size.
+    """The tokenizer of an ESM folder; without any file of one, a published vocabulary of its size.
 
     Args:
         folder: The checkpoint folder.
@@ -67,8 +67,8 @@ def vocabulary_tokenizer(
         config: The content of config.json.
 
     Raises:
-        CheckpointError: if there is none and none can be concluded, its files cannot be used, or its
-            ids do not fit the rows.
+        CheckpointError: if there is none and none can be concluded, its files cannot be used, or
+            its ids do not fit the rows.
     """
     files = FolderFiles(folder)
     names = ("vocab.txt", "tokenizer.json", "vocab.json")

@@ -77,7 +77,7 @@ def choose_class(
         byte_level: Whether tokenizer.json names ByteLevel.
 
     Raises:
-        CheckpointError: for a class whose rules are not known here, or one in the folder's own code.
+        CheckpointError: for a class whose rules are not known here, or in the folder's own code.
     """
     named = _text(settings, "tokenizer_class", where)
     source = "tokenizer_config.json"

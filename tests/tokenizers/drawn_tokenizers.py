@@ -1,7 +1,7 @@
-"""Tokenizer folders drawn by a seed: kind x class x settings, saved by tokenizers and transformers.
+"""Tokenizer folders drawn by a seed: kind x class x settings, saved by transformers.
 
-:func:`draw_tokenizer` writes the tokenizer files of one folder and says what it drew, so that a draw
-of whole folders can add a model to it.
+:func:`draw_tokenizer` writes the tokenizer files of one folder and says what it drew, so that a
+draw of whole folders can add a model to it.
 """
 
 from __future__ import annotations
