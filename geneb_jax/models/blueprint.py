@@ -24,6 +24,7 @@ from geneb_jax.models.family import Family, config_as_dict, family_for_folder, f
 from geneb_jax.models.layers.parameters import parameter_shapes
 from geneb_jax.models.load_options import LoadOptions
 from geneb_jax.models.registry import built_in_models, find_spec, registry
+from geneb_jax.models.sentence_folder import read_sentence_folder
 from geneb_jax.models.spec import (
     ContextSpec,
     Labels,
@@ -154,11 +155,20 @@ def _tokenizer_file(spec: ModelSpec, options: LoadOptions, name: str) -> Path:
 def _of_folder(folder: Path, snapshot: HubSnapshot | None, options: LoadOptions) -> Blueprint:
     if not folder.is_dir():
         raise _no_folder(folder)
-    config_json = read_config_json(folder)
+    sentence = read_sentence_folder(folder)
+    network = folder if sentence is None else sentence.network
+    config_json = read_config_json(network)
     family = family_for_folder(config_json)
     config = family.from_config_json(config_json)
-    found = family.folder_tokenizer(folder, config_json, config)
-    for note in found.notes:
+    found = family.folder_tokenizer(network, config_json, config)
+    tokenizer, notes, pooling = found.tokenizer, found.notes, "mean"
+    if sentence is not None:
+        declared = config_json.optional("max_position_embeddings", int, None)
+        longest = config.longest_tokens or declared
+        tokenizer = sentence.tokenizer(tokenizer, longest=longest)
+        notes += (*sentence.notes, *sentence.overruled(options.pooling))
+        pooling = sentence.pooling
+    for note in notes:
         _LOG.warning("%s", note)
     name = folder.resolve().name if snapshot is None else snapshot.hub_id
     spec = ModelSpec(
@@ -171,7 +181,7 @@ def _of_folder(folder: Path, snapshot: HubSnapshot | None, options: LoadOptions)
         ),
         labels=Labels(
             architecture=family.name,
-            tokenization=_tokenization_label(found.tokenizer),
+            tokenization=_tokenization_label(tokenizer),
             corpus="unknown",
         ),
         source=SourceSpec(kind="folder")
@@ -179,17 +189,17 @@ def _of_folder(folder: Path, snapshot: HubSnapshot | None, options: LoadOptions)
         else SourceSpec(kind="hub", hub_id=snapshot.hub_id, revision=snapshot.revision),
         config=config_as_dict(config),
         tokenizer=TokenizerSpec(kind="folder"),
-        context=ContextSpec(limit=found.tokenizer.max_tokens),
-        pooling=PoolingSpec(geneb="mean", default="mean"),
-        notes=found.notes,
+        context=ContextSpec(limit=tokenizer.max_tokens),
+        pooling=PoolingSpec(geneb="mean", default=pooling),
+        notes=notes,
     )
     return Blueprint(
         spec,
         family,
         config,
-        found.tokenizer,
+        tokenizer,
         revision="local" if snapshot is None else snapshot.revision,
-        files=() if options.untrained else find_weight_files(folder),
+        files=() if options.untrained else find_weight_files(network),
     )
 
 

@@ -232,8 +232,9 @@ def _vocabulary(
         )
     model = found.content["model"]
     merges = [
-        tuple(merge.split(" ")) if isinstance(merge, str) else tuple(merge)
+        (pair[0], pair[1])
         for merge in model.get("merges", ())
+        for pair in [merge.split(" ") if isinstance(merge, str) else merge]
     ]
     return Vocabulary(model["vocab"], merges)
 

@@ -58,16 +58,24 @@ class FolderSettings:
     added: Mapping[int, AddedToken] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
-    def flag(self, key: str, default: bool | None) -> bool | None:
+    def flag(self, key: str, default: bool) -> bool:
         """A switch; ``default`` where the key is missing.
 
         Raises:
-            CheckpointError: if it is neither true, false nor (where the default is None) null.
+            CheckpointError: if it is neither true nor false.
         """
         value = self.values.get(key, default)
-        if isinstance(value, bool) or (value is None and default is None):
+        if isinstance(value, bool):
             return value
         raise CheckpointError(f"{key} is {value!r:.60}, expected true or false", where=self.where)
+
+    def open_flag(self, key: str) -> bool | None:
+        """A switch that may be left open; None where the key is missing or null.
+
+        Raises:
+            CheckpointError: if it is something else.
+        """
+        return None if self.values.get(key) is None else self.flag(key, False)
 
     def side(self, written: str | None) -> Side:
         """Which end an overlong sequence loses.
@@ -99,7 +107,7 @@ class FolderSettings:
             value = self.values.get(name, defaults.get(name))
             if value is None:
                 continue
-            if not isinstance(value, str | AddedToken):
+            if not isinstance(value, str | AddedToken) or not str(value):
                 raise CheckpointError(
                     f"{name} is {value!r:.60}, expected a token's text", where=self.where
                 )

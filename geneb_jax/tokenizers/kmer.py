@@ -10,7 +10,7 @@ vocabularies that are not k-mer tables, take the general way.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -68,6 +68,16 @@ class KmerTokenizer(Tokenizer):
         side: Literal["left", "right"] = "right",
     ) -> None:
         self.vocabulary = vocabulary
+        self._options: dict[str, Any] = {
+            "prefix": prefix,
+            "suffix": suffix,
+            "unknown": unknown,
+            "padding": padding,
+            "upper_case": upper_case,
+            "rows": rows,
+            "added": added,
+            "side": side,
+        }
         changed = {
             token: index
             for token, index in (added or {}).items()
@@ -101,6 +111,10 @@ class KmerTokenizer(Tokenizer):
         )
         self._kmer_ids, self._single_ids = self._tables()
         self._lengths = sorted({len(token) for token in self._ids if token}, reverse=True)
+
+    def with_limit(self, max_tokens: int | None) -> KmerTokenizer:
+        """The same tokenizer with another limit."""
+        return KmerTokenizer(self.vocabulary, **{**self._options, "max_tokens": max_tokens})
 
     def _ids_of(self, token: str | None) -> list[int]:
         if token is None:

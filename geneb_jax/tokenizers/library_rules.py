@@ -69,7 +69,7 @@ def _bert(
     library.normalizer = normalizers.BertNormalizer(
         clean_text=True,
         handle_chinese_chars=settings.flag("tokenize_chinese_chars", True),
-        strip_accents=settings.flag("strip_accents", None),
+        strip_accents=settings.open_flag("strip_accents"),
         lowercase=settings.flag("do_lower_case", True),
     )
     library.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
@@ -127,7 +127,7 @@ def _llama(
             byte_fallback=True,
         )
     )
-    prefix = settings.flag("add_prefix_space", None)
+    prefix = settings.open_flag("add_prefix_space")
     scheme = "never" if prefix is False else "always" if settings.flag("legacy", False) else "first"
     library.pre_tokenizer = pre_tokenizers.Metaspace(
         replacement="▁", prepend_scheme=scheme, split=False

@@ -80,6 +80,19 @@ class LibraryTokenizer(Tokenizer):
         self._library.no_padding()
         self.where = str(where)
         self.max_tokens = max_tokens
+        self._options: dict[str, Any] = {
+            "where": where,
+            "rows": rows,
+            "special_tokens": special_tokens,
+            "prefix": prefix,
+            "suffix": suffix,
+            "padding": padding,
+            "strip": strip,
+            "upper_case": upper_case,
+            "other_letters": other_letters,
+            "side": side,
+        }
+        self._source = source
         self._side = side
         self._strip = strip
         self._upper_case = upper_case
@@ -136,6 +149,32 @@ class LibraryTokenizer(Tokenizer):
     def digest(self) -> str:
         """SHA-256 over the library's content, special tokens, letter policy, limit and side."""
         return self._digest
+
+    def with_limit(self, max_tokens: int | None) -> LibraryTokenizer:
+        """The same tokenizer with another limit."""
+        return LibraryTokenizer(
+            self._library, source=self._source, max_tokens=max_tokens, **self._options
+        )
+
+    def in_lower_case(self) -> LibraryTokenizer:
+        """The same tokenizer after lower-casing, as sentence-transformers' ``do_lower_case`` asks.
+
+        A normaliser that lower-cases already stays as it is.
+        """
+        from tokenizers import Tokenizer as LibraryClass
+        from tokenizers import normalizers
+
+        present = self._library.normalizer
+        steps = [] if present is None else [present]
+        if isinstance(present, normalizers.Sequence):
+            steps = list(present)
+        if any(isinstance(step, normalizers.Lowercase) for step in steps):
+            return self
+        library = LibraryClass.from_str(self._library.to_str())
+        library.encode_special_tokens = self._library.encode_special_tokens
+        library.normalizer = normalizers.Sequence([normalizers.Lowercase(), *steps])
+        source = {**self._source, "library": library_digest(library)}
+        return LibraryTokenizer(library, source=source, max_tokens=self.max_tokens, **self._options)
 
     def tokenize(self, sequence: str) -> TokenizedSequence:
         """Token ids of one sequence, special tokens included, truncated on its side."""
