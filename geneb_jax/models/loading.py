@@ -49,7 +49,7 @@ def load_encoder(id_or_path: Any, options: LoadOptions = _DEFAULTS) -> Encoder:
     adapted = load_adapted(id_or_path, options)
     if adapted is not None:
         return adapted
-    kmer = re.fullmatch(r"kmer-(\d+)", str(id_or_path))
+    kmer = re.fullmatch(r"kmer-(\d+)", str(id_or_path).lower())
     if kmer:
         find_spec(str(id_or_path))
         from geneb_jax.models.families.kmer import build_kmer_encoder

@@ -23,7 +23,7 @@ from geneb_jax.tokenizers.kmer_vocabulary import (
 )
 from geneb_jax.tokenizers.library_tokenizer import LibraryTokenizer
 from geneb_jax.tokenizers.one_hot import OneHotTokenizer
-from geneb_jax.tokenizers.shipped_files import shipped_file
+from geneb_jax.tokenizers.shipped_files import is_shipped, shipped_file
 from geneb_jax.tokenizers.tokens import (
     TokenizedBatch,
     TokenizedSequence,
@@ -53,6 +53,7 @@ __all__ = [
     "definition_digest",
     "file_tokenizer",
     "generator_vocabulary",
+    "is_shipped",
     "join_tokens",
     "shipped_file",
     "vocabulary_for_size",
