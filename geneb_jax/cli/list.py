@@ -36,7 +36,7 @@ def models(as_json: bool) -> None:
     from geneb_jax.models.downloads import tokenizer_bytes, weight_bytes
     from geneb_jax.models.registry import paper_names
 
-    listing = [
+    listing: list[dict[str, Any]] = [
         {
             "model_id": spec.model_id,
             "display": spec.display,

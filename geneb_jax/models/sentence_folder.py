@@ -230,6 +230,8 @@ def _whole_model(where: Path) -> tuple[str, ...]:
     if not isinstance(prompts, dict) or not all(isinstance(v, str) for v in prompts.values()):
         raise CheckpointError("prompts are no object of texts", where=where)
     default = settings.get("default_prompt_name")
+    if default is not None and not isinstance(default, str):
+        raise CheckpointError(f"default_prompt_name is {default!r:.60}", where=where)
     if default is not None and prompts.get(default, None) != "":
         raise CheckpointError(
             f"the prompt {default!r:.60} would be put before every sequence, which is not built",

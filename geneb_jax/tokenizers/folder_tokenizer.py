@@ -212,7 +212,8 @@ def decoder_tokenizer(
         CheckpointError: if there is none, or its ids do not fit the rows.
     """
     settings = read_settings(FolderFiles(folder), None)
-    classes = json.dumps([settings.values.get("tokenizer_class"), settings.values.get("auto_map")])
+    own = [settings.values.get("tokenizer_class"), settings.values.get("auto_map")]
+    classes = json.dumps(own, default=str)
     letters = [ord(letter) for letter in CHARACTER_TABLES["biofm"].letters]
     tokenizer: Tokenizer
     if "DNAKmerTokenizer" in classes:

@@ -164,7 +164,7 @@ class LibraryTokenizer(Tokenizer):
         from tokenizers import Tokenizer as LibraryClass
         from tokenizers import normalizers
 
-        present = self._library.normalizer
+        present: Any = self._library.normalizer
         steps = [] if present is None else [present]
         if isinstance(present, normalizers.Sequence):
             steps = list(present)

@@ -20,7 +20,9 @@ from transformers import BertConfig, BertModel, EsmTokenizer, PreTrainedTokenize
 from geneb_jax.embed import load_model
 from geneb_jax.errors import CheckpointError
 from geneb_jax.models import LoadOptions, load_encoder
+from geneb_jax.models.sentence_folder import read_sentence_folder
 from tests.models.esm_checkpoints import esm_model
+from tests.tokenizers.damage import damaged
 from tests.tolerance import Tolerance
 
 _TOKENS = ["[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]", *"ACGTNacgt"]
@@ -222,3 +224,40 @@ def test_unused_prompts_are_said(tmp_path: Path, caplog: pytest.LogCaptureFixtur
     with caplog.at_level(logging.WARNING):
         load_encoder(folder)
     assert "'query'" in caplog.text
+
+
+_PACKAGE = "sentence_transformers.models"
+_FILES = {
+    "modules.json": [
+        {"idx": 0, "name": "0", "path": "", "type": f"{_PACKAGE}.Transformer"},
+        {
+            "idx": 1,
+            "name": "1",
+            "path": "1_Pooling",
+            "type": "sentence_transformers.models.Pooling",
+        },
+        {"idx": 2, "name": "2", "path": "2_Norm", "type": f"{_PACKAGE}.Normalize"},
+    ],
+    "1_Pooling/config.json": {"word_embedding_dimension": 24, "pooling_mode_cls_token": True},
+    "sentence_bert_config.json": {"max_seq_length": 64, "do_lower_case": False},
+    "config_sentence_transformers.json": {"prompts": {"query": ""}, "default_prompt_name": None},
+}
+
+
+@pytest.mark.parametrize("name", _FILES)
+def test_damaged_modules_give_one_message(name: str, tmp_path: Path) -> None:
+    for file, content in _FILES.items():
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).write_text(json.dumps(content))
+    whole = (tmp_path / name).read_bytes()
+    refused = 0
+    for seed in range(200):
+        (tmp_path / name).write_bytes(damaged(whole, np.random.default_rng(seed)))
+        try:
+            found = read_sentence_folder(tmp_path)
+            assert found is not None
+            assert found.network == tmp_path
+        except CheckpointError as error:
+            refused += 1
+            assert "\n" not in error.message
+    assert refused > 50

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from geneb_jax.errors import CheckpointError, GenebError
-from geneb_jax.tokenizers import file_tokenizer
+from geneb_jax.tokenizers import decoder_tokenizer, file_tokenizer, vocabulary_tokenizer
 from tests.tokenizers.damage import damaged
 from tests.tokenizers.drawn_tokenizers import draw_tokenizer, drawn_texts
 
@@ -29,6 +29,12 @@ _BASES: dict[str, bytes] = {
     b' false, "rstrip": false, "single_word": false}, "mask_token": "[MASK]",'
     b' "additional_special_tokens": ["<a>", "<b>"], "extra_special_tokens": ["<c>"]}',
     "added_tokens.json": b'{"NNNN": 80, "<x>": 81}',
+}
+#: Who reads a kind; the others go to :func:`file_tokenizer`.
+_READERS = {
+    "bpe": decoder_tokenizer,
+    "characters": vocabulary_tokenizer,
+    "k-mers": vocabulary_tokenizer,
 }
 _SLOWEST_SECONDS = 10
 _DEFAULT, _SWEEP = 60, 3000
@@ -58,10 +64,11 @@ def _fuzz(name: str, root: Path, count: int, seen: Callable[[str], object]) -> N
         rng = np.random.default_rng(seed)
         which = int(rng.integers(len(folders)))
         folder = folders[which]
+        read = _READERS.get(FILES[name][which], file_tokenizer)
         (folder / name).write_bytes(damaged(contents[which], rng))
         started = time.monotonic()
         try:
-            found = file_tokenizer(folder, longest=64, rows=10**5)
+            found = read(folder, longest=64, rows=10**5)
             tokens = found.tokenizer.tokenize_many(drawn_texts(rng))
             assert all(len(part.ids) <= 64 for part in tokens)
             seen("read")
