@@ -7,7 +7,10 @@ is split at white space into unknown words.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from geneb_jax.errors import CheckpointError
+from geneb_jax.tokenizers.folder_files import repeated_note
 from geneb_jax.tokenizers.folder_settings import FolderSettings
 from geneb_jax.tokenizers.kmer import KmerTokenizer
 from geneb_jax.tokenizers.kmer_vocabulary import KmerVocabulary
@@ -56,7 +59,8 @@ def esm_tokenizer(
         )
     if "cls_token" not in named:
         raise CheckpointError("cls_token is null, EsmTokenizer needs one", where=settings.where)
-    notes = []
+    where = Path(settings.where).with_name("vocab.txt")
+    notes = [*repeated_note(vocabulary.tokens, where=where)]
     ends = [str(named["cls_token"]), None if "eos_token" not in named else str(named["eos_token"])]
     if ends[1] is not None and ids[ends[1]] >= rows and "eos_token" not in settings.values:
         # Published NT v1 checkpoints have no row for it, and their tokenizer puts none.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -10,7 +11,7 @@ from geneb_jax.errors import CheckpointError
 from geneb_jax.plain_files import read_plain
 from geneb_jax.strict_json import parse_json
 
-__all__ = ["FolderFiles", "json_object", "vocabulary_lines"]
+__all__ = ["FolderFiles", "json_object", "repeated_note", "vocabulary_lines"]
 
 ResultT = TypeVar("ResultT")
 
@@ -105,6 +106,14 @@ def vocabulary_lines(text: str, *, where: Path) -> list[str]:
             f"a token of {longest} letters, more than {_LONGEST_TOKEN}", where=f"{where}:{row}"
         )
     return lines
+
+
+def repeated_note(tokens: Sequence[str], *, where: object) -> tuple[str, ...]:
+    """What to say of a vocabulary in which tokens occur twice: nothing, or one note."""
+    twice = next((token for token, count in Counter(tokens).items() if count > 1 and token), None)
+    if twice is None:
+        return ()
+    return (f"{where}: {twice!r:.60} and perhaps others occur twice; the last place is the id",)
 
 
 #: Longer lines are another file's.

@@ -14,7 +14,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from geneb_jax.errors import CheckpointError
 from geneb_jax.tokenizers.added_tokens import AddedToken, TokenText, token_id
-from geneb_jax.tokenizers.folder_files import FolderFiles, json_object, vocabulary_lines
+from geneb_jax.tokenizers.folder_files import (
+    FolderFiles,
+    json_object,
+    repeated_note,
+    vocabulary_lines,
+)
 from geneb_jax.tokenizers.folder_settings import FolderSettings, Side
 from geneb_jax.tokenizers.library_rules import RULES, ClassRule, Vocabulary, add_ends
 
@@ -121,6 +126,8 @@ def _require_bounded(parsed: Mapping[str, Any], where: str) -> None:
             if isinstance(index, str):
                 raise CheckpointError(f"the id of {token!r:.60} is a text", where=where)
             token_id(index, where=where)
+    if isinstance(model, dict):
+        _require_prefixed(model, where)
     processors = [parsed.get("post_processor")]
     while processors:
         processor = processors.pop()
@@ -138,6 +145,21 @@ def _require_bounded(parsed: Mapping[str, Any], where: str) -> None:
                     f"its template puts {name!r:.60}, which is not among its special_tokens",
                     where=where,
                 )
+
+
+def _require_prefixed(model: Mapping[str, Any], where: str) -> None:
+    """The library cuts a BPE's prefix off every second piece, whether it is there or not."""
+    prefix, merges = model.get("continuing_subword_prefix"), model.get("merges")
+    if not isinstance(prefix, str) or not prefix or not isinstance(merges, list):
+        return
+    for merge in merges:
+        pair = merge.split(" ") if isinstance(merge, str) else merge
+        second = pair[-1] if isinstance(pair, list) and pair else None
+        if isinstance(second, str) and not second.startswith(prefix):
+            raise CheckpointError(
+                f"the merge {pair!r:.60} lacks the continuing_subword_prefix {prefix!r:.60}",
+                where=where,
+            )
 
 
 def build_library(
@@ -174,6 +196,7 @@ def build_library(
         library = guarded(
             lambda: rule.build(vocabulary, settings, named), where=where, what="no vocabulary"
         )
+        notes += vocabulary.notes
         if found is not None:
             library.post_processor = found.library.post_processor
             notes += _contradictions(name, library, found, files)
@@ -253,7 +276,9 @@ def _vocabulary_files(rule: ClassRule, name: str, files: FolderFiles) -> Vocabul
     first = files.path(rule.files[0])
     if rule.files == ("vocab.txt",):
         lines = vocabulary_lines(texts[0] or "", where=first)
-        return Vocabulary({line.rstrip(_BLANKS): row for row, line in enumerate(lines)})
+        tokens = [line.rstrip(_BLANKS) for line in lines]
+        notes = repeated_note(tokens, where=first)
+        return Vocabulary({token: row for row, token in enumerate(tokens)}, notes=notes)
     ids = json_object((texts[0] or "").encode(), where=first)
     for token, index in ids.items():
         if isinstance(index, str):

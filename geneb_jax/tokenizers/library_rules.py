@@ -32,10 +32,12 @@ class Vocabulary:
     Attributes:
         ids: Token to id.
         merges: Pairs of pieces, the most frequent first; empty for WordPiece.
+        notes: What to say of it.
     """
 
     ids: Mapping[str, int]
     merges: Sequence[tuple[str, str]] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

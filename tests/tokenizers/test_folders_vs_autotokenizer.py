@@ -147,6 +147,24 @@ def test_added_tokens_of_every_place(place: str, tmp_path: Path) -> None:
         file_tokenizer(folder, longest=None, rows=10)
 
 
+def test_tokens_join_by_id_then_by_name_then_the_rest(tmp_path: Path) -> None:
+    entry = {"lstrip": False, "rstrip": False, "single_word": False, "normalized": True}
+    added = {
+        "12": {"content": "TATA", "special": False, **entry},
+        "11": {"content": "NNNN", "special": False, **entry},
+    }
+    folder = _letters(
+        tmp_path,
+        added_tokens_decoder=added,
+        additional_special_tokens=["GGG"],
+        image_token="CCC",
+        eos_token="AAA",
+        bos_token="TTT",
+    )
+    ids = _ids(folder, [f"{text}A" for text in ("NNNN", "TATA", "TTT", "AAA", "CCC", "GGG")])
+    assert [row[1] for row in ids] == [10, 11, 12, 13, 14, 15]
+
+
 def test_added_letters_of_a_vocabulary_file(tmp_path: Path) -> None:
     (tmp_path / "vocab.txt").write_text("<unk>\n<pad>\n<mask>\n<cls>\nAC\nGT\nA\nC\nG\nT\nN")
     theirs = EsmTokenizer(str(tmp_path / "vocab.txt"), eos_token=None)
@@ -227,6 +245,22 @@ def test_settings_that_cannot_be_applied(
     folder = _letters(tmp_path, **settings)
     with pytest.raises(CheckpointError, match=reason):
         file_tokenizer(folder, longest=None, rows=10)
+
+
+@pytest.mark.parametrize("kind", ["bert", "esm"])
+def test_tokens_that_occur_twice_are_said(kind: str, tmp_path: Path) -> None:
+    names = SPECIALS if kind == "bert" else ["<unk>", "<pad>", "<mask>", "<cls>", "<eos>"]
+    (tmp_path / "vocab.txt").write_text("\n".join([*names, "A", "C", "A"]))
+    # BertTokenizer lower-cases, so that A is unknown to it.
+    assert (7 in _ids(tmp_path, ["A"], kind)[0]) == (kind == "esm")
+    found = file_tokenizer(tmp_path, longest=None, rows=8, config={"model_type": kind})
+    assert any("'A' and perhaps others occur twice" in note for note in found.notes)
+
+
+def test_a_vocabulary_in_another_encoding_is_said(tmp_path: Path) -> None:
+    (tmp_path / "vocab.txt").write_bytes("<cls>\né".encode("latin-1"))
+    with pytest.raises(CheckpointError, match=r"vocab\.txt: not UTF-8 \(byte 6\)"):
+        vocabulary_tokenizer(tmp_path, longest=None, rows=8)
 
 
 def test_sentencepiece_alone_is_refused_by_name(tmp_path: Path) -> None:
