@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
@@ -167,7 +167,7 @@ class LibraryTokenizer(Tokenizer):
         present: Any = self._library.normalizer
         steps = [] if present is None else [present]
         if isinstance(present, normalizers.Sequence):
-            steps = list(present)
+            steps = list(cast("Any", present))  # it can be walked, which its types do not say
         if any(isinstance(step, normalizers.Lowercase) for step in steps):
             return self
         library = LibraryClass.from_str(self._library.to_str())
