@@ -91,9 +91,19 @@ def _refuse_odd_tokens(ids: dict[str, int], settings: FolderSettings) -> None:
                 f"the added token {token.content!r:.60} is a single_word, which is not built",
                 where=settings.where,
             )
-    spaced = next((token for token in ids if token and token.split() != [token]), None)
-    if spaced is not None:
-        raise CheckpointError(
-            f"the token {spaced!r:.60} holds white space, which EsmTokenizer splits at",
-            where=settings.where,
-        )
+    for token in ids:
+        if token and token.split() != [token]:
+            raise CheckpointError(
+                f"the token {token!r:.60} holds white space, which EsmTokenizer splits at",
+                where=settings.where,
+            )
+        # transformers' search (``Trie.split``) goes on with a match that has failed, and joins
+        # letters into none, where a shorter one ends beside it. That takes a token whose first
+        # letter is none; names in angle brackets are in no sequence.
+        if len(token) > 1 and token[0] not in ids and "<" not in token:
+            raise CheckpointError(
+                f"the token {token!r:.60} begins with {token[0]!r}, which is no token itself: "
+                "transformers finds such tokens by luck, and that is not built",
+                where=settings.where,
+                hint=f"add {token[0]!r} to the vocabulary, or load it with -m torch:FOLDER",
+            )

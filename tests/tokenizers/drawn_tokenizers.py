@@ -51,7 +51,10 @@ class DrawnTokenizer:
 
 
 def drawn_texts(rng: Generator) -> list[str]:
-    """Sequences: upper, lower and mixed case, N, ambiguous letters, none, one letter, very long."""
+    """Sequences: upper, lower and mixed case, N, ambiguous letters, none, one letter, very long.
+
+    The last is none: letters with accents, a Chinese one, a combining mark, a space of no width.
+    """
 
     def dna(length: int, letters: str = "ACGT") -> str:
         return "".join(rng.choice(list(letters), length))
@@ -69,6 +72,7 @@ def drawn_texts(rng: Generator) -> list[str]:
         dna(300).lower() + dna(20),
         dna(12) + "-" + dna(9) + "*" + dna(4),
         dna(10) + " " + dna(10).lower(),
+        "AC\u00c1GT\u00e9\u4e2dACG\u0301T\u200bC",
     ]
 
 

@@ -173,6 +173,15 @@ def test_added_letters_of_a_vocabulary_file(tmp_path: Path) -> None:
     assert _ids(tmp_path, ["ACacgtGT", "xxaxx"], "esm")[0] == [3, 4, 11, 12, 13, 14, 5]
 
 
+def test_a_token_that_the_original_search_may_miss_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "vocab.txt").write_text("<unk>\n<pad>\n<mask>\n<cls>\n<eos>\nc\ng\nacg")
+    theirs = EsmTokenizer(str(tmp_path / "vocab.txt"))
+    # Neither "acag" nor "a" is a token, and "c" is lost.
+    assert theirs.tokenize("acag") == ["acag"]
+    with pytest.raises(CheckpointError, match="'acg' begins with 'a', which is no token"):
+        vocabulary_tokenizer(tmp_path, longest=None, rows=8)
+
+
 def test_a_class_overrules_its_file_and_that_is_said(tmp_path: Path) -> None:
     vocabulary = {token: i for i, token in enumerate([*SPECIALS, *"ACGT", *"acgt", "##c", "##C"])}
     BertTokenizer(vocab=vocabulary, do_lower_case=False).save_pretrained(tmp_path)
