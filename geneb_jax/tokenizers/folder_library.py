@@ -198,7 +198,8 @@ def build_library(
         )
         notes += vocabulary.notes
         if found is not None:
-            library.post_processor = found.library.post_processor
+            if rule.keeps_template:
+                library.post_processor = found.library.post_processor
             notes += _contradictions(name, library, found, files)
     library.no_truncation()
     library.no_padding()

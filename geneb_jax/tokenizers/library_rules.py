@@ -52,6 +52,8 @@ class ClassRule:
         build: The tokenizer from its vocabulary, before added tokens and template.
         template: Ids' names in front and behind, put on after all tokens are there; None leaves the
             template of tokenizer.json.
+        keeps_template: Whether a template of tokenizer.json stays, where the settings ask for no
+            begin and end tokens.
     """
 
     model: str
@@ -60,6 +62,7 @@ class ClassRule:
     required: tuple[str, ...]
     build: Callable[[Vocabulary, FolderSettings, Mapping[str, TokenText]], Library]
     template: Callable[[Library, Mapping[str, TokenText]], None] | None = None
+    keeps_template: bool = True
 
 
 def _bert(
@@ -188,7 +191,7 @@ RULES: Mapping[str, ClassRule] = {
         defaults={**_GPT2_TOKENS, "pad_token": "<|padding|>"},
         required=(),
         build=_neox,
-        template=lambda library, named: add_ends(library, None, None),
+        keeps_template=False,
     ),
     "LlamaTokenizer": ClassRule(
         model="BPE",

@@ -224,6 +224,19 @@ def test_lengths_that_are_none(written: object, tmp_path: Path) -> None:
         file_tokenizer(folder, longest=64, rows=10)
 
 
+@pytest.mark.parametrize("name", ["GPT2Tokenizer", "GPTNeoXTokenizer", "RobertaTokenizer"])
+@pytest.mark.parametrize("bos", [True, False])
+def test_begin_and_end_tokens_of_vocabulary_files(name: str, bos: bool, tmp_path: Path) -> None:
+    tokens = ["<|endoftext|>", "<s>", "</s>", "<unk>", "<pad>", "<mask>", *"ACGT", "AC"]
+    (tmp_path / "vocab.json").write_text(json.dumps({t: i for i, t in enumerate(tokens)}))
+    (tmp_path / "merges.txt").write_text("#version: 0.2\nA C\n")
+    settings = {"tokenizer_class": name, "add_bos_token": bos, "add_eos_token": True}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(settings))
+    ids = _ids(tmp_path, ["ACGT", "", LONG], "gpt2")[0]
+    assert 10 in ids
+    assert len(ids) == 4 + (bos or name == "RobertaTokenizer")
+
+
 def test_templates_of_chats_change_nothing(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
