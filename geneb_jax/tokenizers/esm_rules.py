@@ -85,10 +85,10 @@ def esm_tokenizer(
 
 def _refuse_odd_tokens(ids: dict[str, int], settings: FolderSettings) -> None:
     """Tokens that the greedy search would not find as transformers does."""
-    for token in settings.added.values():
-        if token.single_word:
+    for added in settings.added.values():
+        if added.single_word:
             raise CheckpointError(
-                f"the added token {token.content!r:.60} is a single_word, which is not built",
+                f"the added token {added.content!r:.60} is a single_word, which is not built",
                 where=settings.where,
             )
     for token in ids:
