@@ -21,7 +21,10 @@ _suite = click.option("--suite", default="geneb", show_default=True, help="Suite
 @command.command()
 @_as_json
 def models(as_json: bool) -> None:
-    """The 40 models of the paper and the built-in ones, and whether each runs here natively.
+    """The 40 models of the paper and the built-in ones: names, sizes, what is downloaded.
+
+    -m takes each of a model's names, in any case: the id, the name in tables and in the paper, and
+    the hub id. "download" is what the first use fetches, "untrained" what --weights random does.
 
     \b
     Examples:
@@ -30,11 +33,14 @@ def models(as_json: bool) -> None:
     """
     from geneb_jax.cli.console import print_json, print_table
     from geneb_jax.models import built_in_models, is_native, registry
+    from geneb_jax.models.downloads import tokenizer_bytes, weight_bytes
+    from geneb_jax.models.registry import paper_names
 
-    listing = [
+    listing: list[dict[str, Any]] = [
         {
             "model_id": spec.model_id,
             "display": spec.display,
+            "paper_name": paper_names().get(spec.model_id),
             "published": spec.model_id in registry(),
             "family": spec.family,
             "native": is_native(spec),
@@ -47,6 +53,9 @@ def models(as_json: bool) -> None:
             "licence": spec.licence.weights or spec.licence.code,
             "oracle_available": spec.oracle_available,
             "source": spec.source.hub_id or spec.source.kind,
+            "hub_id": spec.source.hub_id,
+            "download_bytes": weight_bytes(spec) + tokenizer_bytes(spec),
+            "random_download_bytes": tokenizer_bytes(spec),
         }
         for spec in (*registry().values(), *built_in_models().values())
     ]
@@ -54,21 +63,23 @@ def models(as_json: bool) -> None:
         print_json(listing)
         return
     print_table(
-        ("model", "family", "native", "parameters", "context", "tokenizer", "pooling", "licence"),
+        ("model", "name", "hub id", "parameters", "context", "download", "untrained", "licence"),
         [
             (
                 entry["model_id"],
-                entry["family"],
-                "yes" if entry["native"] else "not yet",
+                _both_names(entry["display"], entry["paper_name"]),
+                entry["hub_id"] or ("" if entry["source"] == "built-in" else "by hand"),
                 _count(entry["parameters"]),
                 f"{entry['context']} {entry['context_unit']}" if entry["context"] else "any",
-                entry["tokenizer"],
-                entry["pooling"],
+                _bytes(entry["download_bytes"]),
+                f"fetches {_bytes(entry['random_download_bytes'])}"
+                if entry["random_download_bytes"]
+                else "no download",
                 entry["licence"] or "unknown",
             )
             for entry in listing
         ],
-        right=("parameters",),
+        right=("parameters", "download"),
     )
 
 
@@ -120,6 +131,21 @@ def probes(as_json: bool) -> None:
         print_json([dict(zip(names, row, strict=True)) for row in rows])
         return
     print_table(("kind", "name", "what"), rows)
+
+
+def _both_names(display: str, paper: str | None) -> str:
+    """The name in tables, and that of the paper where they differ in more than case."""
+    if paper is None or paper.lower() == display.lower():
+        return paper or display
+    return f"{display} ({paper})"
+
+
+def _bytes(size: int) -> str:
+    """A size in decimal units, as the hub shows sizes."""
+    for unit, factor in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if size >= factor:
+            return f"{size / factor:.3g} {unit}"
+    return f"{size} B" if size else "nothing"
 
 
 def _count(parameters: Any) -> str | None:

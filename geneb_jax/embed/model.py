@@ -11,8 +11,8 @@ import numpy as np
 
 from geneb_jax.embed.fill import embed_sequences
 from geneb_jax.embed.forward import Forward
-from geneb_jax.errors import ModelError, SelectionError
-from geneb_jax.models import LoadOptions, find_spec
+from geneb_jax.errors import ModelError
+from geneb_jax.models import LoadOptions, known_spec
 from geneb_jax.models.encoder import Encoder, TokenEncoder, TokenizedSequence
 
 __all__ = ["Model", "load_model"]
@@ -73,10 +73,8 @@ class Model:
     def spec(self) -> Any:
         """What is known of the model: its ``ModelSpec``; its identity where it has none."""
         identity = self.encoder.identity
-        try:
-            return getattr(self.encoder, "spec", None) or find_spec(identity.model_id)
-        except SelectionError:
-            return identity
+        own = getattr(self.encoder, "spec", None)
+        return own or known_spec(identity.model_id) or identity
 
     @property
     def width(self) -> int:

@@ -19,6 +19,7 @@ from geneb_jax.models.registry import (
     built_in_models,
     find_spec,
     is_native,
+    known_spec,
     native_families,
     registry,
 )
@@ -39,6 +40,7 @@ __all__ = [
     "built_in_models",
     "find_spec",
     "is_native",
+    "known_spec",
     "load_encoder",
     "native_families",
     "registry",

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from geneb_jax.errors import ModelError, SelectionError
+from geneb_jax.errors import DownloadError, ModelError, SelectionError
 from geneb_jax.models.checkpoints.config_json import read_config_json
 from geneb_jax.models.checkpoints.file_digests import DigestedFile, check_pinned
 from geneb_jax.models.checkpoints.hub import HubSnapshot, download_checkpoint, download_files
@@ -23,7 +23,9 @@ from geneb_jax.models.checkpoints.weight_files import find_weight_files
 from geneb_jax.models.family import Family, config_as_dict, family_for_folder, find_family
 from geneb_jax.models.layers.parameters import parameter_shapes
 from geneb_jax.models.load_options import LoadOptions
-from geneb_jax.models.registry import built_in_models, find_spec, registry
+from geneb_jax.models.model_folder import looks_like_a_path, model_folder, no_folder
+from geneb_jax.models.registry import find_spec, known_spec
+from geneb_jax.models.sentence_folder import read_sentence_folder
 from geneb_jax.models.spec import (
     ContextSpec,
     Labels,
@@ -33,7 +35,7 @@ from geneb_jax.models.spec import (
     SourceSpec,
     TokenizerSpec,
 )
-from geneb_jax.tokenizers import BpeTokenizer, Tokenizer, build_tokenizer, shipped_file
+from geneb_jax.tokenizers import LibraryTokenizer, Tokenizer, build_tokenizer, shipped_file
 
 __all__ = ["Blueprint", "find_blueprint"]
 
@@ -75,23 +77,36 @@ def find_blueprint(id_or_path: str | Path, options: LoadOptions) -> Blueprint:
         ModelError: if the model's family does not run here, or its files must be fetched by hand.
     """
     name = str(id_or_path)
-    registered = name in registry() or name in built_in_models()
     folder = Path(name).expanduser()
     # An id means the registered model even beside a folder of its name: ./ID is the folder.
     if isinstance(id_or_path, Path) or (
-        options.path is None and not registered and folder.is_dir()
+        options.path is None and known_spec(name) is None and folder.is_dir()
     ):
+        folder = model_folder(folder, revision=options.revision)
         return _of_folder(folder, HubSnapshot.at(folder), options)
     try:
         spec = find_spec(name)
     except SelectionError:
-        if name.startswith((".", "/", "~")) or name.count("/") > 1:
-            raise _no_folder(name) from None
+        if looks_like_a_path(name):
+            raise no_folder(name) from None
         if "/" not in name or options.path is not None:
             raise
-        folder = download_checkpoint(name, revision=options.revision, offline=options.offline)
+        folder = _of_hub(name, options)
         return _of_folder(folder, HubSnapshot(name, folder.name), options)
     return _of_registered(spec, options)
+
+
+def _of_hub(name: str, options: LoadOptions) -> Path:
+    """The files of a hub repository; that the name was taken for one is said where it fails."""
+    try:
+        return download_checkpoint(name, revision=options.revision, offline=options.offline)
+    except DownloadError as error:
+        raise DownloadError(
+            f"there is no folder {name} here, and as a hub id: {error.what}",
+            where=error.where,
+            cause=error.cause,
+            hint=error.hint,
+        ) from error
 
 
 def _of_registered(spec: ModelSpec, options: LoadOptions) -> Blueprint:
@@ -153,13 +168,22 @@ def _tokenizer_file(spec: ModelSpec, options: LoadOptions, name: str) -> Path:
 
 def _of_folder(folder: Path, snapshot: HubSnapshot | None, options: LoadOptions) -> Blueprint:
     if not folder.is_dir():
-        raise _no_folder(folder)
-    config_json = read_config_json(folder)
+        raise no_folder(folder)
+    sentence = read_sentence_folder(folder)
+    network = folder if sentence is None else sentence.network
+    config_json = read_config_json(network)
     family = family_for_folder(config_json)
     config = family.from_config_json(config_json)
-    found = family.folder_tokenizer(folder, config_json, config)
-    if found.note:
-        _LOG.warning("%s", found.note)
+    found = family.folder_tokenizer(network, config_json, config)
+    tokenizer, notes, pooling = found.tokenizer, found.notes, "mean"
+    if sentence is not None:
+        declared = config_json.optional("max_position_embeddings", int, None)
+        longest = config.longest_tokens or declared
+        tokenizer = sentence.tokenizer(tokenizer, longest=longest)
+        notes += (*sentence.notes, *sentence.overruled(options.pooling))
+        pooling = sentence.pooling
+    for note in notes:
+        _LOG.warning("%s", note)
     name = folder.resolve().name if snapshot is None else snapshot.hub_id
     spec = ModelSpec(
         model_id=name,
@@ -171,7 +195,7 @@ def _of_folder(folder: Path, snapshot: HubSnapshot | None, options: LoadOptions)
         ),
         labels=Labels(
             architecture=family.name,
-            tokenization=_tokenization_label(found.tokenizer),
+            tokenization=_tokenization_label(tokenizer),
             corpus="unknown",
         ),
         source=SourceSpec(kind="folder")
@@ -179,17 +203,17 @@ def _of_folder(folder: Path, snapshot: HubSnapshot | None, options: LoadOptions)
         else SourceSpec(kind="hub", hub_id=snapshot.hub_id, revision=snapshot.revision),
         config=config_as_dict(config),
         tokenizer=TokenizerSpec(kind="folder"),
-        context=ContextSpec(limit=found.tokenizer.max_tokens),
-        pooling=PoolingSpec(geneb="mean", default="mean"),
-        notes=(found.note,) if found.note else (),
+        context=ContextSpec(limit=tokenizer.max_tokens),
+        pooling=PoolingSpec(geneb="mean", default=pooling),
+        notes=notes,
     )
     return Blueprint(
         spec,
         family,
         config,
-        found.tokenizer,
+        tokenizer,
         revision="local" if snapshot is None else snapshot.revision,
-        files=() if options.untrained else find_weight_files(folder),
+        files=() if options.untrained else find_weight_files(network),
     )
 
 
@@ -202,13 +226,8 @@ def _tokenization_label(tokenizer: Tokenizer) -> str:
     letters = len(_LABEL_TEXT) - whole.dropped_bp - (len(_LABEL_TEXT[::2]) - half.dropped_bp)
     if len(whole.ids) - len(half.ids) >= letters:
         return "SN"
-    return "BPE" if isinstance(tokenizer, BpeTokenizer) else "k-mer"
-
-
-def _no_folder(name: object) -> SelectionError:
-    return SelectionError(
-        f"there is no folder {name}", hint="name a folder with config.json and weights"
-    )
+    subwords = isinstance(tokenizer, LibraryTokenizer) and tokenizer.model != "WordLevel"
+    return "BPE" if subwords else "k-mer"
 
 
 def _by_hand(spec: ModelSpec, names: str) -> ModelError:

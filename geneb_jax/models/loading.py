@@ -20,7 +20,7 @@ from geneb_jax.models.layers.network import require_layer
 from geneb_jax.models.layers.parameters import Parameters, parameter_shapes, random_parameters
 from geneb_jax.models.load_options import LoadOptions
 from geneb_jax.models.native_encoder import NativeEncoder
-from geneb_jax.models.pooling import POOLINGS
+from geneb_jax.models.pooling import NORMALIZED, POOLINGS
 from geneb_jax.models.registry import find_spec
 from geneb_jax.models.spec import ModelSpec
 from geneb_jax.tokenizers import definition_digest
@@ -49,7 +49,7 @@ def load_encoder(id_or_path: Any, options: LoadOptions = _DEFAULTS) -> Encoder:
     adapted = load_adapted(id_or_path, options)
     if adapted is not None:
         return adapted
-    kmer = re.fullmatch(r"kmer-(\d+)", str(id_or_path))
+    kmer = re.fullmatch(r"kmer-(\d+)", str(id_or_path).lower())
     if kmer:
         find_spec(str(id_or_path))
         from geneb_jax.models.families.kmer import build_kmer_encoder
@@ -104,7 +104,7 @@ def _pooling(spec: ModelSpec, asked: str | None) -> str:
     if asked is not None and asked != "geneb":
         return asked
     name = spec.pooling.default if asked is None else spec.pooling.geneb
-    if name not in POOLINGS:
+    if name.removesuffix(NORMALIZED) not in POOLINGS:
         raise ModelError(
             f"{spec.model_id}: the benchmark's pooling {name!r} cannot be reproduced one sequence "
             "at a time",

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from geneb_jax.errors import SelectionError
-from geneb_jax.models import Encoder, find_spec
+from geneb_jax.models import Encoder, find_spec, known_spec
 from geneb_jax.results import ModelFacts
 from geneb_jax.results.labels import variant_of
 from geneb_jax.results.model_facts import weights_kind, with_variant
@@ -53,9 +52,8 @@ def encoder_facts(encoder: Encoder, *, label: str | None = None) -> ModelFacts:
         width=encoder.width,
         params=encoder.parameter_count or None,
     )
-    try:
-        spec = find_spec(identity.model_id)
-    except SelectionError:
+    spec = known_spec(identity.model_id)
+    if spec is None:
         return facts
     return replace(
         facts,

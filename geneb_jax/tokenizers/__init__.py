@@ -5,15 +5,15 @@ from __future__ import annotations
 from geneb_jax.tokenizers.bpe import BpeTokenizer
 from geneb_jax.tokenizers.byte_values import ByteTokenizer
 from geneb_jax.tokenizers.characters import CharacterTokenizer
-from geneb_jax.tokenizers.choice import (
+from geneb_jax.tokenizers.choice import build_tokenizer
+from geneb_jax.tokenizers.dna_gpt import DnaGptTokenizer
+from geneb_jax.tokenizers.folder_tokenizer import (
     FolderTokenizer,
-    build_tokenizer,
     character_tokenizer,
     decoder_tokenizer,
     file_tokenizer,
     vocabulary_tokenizer,
 )
-from geneb_jax.tokenizers.dna_gpt import DnaGptTokenizer
 from geneb_jax.tokenizers.generator import GeneratorTokenizer, generator_vocabulary
 from geneb_jax.tokenizers.kmer import KmerTokenizer
 from geneb_jax.tokenizers.kmer_vocabulary import (
@@ -21,8 +21,9 @@ from geneb_jax.tokenizers.kmer_vocabulary import (
     built_in_vocabulary,
     vocabulary_for_size,
 )
+from geneb_jax.tokenizers.library_tokenizer import LibraryTokenizer
 from geneb_jax.tokenizers.one_hot import OneHotTokenizer
-from geneb_jax.tokenizers.shipped_files import shipped_file
+from geneb_jax.tokenizers.shipped_files import is_shipped, shipped_file
 from geneb_jax.tokenizers.tokens import (
     TokenizedBatch,
     TokenizedSequence,
@@ -40,6 +41,7 @@ __all__ = [
     "GeneratorTokenizer",
     "KmerTokenizer",
     "KmerVocabulary",
+    "LibraryTokenizer",
     "OneHotTokenizer",
     "TokenizedBatch",
     "TokenizedSequence",
@@ -51,6 +53,7 @@ __all__ = [
     "definition_digest",
     "file_tokenizer",
     "generator_vocabulary",
+    "is_shipped",
     "join_tokens",
     "shipped_file",
     "vocabulary_for_size",

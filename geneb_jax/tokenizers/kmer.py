@@ -9,12 +9,13 @@ vocabularies that are not k-mer tables, take the general way.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from geneb_jax.errors import ConfigError
+from geneb_jax.errors import CheckpointError, ConfigError
 from geneb_jax.tokenizers.kmer_vocabulary import KmerVocabulary
 from geneb_jax.tokenizers.tokens import (
     TokenizedBatch,
@@ -45,6 +46,8 @@ class KmerTokenizer(Tokenizer):
         padding: Token that fills padded positions.
         upper_case: Whether letters are raised first; the published tokenizers do not.
         rows: Number of embedding rows, where a checkpoint has fewer than the vocabulary has tokens.
+        added: Tokens and ids beyond the vocabulary, matched as its own are.
+        side: Which end an overlong sequence loses.
 
     Raises:
         ConfigError: if a special token is not in the vocabulary.
@@ -61,10 +64,31 @@ class KmerTokenizer(Tokenizer):
         padding: str = "<pad>",
         upper_case: bool = False,
         rows: int | None = None,
+        added: Mapping[str, int] | None = None,
+        side: Literal["left", "right"] = "right",
     ) -> None:
         self.vocabulary = vocabulary
+        self._options: dict[str, Any] = {
+            "prefix": prefix,
+            "suffix": suffix,
+            "unknown": unknown,
+            "padding": padding,
+            "upper_case": upper_case,
+            "rows": rows,
+            "added": added,
+            "side": side,
+        }
+        changed = {
+            token: index
+            for token, index in (added or {}).items()
+            if vocabulary.ids.get(token) != index
+        }
+        self._ids = {**vocabulary.ids, **changed}
+        self._side = side
         self.max_tokens = max_tokens
-        self.vocab_size = rows or len(vocabulary.tokens)
+        self.vocab_size = rows or max(
+            len(vocabulary.tokens), 1 + max(self._ids.values(), default=0)
+        )
         self.upper_case = upper_case
         self._prefix = self._ids_of(prefix)
         self._suffix = self._ids_of(suffix)
@@ -81,30 +105,41 @@ class KmerTokenizer(Tokenizer):
                 "suffix": self._suffix,
                 "unknown": self._unknown_id,
                 "upper_case": upper_case,
+                **({"added": dict(sorted(changed.items()))} if changed else {}),
+                **({"side": side} if side != "right" else {}),
             }
         )
         self._kmer_ids, self._single_ids = self._tables()
-        self._lengths = sorted({len(token) for token in vocabulary.tokens if token}, reverse=True)
+        self._lengths = sorted({len(token) for token in self._ids if token}, reverse=True)
+
+    def with_limit(self, max_tokens: int | None) -> KmerTokenizer:
+        """The same tokenizer with another limit."""
+        return KmerTokenizer(self.vocabulary, **{**self._options, "max_tokens": max_tokens})
 
     def _ids_of(self, token: str | None) -> list[int]:
         if token is None:
             return []
-        if token not in self.vocabulary.ids:
+        if token not in self._ids:
             raise ConfigError(
                 f"the special token {token!r} is not in the vocabulary", where=self.vocabulary.name
             )
-        return [self.vocabulary.ids[token]]
+        return [self._ids[token]]
 
     def _tables(self) -> tuple[np.ndarray | None, np.ndarray]:
         """Ids of all k-mers in base-4 order over ATCG, and of A T C G N; None if one is missing."""
-        ids = self.vocabulary.ids
+        ids = self._ids
         singles = np.array([ids.get(letter, -1) for letter in "ATCGN"], np.int32)
         k = self.vocabulary.k
-        words = [token for token in self.vocabulary.tokens if token.isalpha()]
-        if k < 2 or singles.min() < 0 or len(words) != 4**k + 5:
+        words = [token for token in ids if token.isalpha()]
+        # Texts with "<" are scanned, so tokens with it are in no other text.
+        others = any(token and not token.isalpha() and "<" not in token for token in ids)
+        if k < 2 or singles.min() < 0 or others or len(words) != 4**k + 5:
             return None, singles
         kmers = [word for word in words if len(word) == k]
-        numbers = _codes("".join(kmers)).reshape(-1, k).astype(np.int64) @ 4 ** np.arange(k)[::-1]
+        codes = _codes("".join(kmers)).reshape(-1, k).astype(np.int64)
+        if not len(codes) or codes.max() >= _N:
+            return None, singles
+        numbers = codes @ 4 ** np.arange(k)[::-1]
         table = np.full(4**k, -1, np.int32)
         if len(kmers) == 4**k and numbers.max() < 4**k:
             table[numbers] = [ids[kmer] for kmer in kmers]
@@ -113,7 +148,7 @@ class KmerTokenizer(Tokenizer):
     @property
     def largest_id(self) -> int:
         """The largest id that DNA can give, special tokens of its own included."""
-        letters = [self.vocabulary.ids[t] for t in self.vocabulary.tokens if t.isalpha()]
+        letters = [index for token, index in self._ids.items() if token and "<" not in token]
         return max([*letters, *self._prefix, *self._suffix, self._unknown_id])
 
     @property
@@ -122,7 +157,7 @@ class KmerTokenizer(Tokenizer):
         return self._digest
 
     def tokenize(self, sequence: str) -> TokenizedSequence:
-        """Token ids of one sequence, special tokens included, truncated on the right."""
+        """Token ids of one sequence, special tokens included, truncated on its side."""
         batch = self._block([sequence])
         return TokenizedSequence(
             ids=batch.ids, dropped_bp=int(batch.dropped_bp[0]), unknown_bp=int(batch.unknown_bp[0])
@@ -130,7 +165,7 @@ class KmerTokenizer(Tokenizer):
 
     def tokenize_batch(self, sequences: Sequence[str]) -> TokenizedBatch:
         """The same for many sequences, a block of them at a time."""
-        smallest = np.uint16 if len(self.vocabulary.tokens) <= 1 << 16 else np.int32
+        smallest = np.uint16 if max(self._ids.values()) < 1 << 16 else np.int32
         blocks = [self._block(block) for block in _blocks(sequences)]
         lengths = [block.length_tokens for block in blocks]
         starts = np.zeros(len(sequences) + 1, np.int64)
@@ -179,15 +214,26 @@ class KmerTokenizer(Tokenizer):
         for place, token in enumerate(reversed(self._suffix)):
             out[starts[1:] - 1 - place] = token
         rank = _count_within(kept)
+        from_left = self._side == "left"
+        source = first[1:] - kept if from_left else first[:-1]
         out[np.repeat(starts[:-1] + len(self._prefix), kept) + rank] = ids[
-            np.repeat(first[:-1], kept) + rank
+            np.repeat(source, kept) + rank
         ]
         dropped_bp = np.zeros(len(kept), np.int64)
         cut = np.flatnonzero(counts > kept)
-        dropped_bp[cut] = begins[cut] + lengths_bp[cut] - places[first[cut] + room]
+        if from_left:
+            seen = np.append(places, len(text))[source[cut]] if room else begins[cut + 1] - 1
+            dropped_bp[cut] = seen - begins[cut]
+        else:
+            dropped_bp[cut] = begins[cut] + lengths_bp[cut] - places[first[cut] + room]
         codes = _codes(text)
         unknown = np.concatenate([[0], np.cumsum(codes >= _N)])
         unknown_bp = unknown[begins[:-1] + lengths_bp] - unknown[begins[:-1]]
+        if len(out) and out.max() >= self.vocab_size:  # a text that spells a name without a row
+            raise CheckpointError(
+                f"the tokenizer gives ids up to {out.max()}, the model has {self.vocab_size} rows",
+                where=self.vocabulary.name,
+            )
         return TokenizedBatch(out, starts, dropped_bp, unknown_bp.astype(np.int64))
 
     def _by_runs(self, text: str) -> tuple[np.ndarray, np.ndarray]:
@@ -224,7 +270,7 @@ class KmerTokenizer(Tokenizer):
         return places, np.array([token for _, token in pairs], np.int32)
 
     def _matches(self, text: str) -> Iterator[tuple[int, int]]:
-        ids = self.vocabulary.ids
+        ids = self._ids
         place = 0
         in_unknown_word = False
         while place < len(text):

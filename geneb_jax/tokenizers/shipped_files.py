@@ -14,7 +14,12 @@ from geneb_jax.durable_files import write_bytes
 from geneb_jax.places import cache_folder
 from geneb_jax.resources import config_folder
 
-__all__ = ["shipped_file"]
+__all__ = ["is_shipped", "shipped_file"]
+
+
+def is_shipped(sha256: str) -> bool:
+    """Whether a file of this content ships; nothing is unpacked."""
+    return (config_folder() / "tokenizers" / f"{sha256[:16]}.json.gz").is_file()
 
 
 def shipped_file(sha256: str) -> Path | None:

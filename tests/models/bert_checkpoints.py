@@ -208,7 +208,9 @@ def write_published_folder(model_id: str, folder: Path) -> Path:
 
 
 def write_tokenizer(model_id: str, folder: Path) -> None:
-    """The published tokenizer.json, where the model has one."""
+    """The published tokenizer.json, where the model has one, and the class that reads it."""
+    settings = {"tokenizer_class": "PreTrainedTokenizerFast"}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
     for file in registry()[model_id].tokenizer.files:
         packed = shipped_file(file.sha256)
         content = (

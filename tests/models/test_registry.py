@@ -105,7 +105,7 @@ def test_finding_by_id_and_by_hub_id() -> None:
     ("asked", "near"),
     [
         ("nucleotide-transformer-v2-50m", "nucleotide-transformer-v2-50m-multi-species"),
-        ("dnabert-s", "DNABERT-S"),
+        ("dnabert-ss", "DNABERT-S"),
         ("kmer-7", "kmer-6"),
         ("hyenadna", "hyenadna-medium-160k-seqlen-hf"),
     ],

@@ -164,7 +164,7 @@ def test_saved_tokenizer_folder(tmp_path: Path, eos: str | None) -> None:
     theirs, _ = pair("nt-v2", 6, eos, str(tmp_path))
     theirs.save_pretrained(tmp_path / "model")
     found = vocabulary_tokenizer(tmp_path / "model", longest=512, rows=4107)
-    assert found.note is None
+    assert found.notes == ()
     assert found.tokenizer.max_tokens == LIMIT
     for sequence in ("", "ACGTNACGT", "ACGTAC" * 100, "acgtN"):
         expected = theirs(sequence, truncation=True)["input_ids"]
@@ -180,8 +180,8 @@ def test_published_folder_of_version_one_has_no_closing_token(tmp_path: Path) ->
 
 def test_folder_without_tokenizer_files_says_what_it_assumes(tmp_path: Path) -> None:
     found = vocabulary_tokenizer(tmp_path, longest=1000, rows=4105)
-    assert found.note is not None
-    assert "nt-v1" in found.note
+    assert found.notes
+    assert "nt-v1" in found.notes[0]
     assert found.tokenizer.max_tokens == 1000
 
 

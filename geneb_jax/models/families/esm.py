@@ -261,7 +261,10 @@ def _read_json(config: ConfigJson) -> EsmConfig:
 def _folder_tokenizer(folder: Path, config_json: ConfigJson, config: EsmConfig) -> FolderTokenizer:
     declared = config_json.optional("max_position_embeddings", int, None)
     return vocabulary_tokenizer(
-        folder, longest=config.longest_tokens or declared, rows=config.vocab_size
+        folder,
+        longest=config.longest_tokens or declared,
+        rows=config.vocab_size,
+        config=config_json.values,
     )
 
 

@@ -151,7 +151,12 @@ def _folder_tokenizer(
         config_json.optional("max_position_embeddings", int, None),
     ]
     known = [limit for limit in limits if limit is not None]
-    return decoder_tokenizer(folder, longest=min(known) if known else None, rows=config.vocab_size)
+    return decoder_tokenizer(
+        folder,
+        longest=min(known) if known else None,
+        rows=config.vocab_size,
+        config=config_json.values,
+    )
 
 
 FAMILY = Family(

@@ -126,6 +126,11 @@ def build_config(config: ConfigJson, **switches: Any) -> BertConfig:
 
 
 def bert_tokenizer(folder: Path, config_json: ConfigJson, config: BertConfig) -> FolderTokenizer:
-    """The folder's tokenizer.json, limited to the positions that the config declares."""
+    """The folder's tokenizer, limited to the positions that the config declares."""
     declared = config_json.optional("max_position_embeddings", int, None)
-    return file_tokenizer(folder, longest=config.longest_tokens or declared, rows=config.vocab_size)
+    return file_tokenizer(
+        folder,
+        longest=config.longest_tokens or declared,
+        rows=config.vocab_size,
+        config=config_json.values,
+    )

@@ -27,4 +27,6 @@ def folder_tokenizer(folder: Path, config_json: ConfigJson, config: _Sizes) -> F
     Raises:
         CheckpointError: if it has none, or one with ids beyond the embedding.
     """
-    return decoder_tokenizer(folder, longest=config.longest_tokens, rows=config.vocab_size)
+    return decoder_tokenizer(
+        folder, longest=config.longest_tokens, rows=config.vocab_size, config=config_json.values
+    )

@@ -1,0 +1,99 @@
+"""Which folder a path means: itself, or the snapshot in a repository of the hub's cache."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+
+from geneb_jax.errors import SelectionError
+
+__all__ = ["looks_like_a_path", "model_folder", "no_folder"]
+
+_REPOSITORY = "models--"
+#: One of these makes a folder a model's.
+_MARKS = ("config.json", "adapter_config.json", "modules.json")
+_SHOWN = 6
+
+
+def looks_like_a_path(name: str) -> bool:
+    """Whether a name that is no folder must have been meant as one, and as no hub id ``org/name``.
+
+    It is where it begins as paths do, has more than one ``/``, or its first part is a folder here.
+    """
+    if name.startswith((".", "/", "~")) or "\\" in name or name.count("/") > 1:
+        return True
+    parent, slash, _ = name.partition("/")
+    return bool(slash) and Path(parent).is_dir()
+
+
+def no_folder(name: object) -> SelectionError:
+    """What to say of a folder that is not there, with the names beside it that are near."""
+    path = Path(str(name)).expanduser()
+    if path.is_file():
+        return SelectionError(
+            f"{name} is a file, not a folder", hint="name its folder, with config.json and weights"
+        )
+    hint = "name a folder with config.json and weights"
+    parent = path.parent
+    try:
+        names = [entry.name for entry in parent.iterdir() if entry.is_dir()]
+    except OSError:
+        names = []
+    near = difflib.get_close_matches(path.name, names, n=3, cutoff=0.6)
+    if near:
+        hint = f"did you mean {', '.join(str(parent / one) for one in near)}? otherwise {hint}"
+    return SelectionError(f"there is no folder {name}", hint=hint)
+
+
+def model_folder(folder: Path, *, revision: str | None) -> Path:
+    """The folder with the model's files.
+
+    Args:
+        folder: A folder that is there; where it is a repository in the hub's cache
+            (``models--ORG--NAME``), one of its snapshots is meant.
+        revision: Commit, branch or tag of the snapshot; the default branch when None.
+
+    Raises:
+        SelectionError: if the repository has no snapshot or several and none is said; or if only
+            folders inside of it hold models, which are named.
+    """
+    if not folder.is_dir() or any((folder / mark).exists() for mark in _MARKS):
+        return folder
+    snapshots = folder / "snapshots"
+    if folder.resolve().name.startswith(_REPOSITORY) and snapshots.is_dir():
+        return _snapshot(folder, revision)
+    inner = sorted(
+        path.parent.name for mark in _MARKS for path in folder.glob(f"*/{mark}") if path.is_file()
+    )
+    if inner:
+        names = list(dict.fromkeys(inner))
+        more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+        shown = ", ".join(str(folder / name) for name in names[:_SHOWN])
+        raise SelectionError(
+            f"{folder} is no model's folder: it has no config.json",
+            hint=f"folders in it do: {shown}{more}",
+        )
+    return folder
+
+
+def _snapshot(folder: Path, revision: str | None) -> Path:
+    """The snapshot of a revision, which may be a commit or a name under ``refs``."""
+    snapshots = folder / "snapshots"
+    commits = sorted(path.name for path in snapshots.iterdir() if path.is_dir())
+    wanted = revision or "main"
+    reference = folder / "refs" / wanted
+    inside = reference.resolve().is_relative_to((folder / "refs").resolve())
+    if inside and reference.is_file():
+        with reference.open("rb") as file:
+            wanted = file.read(100).decode("ascii", "replace").strip()
+    if wanted in commits:
+        return snapshots / wanted
+    if revision is None and len(commits) == 1:
+        return snapshots / commits[0]
+    raise SelectionError(
+        f"{folder} is a repository of the hub's cache "
+        + (f"without a snapshot {wanted}" if commits else "without any snapshot"),
+        hint=f"its snapshots are {', '.join(commits[:_SHOWN])}; name one with --revision"
+        if commits
+        else "download it again",
+    )
