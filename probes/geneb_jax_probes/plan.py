@@ -114,13 +114,16 @@ def _one_fit(problem: Problem, index: int, subset: int) -> Fit:
     return Fit(index, subset, rows, codes.astype(np.int32), present, shares, total)
 
 
-def make_plan(problems: Sequence[Problem], *, most_rows: int, platform: str) -> Plan:
+def make_plan(
+    problems: Sequence[Problem], *, most_rows: int, platform: str, any_width_rows: int = 0
+) -> Plan:
     """Group every subset of every problem by how it is to be solved.
 
     Args:
         problems: The problems.
         most_rows: Most rows that the solver solves in their own coordinates.
         platform: Where the programs run: decides how many few-shot matrices share one.
+        any_width_rows: Most rows that it solves as a small matrix, few as the features may be.
 
     Raises:
         ProbeDataError: A subset whose rows all have weight zero.
@@ -137,7 +140,7 @@ def make_plan(problems: Sequence[Problem], *, most_rows: int, platform: str) -> 
                 one_class.append(fit)
             # A pass costs 2 n d products a logit by features; by rows 2 n^2 with the Gram matrix
             # and n d for max|g|. They are equal at 2 n = d.
-            elif 2 * count <= width and count <= most_rows:
+            elif count <= any_width_rows or (2 * count <= width and count <= most_rows):
                 by_rows.append(fit)
             else:
                 by_features.append(fit)

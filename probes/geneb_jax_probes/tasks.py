@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from geneb_jax_probes.errors import ProbeError
 from geneb_jax_probes.fits import LogisticFits
 from geneb_jax_probes.lanes import Lane, run_on_lanes
-from geneb_jax_probes.metrics import scores_of_confusion
+from geneb_jax_probes.metrics import confusion, scores_of_confusion
 from geneb_jax_probes.problem import Dtype, Problem, check_C, make_problem
 from geneb_jax_probes.scoring import count_predictions
 from geneb_jax_probes.settings import Settings
@@ -54,15 +54,19 @@ def _scored(
     keep_predictions: bool,
 ) -> TaskScores:
     subsets, strengths, logits, width = fits.coef.shape
-    counts, guesses = count_predictions(
-        test.X,
-        test.truth,
-        fits.coef.reshape(-1, logits, width),
-        fits.intercept.reshape(-1, logits),
-        test.names,
-        test.class_count,
-        lane,
-    )
+    if fits.apart:
+        found = fits.predict_codes(test.X).reshape(-1, len(test.X))
+        counts, guesses = confusion(test.truth, test.names[found], test.class_count), found.T
+    else:
+        counts, guesses = count_predictions(
+            test.X,
+            test.truth,
+            fits.coef.reshape(-1, logits, width),
+            fits.intercept.reshape(-1, logits),
+            test.names,
+            test.class_count,
+            lane,
+        )
     scored = scores_of_confusion(counts.reshape(subsets, strengths, *counts.shape[1:]))
     blank, errors = unscored(fits.status)
     predictions = None
