@@ -28,6 +28,7 @@ def solve_problems(
         problems,
         most_rows=solver.most_rows,
         any_width_rows=solver.rows_at_any_width(settings.dtype),
+        by_features=[solver.centres and problem.uneven for problem in problems],
         platform=lanes()[0].platform,
     )
     call = _Call(problems, solver, settings, [FitCollector(p, solver, settings) for p in problems])
