@@ -13,7 +13,14 @@ from jaxtyping import Array, Float, Int
 
 from geneb_jax_kernels.logistic_loss import binary_terms
 
-__all__ = ["PAIRWISE_ROWS", "pairwise_sum", "rounded", "rounded_terms", "running_sum", "squared_length"]
+__all__ = [
+    "PAIRWISE_ROWS",
+    "pairwise_sum",
+    "rounded",
+    "rounded_terms",
+    "running_sum",
+    "squared_length",
+]
 
 #: Up to so many numbers NumPy's pairwise sum is one block of eight running sums.
 PAIRWISE_ROWS = 128
@@ -47,18 +54,19 @@ def rounded_terms(
         loss, residual = binary_terms(z[..., 0].astype(wide), codes > 0)
         return rounded(loss), rounded(residual)[..., None]
     hit = codes[..., None] == jax.lax.broadcasted_iota(codes.dtype, z.shape, z.ndim - 1)
-    top = jnp.max(z, axis=-1, keepdims=True).astype(wide)
-    powers = rounded(jnp.exp(z.astype(wide) - top))
+    z, hits = z.astype(wide), hit.astype(wide)
+    top = jnp.max(z, axis=-1, keepdims=True)
+    powers = rounded(jnp.exp(z - top))
     total = rounded(jnp.sum(powers, axis=-1))
-    loss = rounded(rounded(jnp.log(total) + top[..., 0]) - jnp.sum(jnp.where(hit, z, 0), axis=-1))
+    loss = rounded(rounded(jnp.log(total) + top[..., 0]) - jnp.sum(z * hits, axis=-1))
     # A float64 quotient of two float32, rounded again, is their float32 quotient.
     chance = rounded(powers / total[..., None])
-    return loss, rounded(chance - hit)
+    return loss, rounded(chance - hits)
 
 
 def pairwise_sum(
     values: Float[Array, "matrix *batch row"], counts: Int[Array, " matrix"]
-) -> Float[Array, "matrix *batch"]:
+) -> Float[Array, matrix * batch]:
     """NumPy's sum of the first ``counts`` rows; the others must be zero.
 
     In NumPy's order up to :data:`PAIRWISE_ROWS` rows; beyond, the rounded sum of the widest dtype.
@@ -110,9 +118,7 @@ def squared_length(x: Float[Array, "*batch dim"]) -> Float[Array, "*batch"]:
             total = rounded(total + squares[..., i, :])
     else:
         ahead = jnp.moveaxis(squares, -2, 0)
-        total = jax.lax.fori_loop(
-            1, len(ahead), lambda i, sums: rounded(sums + ahead[i]), total
-        )
+        total = jax.lax.fori_loop(1, len(ahead), lambda i, sums: rounded(sums + ahead[i]), total)
     halves = total.reshape(*x.shape[:-1], _REGISTERS, 2, _LANES // 2)
     registers = rounded(halves[..., 0, :] + halves[..., 1, :])
     eight = registers[..., 0, :]
@@ -122,6 +128,6 @@ def squared_length(x: Float[Array, "*batch dim"]) -> Float[Array, "*batch"]:
     return rounded(rounded(four[..., 0] + four[..., 1]) + rounded(four[..., 2] + four[..., 3]))
 
 
-def _wide_sum(values: Float[Array, "..."], axis: int) -> Float[Array, "..."]:
+def _wide_sum(values: Float[Array, ...], axis: int) -> Float[Array, ...]:
     wide = jax.dtypes.canonicalize_dtype(jnp.float64)
     return jnp.sum(values.astype(wide), axis=axis).astype(values.dtype)

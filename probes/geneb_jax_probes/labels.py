@@ -67,7 +67,7 @@ def check_labels(y: ArrayLike, name: str = "y") -> Shaped[np.ndarray, " row"]:
 
 def _unwrapped(labels: np.ndarray, name: str) -> np.ndarray:
     """Python objects as an array of their own kind."""
-    missing = [i for i, label in enumerate(labels) if label is None or label != label]  # noqa: PLR0124
+    missing = [i for i, label in enumerate(labels) if label is None or label != label]
     if missing:
         raise ProbeDataError(
             f"{name} holds a missing label in row {name_rows(np.asarray(missing))}"

@@ -113,9 +113,7 @@ def check_dtype(dtype: str | np.dtype | type) -> Dtype:
     raise ProbeOptionError(f"dtype must be float32 or float64, got {name}")
 
 
-def uneven_scales(
-    X: Float[np.ndarray, "row dim"], squares: Float[np.ndarray, " row"]
-) -> bool:
+def uneven_scales(X: Float[np.ndarray, "row dim"], squares: Float[np.ndarray, " row"]) -> bool:
     """Whether columns, or rows, are so far apart in size that float32 products of X lose some.
 
     Args:
@@ -229,7 +227,7 @@ def check_class_weight(class_weight: object, classes: Shaped[np.ndarray, " class
         return
     if not isinstance(class_weight, Mapping):
         raise ProbeOptionError(
-            f"class_weight must be None, 'balanced' or a weight for each label, got {class_weight!r}"
+            f"class_weight must be None, 'balanced' or a weight a label, got {class_weight!r}"
         )
     labels = classes.tolist()
     without = [label for label in labels if label not in class_weight]
@@ -242,7 +240,9 @@ def check_class_weight(class_weight: object, classes: Shaped[np.ndarray, " class
     for key, weight in class_weight.items():
         number = isinstance(weight, (int, float, np.integer, np.floating))
         if not (number and np.isfinite(weight) and weight >= 0):
-            raise ProbeOptionError(f"class_weight of {key!r} must be a number from 0, got {weight!r}")
+            raise ProbeOptionError(
+                f"class_weight of {key!r} must be a number from 0, got {weight!r}"
+            )
 
 
 def _check_subsets(

@@ -111,7 +111,8 @@ def fit_tasks(
     Args:
         tasks: The tasks, in any mixture of shapes and class counts.
         C: Inverse regularisation strengths.
-        solver: ``reference`` gives the benchmark's score, ``exact`` and ``optax`` the optimum's.
+        solver: ``reference`` gives the benchmark's score, ``reference32`` that of a harness on
+            scikit-learn 1.9 or later, ``exact`` and ``optax`` the optimum's.
         tol: As in :func:`fit_logistic`.
         max_iter: As in :func:`fit_logistic`.
         dtype: As in :func:`fit_logistic`.
@@ -135,7 +136,9 @@ def fit_tasks(
             problem = make_problem(task.X_train, task.y_train, task.subsets)
             ready = (position, problem, _test_set(task, problem))
         except Exception as error:  # objects of others raise what they like, and fail by themselves
-            said = str(error) if isinstance(error, ProbeError) else f"{type(error).__name__}: {error}"
+            said = (
+                str(error) if isinstance(error, ProbeError) else f"{type(error).__name__}: {error}"
+            )
             kind = asked or chosen.default_dtype(None)
             found[position] = failed_task(task, strengths, chosen.name, kind, said)
         else:

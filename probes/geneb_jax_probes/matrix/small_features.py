@@ -71,10 +71,12 @@ def minimise_small(
         losses, residual = rounded_terms(z, codes[:, None, :])
         losses = rounded(losses * weights).astype(jnp.float32)
         loss = pairwise_sum(losses, counts) / totals[..., 0]
-        residual = rounded(rounded(residual * weights[..., None]) / totals[..., None])
-        residual = residual.astype(jnp.float32)
+        residual = rounded(residual * weights[..., None]) / totals[..., None].astype(wide)
+        residual = rounded(residual).astype(jnp.float32)
         one = logits == 1
-        balance = pairwise_sum(residual[..., 0], counts)[..., None] if one else running_sum(residual)
+        balance = (
+            pairwise_sum(residual[..., 0], counts)[..., None] if one else running_sum(residual)
+        )
         turned = jnp.swapaxes(residual, 2, 3).reshape(matrices, problems * logits, rows)
         slope = (turned.astype(wide) @ features).astype(jnp.float32)
         return arithmetic.evaluation(

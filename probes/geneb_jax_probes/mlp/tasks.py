@@ -88,6 +88,8 @@ def fit_mlp_tasks(
         except ProbeOptionError:
             raise
         except Exception as error:  # as in fit_tasks
-            said = str(error) if isinstance(error, ProbeError) else f"{type(error).__name__}: {error}"
+            said = (
+                str(error) if isinstance(error, ProbeError) else f"{type(error).__name__}: {error}"
+            )
             found.append(failed_task(task, np.ones(1), "adam", "float32", said))
     return found

@@ -121,7 +121,10 @@ class Reference32(Reference):
         return ended
 
     def row_weights(
-        self, matrices: FewRows, matrix: int, solved: Float[np.ndarray, "strength logit _"],
+        self,
+        matrices: FewRows,
+        matrix: int,
+        solved: Float[np.ndarray, "strength logit _"],
         settings: Settings,
     ) -> Float[np.ndarray, "strength logit dim"]:
         """Small matrices are solved for the weights themselves, in float32."""
