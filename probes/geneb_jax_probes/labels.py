@@ -1,4 +1,4 @@
-"""Labels of training and test rows, through one check: what is no class is refused on both sides."""
+"""Labels of training and test rows, through one check: what is no class is refused."""
 
 from __future__ import annotations
 
