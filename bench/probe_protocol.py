@@ -89,6 +89,16 @@ def _correct(
     return total | {"long_mean_dmcc": means[0], "sklearn_float32_mean_dmcc": means[1]}
 
 
+def _as_today(narrow: list[PeerRun], ours: list[TaskScores]) -> dict[str, Any]:
+    """Steps and MCC beside the installed scikit-learn's on float32 features."""
+    steps, apart = [], []
+    for peer, found in zip(narrow, ours, strict=True):
+        for s, fit in enumerate(peer.fits):
+            steps.append(found.n_iter[s, 0] == fit.steps)
+            apart.append(abs(found.mcc[s, 0] - peer.mcc[s]))
+    return {"fits": len(steps), "steps_equal": int(np.sum(steps)), "mean_dmcc": np.mean(apart)}
+
+
 def _spent(seconds: list[float], subsets: list[Any], *, full_times: int) -> float:
     full = sum(time for time, rows in zip(seconds, subsets, strict=True) if rows is None)
     return sum(seconds) + (full_times - 1) * full
@@ -102,13 +112,15 @@ def measure_protocol(features: FeatureSet) -> dict[str, Any]:
     """
     tasks = features.tasks
 
-    def fit_all(dtype: str = "float64") -> list[TaskScores]:
-        return fit_tasks(tasks, dtype=dtype, keep_predictions=True)
+    def fit_all(dtype: str = "float64", solver: str = "reference") -> list[TaskScores]:
+        return fit_tasks(tasks, dtype=dtype, solver=solver, keep_predictions=True)
 
     cold, ours = timed(fit_all)
     warm = min(timed(fit_all)[0] for _ in range(5))
     narrow32 = fit_all("float32")
     warm32 = min(timed(lambda: fit_all("float32"))[0] for _ in range(5))
+    as_today = fit_all("float32", "reference32")
+    today = min(timed(lambda: fit_all("float32", "reference32"))[0] for _ in range(5))
     fit_only = min(timed(lambda: [
         fit_logistic(t.X_train, t.y_train, subsets=t.subsets, solver="reference") for t in tasks
     ])[0] for _ in range(1))  # fmt: skip
@@ -147,15 +159,18 @@ def measure_protocol(features: FeatureSet) -> dict[str, Any]:
         "ours_cold": cold,
         "ours": warm,
         "ours_float32": warm32,
+        "ours_reference32": today,
         "ours_fit_logistic_one_by_one": fit_only,
         "careful": careful,
         "reference_procedure": procedure,
         "ratio_to_careful": careful / warm,
         "ratio_to_reference_procedure": procedure / warm,
         "ratio_of_float32": procedure / warm32,
+        "ratio_of_reference32": procedure / today,
         "ratio_with_compilation": procedure / cold,
         "slowest_single_ratio": min(row["ratio_to_careful"] for row in rows),
         "float64": _correct(tasks, wide, narrow, ours),
         "float32": _correct(tasks, wide, narrow, narrow32),
+        "reference32": _as_today(narrow, as_today),
         "tasks": rows,
     }

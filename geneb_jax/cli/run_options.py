@@ -129,8 +129,9 @@ probe_options = _stack(
     click.option(
         "--solver",
         type=click.Choice([name for kind in probe_kinds().values() for name in kind.solvers]),
-        help="reference: the published stopping rule; exact: the optimum. Default: the probe's "
-        "first, see 'geneb-jax list probes'.",
+        help="reference: scikit-learn up to 1.8 in float64, kin of the published scores; "
+        "reference32: scikit-learn 1.9 and later in float32, beside a harness run of today; "
+        "exact: the optimum. Default: the probe's first, see 'geneb-jax list probes'.",
     ),
 )
 

@@ -27,7 +27,8 @@ __all__ = [
 
 #: The ``status`` of a row without scores; its ``error`` says why.
 FAILED = Ending.FAILED.value
-#: The probe and the solver that make a score comparable with the published ones.
+#: The probe and the solver that make a score comparable with the published ones: scikit-learn up to
+#: 1.8, in float64. ``reference32`` (1.9 and later) is another setting and stands apart.
 PROTOCOL_PROBE = "logistic"
 PROTOCOL_SOLVER = "reference"
 #: Closed ranges of the scores, by column.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,7 +12,8 @@ from geneb_jax.errors import DataError
 from geneb_jax.results import ScoreRow
 from geneb_jax.runs.probe_stage import fit_problems, problem_rows, training_subsets
 from geneb_jax.runs.units import ProbeSettings
-from geneb_jax_probes import ProbeTask
+from geneb_jax_probes import ProbeDataError, ProbeTask
+from geneb_jax_probes.labels import check_labels
 
 __all__ = ["read_array_task", "score_array_tasks"]
 
@@ -29,17 +29,26 @@ def read_array_task(path: Path) -> dict[str, np.ndarray]:
     Raises:
         DataError: if the file is not such an archive, or the shapes do not fit together.
     """
+    hint = f"save it with np.savez(path, {', '.join(f'{n}=...' for n in ARRAYS)})"
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        archive = np.load(path, allow_pickle=False)
+        if isinstance(archive, np.ndarray):
+            raise DataError("is one array, not an .npz archive of four", where=path, hint=hint)
+        with archive:
             missing = [name for name in ARRAYS if name not in archive]
             if missing:
                 raise DataError(
                     f"no array {', '.join(missing)}",
                     where=path,
-                    hint=f"save it with np.savez(path, {', '.join(f'{n}=...' for n in ARRAYS)})",
+                    hint=hint,
                 )
             arrays = {name: archive[name] for name in ARRAYS}
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
+            odd = [name for name, array in arrays.items() if not isinstance(array, np.ndarray)]
+            if odd:
+                raise DataError(f"{', '.join(odd)} is no array", where=path, hint=hint)
+    except DataError:
+        raise
+    except Exception as error:  # zip, deflate, header and memory errors of an archive that lies
         raise DataError(
             f"cannot be read as an .npz archive of plain arrays ({error})",
             where=path,
@@ -47,6 +56,10 @@ def read_array_task(path: Path) -> dict[str, np.ndarray]:
         ) from error
     for part in ("train", "test"):
         X, y = arrays[f"X_{part}"], arrays[f"y_{part}"]
+        try:
+            check_labels(y, f"y_{part}")
+        except ProbeDataError as error:
+            raise DataError(str(error), where=path, hint="give every row its class") from error
         if X.ndim != 2 or y.ndim != 1 or len(X) != len(y) or not len(X):
             raise DataError(
                 f"X_{part} has shape {X.shape} and y_{part} {y.shape}; "

@@ -8,6 +8,7 @@ stored in, and neither a transposed nor a widened copy of X ever exists.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -21,6 +22,7 @@ __all__ = [
     "loss_and_gradient",
     "multinomial_terms",
     "pointwise_terms",
+    "weighted_terms",
 ]
 
 _ATANH_TERMS = {"float64": 17, "float32": 8}
@@ -91,7 +93,17 @@ def pointwise_terms(
     return loss, residual[..., None]
 
 
-@partial(jax.jit, static_argnames=("block_rows", "blocks_at_once", "sums"))
+def weighted_terms(
+    z: Float[Array, "row problem logit"],
+    codes: Int[Array, "row 1"],
+    share: Float[Array, "row problem_or_one"],
+) -> tuple[Float[Array, "row problem"], Float[Array, "row problem logit"]]:
+    """Losses and residuals by the weight of each row in each problem, all in one dtype."""
+    losses, residual = pointwise_terms(z, codes)
+    return losses * share, residual * share[..., None]
+
+
+@partial(jax.jit, static_argnames=("block_rows", "blocks_at_once", "sums", "terms"))
 def loss_and_gradient(
     X: Float[Array, "row dim"],
     codes: Int[Array, " row"],
@@ -103,6 +115,7 @@ def loss_and_gradient(
     block_rows: int,
     blocks_at_once: int = 1,
     sums: str | None = None,
+    terms: Callable[..., tuple[Any, Any]] = weighted_terms,
 ) -> tuple[Any, Any, Any]:
     """Weighted loss of every problem, and its gradient, in one pass over X.
 
@@ -117,6 +130,8 @@ def loss_and_gradient(
         blocks_at_once: Blocks that are multiplied together while so many are left: starting a
             product costs more than a small one takes, and padding a large one costs as much again.
         sums: Dtype that blocks are summed up in; that of ``coef`` if None.
+        terms: From logits, codes and shares to weighted losses and residuals; another rounds
+            otherwise.
 
     Returns:
         Loss ``[problem]``, gradient of ``coef`` and of ``intercept``, without the penalty.
@@ -133,10 +148,10 @@ def loss_and_gradient(
         label = jax.lax.dynamic_slice_in_dim(codes, start, size)
         share = jax.lax.dynamic_slice_in_dim(shares, start, size)
         z = (part @ flat + offset).reshape(size, problems, logits)
-        losses, residual = pointwise_terms(z, label[:, None])
-        residual = (residual * share[..., None]).reshape(size, problems * logits)
+        losses, residual = terms(z, label[:, None], share)
+        residual = residual.reshape(size, problems * logits)
         return (
-            loss + jnp.sum((losses * share).astype(wide), axis=0),
+            loss + jnp.sum(losses.astype(wide), axis=0),
             slope + (residual.T @ part).astype(wide),
             balance + jnp.sum(residual.astype(wide), axis=0),
         )

@@ -35,6 +35,8 @@ class LogisticFits:
         status: How each fit ended, a word of :class:`~geneb_jax_probes.endings.Ending`.
         solver: The name of the solver.
         dtype: The precision the fit ran in.
+        apart: Whether decision values are one product a fit (see
+            :attr:`~geneb_jax_probes.solvers.solver.Solver.decides_apart`), not one for all.
     """
 
     classes_: Shaped[np.ndarray, " class"]
@@ -47,6 +49,7 @@ class LogisticFits:
     status: Shaped[np.ndarray, "S C"]
     solver: str
     dtype: Dtype
+    apart: bool = False
 
     @property
     def converged(self) -> Bool[np.ndarray, "S C"]:
@@ -62,7 +65,11 @@ class LogisticFits:
         if features.shape[1] != width:
             raise ValueError(f"X_test has {features.shape[1]} features, the fits have {width}")
         features = features.astype(self.dtype, copy=False)
-        columns = features @ self.coef.reshape(-1, width).T
+        if self.apart:
+            flat = self.coef.reshape(-1, logits, width)
+            columns = np.concatenate([features @ coef.T for coef in flat], axis=1)
+        else:
+            columns = features @ self.coef.reshape(-1, width).T
         columns += self.intercept.reshape(-1)
         values = columns.T.reshape(subsets, strengths, logits, len(features))
         return values[:, :, 0] if logits == 1 else np.moveaxis(values, 2, 3)
@@ -162,4 +169,5 @@ class FitCollector:
             status=self._status,
             solver=self._solver.name,
             dtype=self._settings.dtype,
+            apart=self._solver.decides_apart,
         )

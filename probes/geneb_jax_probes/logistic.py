@@ -41,14 +41,16 @@ def fit_logistic(
         C: Inverse regularisation strengths.
         subsets: Row numbers of each fit (few-shot draws, folds); an entry may be None for all
             rows; None for one fit on all rows.
-        solver: ``exact`` finds the minimum; ``reference`` stops where scikit-learn's stops;
-            ``optax`` finds the minimum by other means, slowly; or one that was registered.
-        tol: Largest absolute gradient component to stop at; default 1e-4 for ``reference``, for
+        solver: ``exact`` finds the minimum; ``reference`` stops where scikit-learn's stops up to
+            its 1.8, ``reference32`` where it stops from 1.9 on (float32 features); ``optax`` finds
+            the minimum by other means, slowly; or one that was registered.
+        tol: Largest absolute gradient component to stop at; default 1e-4 for the references, for
             the others a rule of their own.
         max_iter: Most steps.
         sample_weight: Row weights ``[n]``.
         class_weight: As in scikit-learn.
-        dtype: ``float32`` or ``float64``; default float64 for ``reference``, else that of X.
+        dtype: ``float32`` or ``float64``; default float64 for ``reference``, else that of X; under
+            ``reference32`` float64 features are fitted as by ``reference``, as scikit-learn does.
         memory_bytes: Most bytes of features that a device (on CPU: a core) holds at a time; larger
             ones are streamed in blocks of rows. Default: half of its memory.
 

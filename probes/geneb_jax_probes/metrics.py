@@ -9,6 +9,7 @@ from jaxtyping import Float, Int, Shaped
 from numpy.typing import ArrayLike
 
 from geneb_jax_probes.errors import ProbeDataError
+from geneb_jax_probes.labels import as_array, check_labels, same_kind
 
 __all__ = ["Scores", "confusion", "mcc_of_counts", "scores", "scores_of_confusion"]
 
@@ -81,12 +82,14 @@ def scores(y_true: ArrayLike, y_pred: ArrayLike) -> Scores:
     Returns:
         MCC, accuracy and macro-F1, each float64 ``[...]``, equal to scikit-learn's to 1e-12.
     """
-    truth, guesses = np.asarray(y_true), np.asarray(y_pred)
-    if truth.ndim != 1 or not len(truth):
+    truth, guesses = check_labels(y_true, "y_true"), as_array(y_pred, "y_pred")
+    if not len(truth):
         raise ProbeDataError("y_true must be a non-empty list of labels")
     if guesses.shape[-1:] != truth.shape:
         raise ProbeDataError(f"y_pred has shape {guesses.shape}, y_true {truth.shape}")
-    classes, codes = np.unique(np.concatenate([truth, guesses.ravel()]), return_inverse=True)
+    flat = check_labels(guesses.ravel(), "y_pred")
+    same_kind(truth, flat, "y_true and y_pred")
+    classes, codes = np.unique(np.concatenate([truth, flat]), return_inverse=True)
     truth_codes = codes[: len(truth)]
     guess_codes = codes[len(truth) :].reshape(guesses.shape)
     return scores_of_confusion(confusion(truth_codes, guess_codes, len(classes)))

@@ -114,22 +114,33 @@ def _one_fit(problem: Problem, index: int, subset: int) -> Fit:
     return Fit(index, subset, rows, codes.astype(np.int32), present, shares, total)
 
 
-def make_plan(problems: Sequence[Problem], *, most_rows: int, platform: str) -> Plan:
+def make_plan(
+    problems: Sequence[Problem],
+    *,
+    most_rows: int,
+    platform: str,
+    any_width_rows: int = 0,
+    by_features: Sequence[bool] = (),
+) -> Plan:
     """Group every subset of every problem by how it is to be solved.
 
     Args:
         problems: The problems.
         most_rows: Most rows that the solver solves in their own coordinates.
         platform: Where the programs run: decides how many few-shot matrices share one.
+        any_width_rows: Most rows that it solves as a small matrix, few as the features may be.
+        by_features: Of each problem whether the Gram matrix of its rows is no good; none by
+            default.
 
     Raises:
         ProbeDataError: A subset whose rows all have weight zero.
     """
-    by_features: list[Fit] = []
+    in_features: list[Fit] = []
     by_rows: list[Fit] = []
     one_class: list[Fit] = []
     for index, problem in enumerate(problems):
         width = problem.X.shape[1]
+        never = bool(by_features) and by_features[index]
         for subset in range(len(problem.subsets)):
             fit = _one_fit(problem, index, subset)
             count = len(fit.codes)
@@ -137,12 +148,14 @@ def make_plan(problems: Sequence[Problem], *, most_rows: int, platform: str) -> 
                 one_class.append(fit)
             # A pass costs 2 n d products a logit by features; by rows 2 n^2 with the Gram matrix
             # and n d for max|g|. They are equal at 2 n = d.
-            elif 2 * count <= width and count <= most_rows:
+            elif never:
+                in_features.append(fit)
+            elif count <= any_width_rows or (2 * count <= width and count <= most_rows):
                 by_rows.append(fit)
             else:
-                by_features.append(fit)
+                in_features.append(fit)
     return Plan(
-        _feature_groups(by_features, problems), _row_groups(by_rows, problems, platform), one_class
+        _feature_groups(in_features, problems), _row_groups(by_rows, problems, platform), one_class
     )
 
 

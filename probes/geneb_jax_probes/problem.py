@@ -14,6 +14,7 @@ from jaxtyping import Float, Int, Shaped
 from numpy.typing import ArrayLike
 
 from geneb_jax_probes.errors import ProbeDataError, ProbeOptionError
+from geneb_jax_probes.labels import as_array, encode_labels, name_rows
 
 __all__ = [
     "ClassWeight",
@@ -23,14 +24,17 @@ __all__ = [
     "check_dtype",
     "check_features",
     "check_sample_weight",
-    "encode_labels",
     "make_problem",
+    "uneven_scales",
 ]
 
 Dtype = Literal["float32", "float64"]
 ClassWeight = Mapping[Any, float] | Literal["balanced"] | None
 
-_NAMED_ROWS = 5
+#: Squares of rows, and sizes of columns, that lie further apart leave float32 products too few
+#: digits for the small ones.
+_UNEVEN_ROWS, _UNEVEN_COLUMNS = 1e4, 1e3
+_SAMPLED_ROWS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,7 @@ class Problem:
         subsets: For each fit the int64 rows it sees; None is all rows.
         weights: Row weights ``[n]`` float64, or None for ones.
         class_weight: As in scikit-learn; applied within each subset.
+        uneven: Whether :func:`uneven_scales` says so of X.
     """
 
     X: Float[np.ndarray, "row dim"]
@@ -52,6 +57,7 @@ class Problem:
     subsets: tuple[Int[np.ndarray, " _"] | None, ...]
     weights: Float[np.ndarray, " row"] | None = None
     class_weight: ClassWeight = None
+    uneven: bool = False
 
     @property
     def class_count(self) -> int:
@@ -83,7 +89,10 @@ class Problem:
 
 def check_C(C: float | Sequence[float] | np.ndarray) -> Float[np.ndarray, " C"]:
     """Inverse regularisation strengths as float64, all positive and finite."""
-    values = np.atleast_1d(np.asarray(C, dtype=np.float64))
+    try:
+        values = np.atleast_1d(np.asarray(C, dtype=np.float64))
+    except (TypeError, ValueError) as error:
+        raise ProbeOptionError(f"C must be numbers, got {C!r}") from error
     if values.ndim != 1 or not len(values):
         raise ProbeOptionError("C must be a number or a non-empty sequence of numbers")
     if not (np.isfinite(values) & (values > 0)).all():
@@ -93,7 +102,10 @@ def check_C(C: float | Sequence[float] | np.ndarray) -> Float[np.ndarray, " C"]:
 
 def check_dtype(dtype: str | np.dtype | type) -> Dtype:
     """The name of a precision; refuse all but float32 and float64."""
-    name = np.dtype(dtype).name
+    try:
+        name = np.dtype(dtype).name
+    except TypeError:
+        name = repr(dtype)
     if name == "float32":
         return "float32"
     if name == "float64":
@@ -101,9 +113,20 @@ def check_dtype(dtype: str | np.dtype | type) -> Dtype:
     raise ProbeOptionError(f"dtype must be float32 or float64, got {name}")
 
 
-def _name_rows(rows: Int[np.ndarray, " row"]) -> str:
-    shown = ", ".join(str(int(row)) for row in rows[:_NAMED_ROWS])
-    return shown + (f" and {len(rows) - _NAMED_ROWS} more" if len(rows) > _NAMED_ROWS else "")
+def uneven_scales(X: Float[np.ndarray, "row dim"], squares: Float[np.ndarray, " row"]) -> bool:
+    """Whether columns, or rows, are so far apart in size that float32 products of X lose some.
+
+    Args:
+        X: Features.
+        squares: Sum of squares of each row.
+    """
+    usual = np.median(squares[squares > 0]) if (squares > 0).any() else 0.0
+    if not np.isfinite(usual) or squares.max() > _UNEVEN_ROWS * usual > 0:
+        return bool(squares.max() > 0)
+    sample = X[:: max(1, len(X) // _SAMPLED_ROWS)].astype(np.float64)
+    sizes = np.sqrt(np.mean(np.square(sample - sample.mean(axis=0)), axis=0))
+    sizes = sizes[sizes > 0]
+    return bool(len(sizes) and sizes.max() > _UNEVEN_COLUMNS * sizes.min())
 
 
 def check_features(X: ArrayLike, name: str = "X") -> Float[np.ndarray, "row dim"]:
@@ -113,9 +136,18 @@ def check_features(X: ArrayLike, name: str = "X") -> Float[np.ndarray, "row dim"
         ProbeDataError: Another rank, no rows or columns, complex or non-numeric values, or rows
             with NaN or infinity, which are named.
     """
-    array = np.asarray(X)
+    return _measured(X, name)[0]
+
+
+def _measured(
+    X: ArrayLike, name: str
+) -> tuple[Float[np.ndarray, "row dim"], Float[np.ndarray, " row"]]:
+    """The checked features, and the sum of squares of each row."""
+    array = as_array(X, name)
     if np.iscomplexobj(array):
         raise ProbeDataError(f"{name}: Complex data not supported")
+    if array.dtype.kind in "USMmV":
+        raise ProbeDataError(f"{name} is not numeric: it holds {array.dtype} values")
     if array.dtype not in (np.float32, np.float64):
         try:
             array = array.astype(np.float64 if array.dtype != np.float16 else np.float32)
@@ -127,35 +159,24 @@ def check_features(X: ArrayLike, name: str = "X") -> Float[np.ndarray, "row dim"
         raise ProbeDataError(f"{name} has {array.shape[0]} rows and {array.shape[1]} features")
     # A finite sum of every row is proof enough, and one pass without a boolean copy of X. A product
     # would be as short, but leaves BLAS threads spinning on the cores that the solver needs next.
-    with np.errstate(over="ignore", invalid="ignore"):
-        suspects = np.flatnonzero(~np.isfinite(array.sum(axis=1)))
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        squares = np.einsum("ij,ij->i", array, array)
+        suspects = np.flatnonzero(~np.isfinite(squares))
     if len(suspects):
         bad = suspects[~np.isfinite(array[suspects]).all(axis=1)]
         if len(bad):
-            raise ProbeDataError(f"{name} holds NaN or infinity in row {_name_rows(bad)}")
-    return array
-
-
-def encode_labels(
-    y: ArrayLike,
-) -> tuple[Shaped[np.ndarray, " class"], Int[np.ndarray, " row"]]:
-    """Distinct labels in sorted order and the int32 code of each row."""
-    labels = np.asarray(y)
-    if labels.ndim != 1:
-        raise ProbeDataError(f"y must have one dimension, got {labels.ndim}")
-    if labels.dtype.kind == "f" and not np.isfinite(labels).all():
-        raise ProbeDataError(
-            f"y holds NaN or infinity in row {_name_rows(np.flatnonzero(~np.isfinite(labels)))}"
-        )
-    classes, codes = np.unique(labels, return_inverse=True)
-    return classes, codes.astype(np.int32)
+            raise ProbeDataError(f"{name} holds NaN or infinity in row {name_rows(bad)}")
+    return array, squares
 
 
 def check_sample_weight(sample_weight: object, row_count: int) -> Float[np.ndarray, " row"] | None:
     """Row weights float64 from a number or an array; None stays None."""
     if sample_weight is None:
         return None
-    weights: np.ndarray = np.asarray(sample_weight, dtype=np.float64)
+    try:
+        weights: np.ndarray = np.asarray(sample_weight, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ProbeDataError(f"sample_weight must be numbers: {error}") from error
     weights = np.full(row_count, float(weights)) if weights.ndim == 0 else weights
     if weights.shape != (row_count,):
         raise ProbeDataError(f"sample_weight has shape {weights.shape}, not ({row_count},)")
@@ -177,7 +198,7 @@ def make_problem(
         ProbeDataError: Unusable features or labels, one class, lengths that differ, subsets with
             rows outside X, negative weights.
     """
-    features = check_features(X)
+    features, squares = _measured(X, "X")
     classes, codes = encode_labels(y)
     row_count = len(features)
     if len(codes) != row_count:
@@ -186,13 +207,63 @@ def make_problem(
         raise ProbeDataError(
             f"y holds one class ({classes[0]!r}): a probe needs at least two classes"
         )
+    check_class_weight(class_weight, classes)
+    chosen = _check_subsets(subsets, row_count)
+    weights = check_sample_weight(sample_weight, row_count)
+    uneven = uneven_scales(features, squares)
+    return Problem(features, codes, classes, chosen, weights, class_weight, uneven)
+
+
+def check_class_weight(class_weight: object, classes: Shaped[np.ndarray, " class"]) -> None:
+    """Refuse weights that would not be those of the classes.
+
+    As in scikit-learn, keys that are no label may stand beside weights of all classes, and classes
+    may lack a weight where every key is a label.
+
+    Raises:
+        ProbeOptionError: Anything else.
+    """
+    if class_weight is None or class_weight == "balanced":
+        return
+    if not isinstance(class_weight, Mapping):
+        raise ProbeOptionError(
+            f"class_weight must be None, 'balanced' or a weight a label, got {class_weight!r}"
+        )
+    labels = classes.tolist()
+    without = [label for label in labels if label not in class_weight]
+    if without and len(labels) - len(without) != len(class_weight):
+        unknown = [key for key in class_weight if key not in labels]
+        raise ProbeOptionError(
+            f"The classes, {without}, are not in class_weight, whose {unknown} are no labels: "
+            "keys must be of the labels' own type"
+        )
+    for key, weight in class_weight.items():
+        number = isinstance(weight, (int, float, np.integer, np.floating))
+        if not (number and np.isfinite(weight) and weight >= 0):
+            raise ProbeOptionError(
+                f"class_weight of {key!r} must be a number from 0, got {weight!r}"
+            )
+
+
+def _check_subsets(
+    subsets: Sequence[ArrayLike | None] | None, row_count: int
+) -> tuple[Int[np.ndarray, " _"] | None, ...]:
+    """Row numbers of each fit."""
+    try:
+        listed = (None,) if subsets is None else tuple(subsets)
+    except TypeError as error:
+        raise ProbeDataError(f"subsets must be a list of lists of rows: {error}") from error
     chosen: list[np.ndarray | None] = []
-    for number, rows in enumerate((None,) if subsets is None else subsets):
+    for number, rows in enumerate(listed):
         if rows is None:
             chosen.append(None)
             continue
-        index = np.asarray(rows)
+        index = as_array(rows, f"subset {number}")
         if index.dtype == bool:
+            if index.shape != (row_count,):
+                raise ProbeDataError(
+                    f"subset {number} is a mask of shape {index.shape} over {row_count} rows"
+                )
             index = np.flatnonzero(index)
         if index.ndim != 1 or not len(index) or index.dtype.kind not in "iu":
             raise ProbeDataError(f"subset {number} must be a non-empty list of row numbers")
@@ -201,5 +272,4 @@ def make_problem(
         chosen.append(index.astype(np.int64))
     if not chosen:
         raise ProbeDataError("subsets is empty: give at least one, or None for all rows")
-    weights = check_sample_weight(sample_weight, row_count)
-    return Problem(features, codes, classes, tuple(chosen), weights, class_weight)
+    return tuple(chosen)

@@ -24,7 +24,13 @@ def solve_problems(
     problems: Sequence[Problem], solver: Solver, settings: Settings
 ) -> list[LogisticFits]:
     """Fit every (problem, subset, C)."""
-    plan = make_plan(problems, most_rows=solver.most_rows, platform=lanes()[0].platform)
+    plan = make_plan(
+        problems,
+        most_rows=solver.most_rows,
+        any_width_rows=solver.rows_at_any_width(settings.dtype),
+        by_features=[solver.centres and problem.uneven for problem in problems],
+        platform=lanes()[0].platform,
+    )
     call = _Call(problems, solver, settings, [FitCollector(p, solver, settings) for p in problems])
     for fit in plan.one_class:
         call.collectors[fit.problem].put_one_class(fit)
@@ -93,7 +99,7 @@ class _Call:
         )
         ended = solver.solve_rows(matrices, settings)
         for t, fit in enumerate(group.fits):
-            weights = matrices.weights_of(t, np.asarray(ended.weights)[t])
+            weights = solver.row_weights(matrices, t, np.asarray(ended.weights)[t], settings)
             for c in range(len(settings.strengths)):
                 self.collectors[fit.problem].put(
                     fit, c, ended, (t, c), weights[c], matrices.mean[t]

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from geneb_jax_probes.endings import Ending
 from geneb_jax_probes.errors import ProbeDataError
+from geneb_jax_probes.labels import check_labels, same_kind
 from geneb_jax_probes.problem import Dtype, Problem, check_features
 
 __all__ = ["ProbeTask", "TaskScores", "check_test_set", "failed_task", "unscored"]
@@ -81,7 +82,10 @@ def failed_task(
     task: ProbeTask, strengths: Float[np.ndarray, " C"], solver: str, dtype: Dtype, message: str
 ) -> TaskScores:
     """The record of a task that could not be fitted at all."""
-    count = 1 if task.subsets is None else len(task.subsets)
+    try:
+        count = 1 if task.subsets is None else max(1, len(task.subsets))
+    except TypeError:
+        count = 1
     shape = (count, len(strengths))
     nothing = np.full(shape, np.nan)
     return TaskScores(
@@ -121,10 +125,12 @@ def check_test_set(
     """Test features and labels that fit the training set.
 
     Raises:
-        ProbeDataError: Lengths or widths that differ, NaN or infinity.
+        ProbeDataError: Lengths or widths that differ, NaN or infinity, labels that are no classes
+            or of another kind than the training labels.
     """
     X_test = check_features(task.X_test, "X_test")
-    y_test = np.asarray(task.y_test)
+    y_test = check_labels(task.y_test, "y_test")
+    same_kind(problem.classes, y_test, "y_train and y_test")
     if y_test.shape != (len(X_test),):
         raise ProbeDataError(f"X_test has {len(X_test)} rows and y_test shape {y_test.shape}")
     if X_test.shape[1] != problem.X.shape[1]:

@@ -11,8 +11,8 @@ from jaxtyping import Float, Int
 from geneb_jax_probes.errors import ProbeError
 from geneb_jax_probes.fits import LogisticFits
 from geneb_jax_probes.lanes import Lane, run_on_lanes
-from geneb_jax_probes.metrics import scores_of_confusion
-from geneb_jax_probes.problem import Dtype, Problem, check_C, make_problem
+from geneb_jax_probes.metrics import confusion, scores_of_confusion
+from geneb_jax_probes.problem import Dtype, Problem, check_C, check_dtype, make_problem
 from geneb_jax_probes.scoring import count_predictions
 from geneb_jax_probes.settings import Settings
 from geneb_jax_probes.solve import solve_problems
@@ -54,15 +54,19 @@ def _scored(
     keep_predictions: bool,
 ) -> TaskScores:
     subsets, strengths, logits, width = fits.coef.shape
-    counts, guesses = count_predictions(
-        test.X,
-        test.truth,
-        fits.coef.reshape(-1, logits, width),
-        fits.intercept.reshape(-1, logits),
-        test.names,
-        test.class_count,
-        lane,
-    )
+    if fits.apart:
+        found = fits.predict_codes(test.X).reshape(-1, len(test.X))
+        counts, guesses = confusion(test.truth, test.names[found], test.class_count), found.T
+    else:
+        counts, guesses = count_predictions(
+            test.X,
+            test.truth,
+            fits.coef.reshape(-1, logits, width),
+            fits.intercept.reshape(-1, logits),
+            test.names,
+            test.class_count,
+            lane,
+        )
     scored = scores_of_confusion(counts.reshape(subsets, strengths, *counts.shape[1:]))
     blank, errors = unscored(fits.status)
     predictions = None
@@ -107,7 +111,8 @@ def fit_tasks(
     Args:
         tasks: The tasks, in any mixture of shapes and class counts.
         C: Inverse regularisation strengths.
-        solver: ``reference`` gives the benchmark's score, ``exact`` and ``optax`` the optimum's.
+        solver: ``reference`` gives the benchmark's score, ``reference32`` that of a harness on
+            scikit-learn 1.9 or later, ``exact`` and ``optax`` the optimum's.
         tol: As in :func:`fit_logistic`.
         max_iter: As in :func:`fit_logistic`.
         dtype: As in :func:`fit_logistic`.
@@ -122,16 +127,22 @@ def fit_tasks(
     """
     strengths = check_C(C)
     chosen = find_solver(solver)
+    asked = None if dtype is None else check_dtype(dtype)
+    Settings(strengths, tol, max_iter, asked or "float64", memory_bytes)  # refuses odd limits
     found: list[TaskScores | None] = [None] * len(tasks)
     by_dtype: dict[Dtype, list[tuple[int, Problem, _TestSet]]] = {}
     for position, task in enumerate(tasks):
-        working = chosen.working_dtype(dtype, task.X_train)
         try:
             problem = make_problem(task.X_train, task.y_train, task.subsets)
             ready = (position, problem, _test_set(task, problem))
-        except ProbeError as error:
-            found[position] = failed_task(task, strengths, chosen.name, working, str(error))
+        except Exception as error:  # objects of others raise what they like, and fail by themselves
+            said = (
+                str(error) if isinstance(error, ProbeError) else f"{type(error).__name__}: {error}"
+            )
+            kind = asked or chosen.default_dtype(None)
+            found[position] = failed_task(task, strengths, chosen.name, kind, said)
         else:
+            working = asked or chosen.default_dtype(problem.X.dtype)
             by_dtype.setdefault(working, []).append(ready)
     for working, group in by_dtype.items():
         settings = Settings(strengths, tol, max_iter, working, memory_bytes)

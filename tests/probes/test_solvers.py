@@ -135,7 +135,7 @@ def test_an_unknown_solver_is_told_the_known_ones(toy: str) -> None:
     for name in (*SOLVERS, toy):
         assert find_solver(name).name == name
     with pytest.raises(
-        ProbeOptionError, match="'reference', 'exact', 'optax', 'toy', got 'newton'"
+        ProbeOptionError, match="'reference', 'reference32', 'exact', 'optax', 'toy', got 'newton'"
     ):
         fit_logistic(np.eye(4), [0, 1, 0, 1], solver="newton")
     with pytest.raises(ProbeOptionError, match="already"):

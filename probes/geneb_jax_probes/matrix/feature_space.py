@@ -7,64 +7,20 @@ tick, in the dtype it is stored in, in row blocks that stay in cache.
 
 from __future__ import annotations
 
-import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Shaped
 
 from geneb_jax_kernels.logistic_loss import loss_and_gradient
 from geneb_jax_probes.lbfgs.loop import Stop, run_machines
 from geneb_jax_probes.lbfgs.machines import Evaluation, Rules
+from geneb_jax_probes.matrix.arithmetic import Arithmetic
 from geneb_jax_probes.matrix.end_points import EndPoints, end_points
-from geneb_jax_probes.matrix.preconditioners import Preconditioner, apply_factors, contrasts
+from geneb_jax_probes.matrix.preconditioners import Preconditioner
 from geneb_jax_probes.programs import program
 
-__all__ = ["evaluation", "minimise_features"]
+__all__ = ["minimise_features"]
 
 
-def evaluation(
-    points: Float[Array, "problem p"],
-    loss: Float[Array, " problem"],
-    slope: Float[Array, "problem logit dim"],
-    balance: Float[Array, "problem logit"],
-    penalty: Float[Array, " problem"],
-    preconditioner: Preconditioner | None,
-) -> Evaluation:
-    """Add the penalty to a pass over X, and the preconditioned gradient.
-
-    Args:
-        points: Where X was read, p running over (logit, dim + 1).
-        loss: Mean loss.
-        slope: Its gradient by the weights.
-        balance: Its gradient by the intercepts.
-        penalty: ``1 / (C n)`` of each problem.
-        preconditioner: None for none.
-    """
-    logits = balance.shape[1]
-    coef = points.reshape(points.shape[0], logits, -1)[..., :-1]
-    value = loss + 0.5 * penalty * jnp.sum(coef * coef, axis=(1, 2))
-    slope = slope + penalty[:, None, None] * coef
-
-    def joined(
-        part: Float[Array, "problem logit dim"], last: Float[Array, "problem logit"]
-    ) -> Float[Array, "problem p"]:
-        return jnp.concatenate([part, last[..., None]], axis=2).reshape(points.shape)
-
-    gradient = joined(slope, balance)
-    norm = jnp.max(jnp.abs(gradient), axis=1)
-    if preconditioner is None:
-        return Evaluation(value, gradient, None, norm)
-    factors, curvature = preconditioner
-    if curvature is None:
-        basis = jnp.asarray(contrasts(logits), points.dtype)
-        inside = basis @ gradient.reshape(len(points), logits, -1)
-        vector = apply_factors(factors, inside.reshape(len(points), -1))
-        vector = basis.T @ vector.reshape(inside.shape)
-        return Evaluation(value, vector.reshape(points.shape), gradient, norm)
-    curvature = jnp.repeat(curvature, len(points) // len(curvature))
-    vector = joined(apply_factors(factors, slope), balance / curvature[:, None])
-    return Evaluation(value, vector, gradient, norm)
-
-
-@program("compute", "block_rows", "at_once", "rules")
+@program("compute", "block_rows", "at_once", "rules", "arithmetic")
 def minimise_features(
     X: Float[Array, "row dim"],
     codes: Int[Array, " row"],
@@ -79,6 +35,7 @@ def minimise_features(
     block_rows: int,
     at_once: int,
     rules: Rules,
+    arithmetic: Arithmetic,
 ) -> EndPoints:
     """Solve all problems over one X.
 
@@ -95,6 +52,7 @@ def minimise_features(
         block_rows: Rows of one block.
         at_once: Blocks of one product.
         rules: Of the machines.
+        arithmetic: How sums over X are rounded.
     """
     problems, logits, width = start.shape[0], start.shape[1], X.shape[1]
 
@@ -110,8 +68,9 @@ def minimise_features(
             block_rows=block_rows,
             blocks_at_once=at_once,
             sums=points.dtype.name,
+            terms=arithmetic.terms,
         )
-        return evaluation(points, loss, slope, balance, penalty, preconditioner)
+        return arithmetic.evaluation(points, loss, slope, balance, penalty, preconditioner)
 
     machines = run_machines(
         evaluate,

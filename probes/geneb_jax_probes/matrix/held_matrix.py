@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 from geneb_jax_probes.lanes import Lane
 from geneb_jax_probes.lbfgs.loop import Stop
 from geneb_jax_probes.lbfgs.machines import Rules
+from geneb_jax_probes.matrix.arithmetic import PLAIN, Arithmetic
 from geneb_jax_probes.matrix.end_points import EndPoints
 from geneb_jax_probes.matrix.held_streamed import HeldStreamed
 from geneb_jax_probes.matrix.held_whole import HeldWhole
@@ -43,6 +44,7 @@ class HeldMatrix(Protocol):
         compute: Dtype,
         rules: Rules,
         stop: Stop,
+        arithmetic: Arithmetic = PLAIN,
     ) -> EndPoints:
         """Run L-BFGS for some fits and penalties.
 
@@ -52,6 +54,7 @@ class HeldMatrix(Protocol):
             compute: Precision of the products with X.
             rules: Of the machines.
             stop: Limits.
+            arithmetic: How sums over X are rounded.
         """
 
 

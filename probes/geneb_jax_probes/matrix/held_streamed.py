@@ -15,8 +15,8 @@ from geneb_jax_kernels.logistic_loss import loss_and_gradient
 from geneb_jax_probes.lanes import Lane
 from geneb_jax_probes.lbfgs.loop import Stop, run_machines_from_host
 from geneb_jax_probes.lbfgs.machines import Machine, Rules
+from geneb_jax_probes.matrix.arithmetic import PLAIN, Arithmetic
 from geneb_jax_probes.matrix.end_points import EndPoints, end_points
-from geneb_jax_probes.matrix.feature_space import evaluation
 from geneb_jax_probes.matrix.gram_sample import GRAM_ROWS, gram_sample
 from geneb_jax_probes.matrix.layout import Columns, Layout
 from geneb_jax_probes.matrix.preconditioners import Preconditioner
@@ -30,7 +30,7 @@ __all__ = ["HeldStreamed"]
 Sums = tuple[Array, Array, Array]
 
 
-@program("block_rows", "at_once", "compute")
+@program("block_rows", "at_once", "compute", "arithmetic")
 def _add_rows(
     sums: Sums,
     X: Float[Array, "row dim"],
@@ -41,6 +41,7 @@ def _add_rows(
     block_rows: int,
     at_once: int,
     compute: str,
+    arithmetic: Arithmetic,
 ) -> Sums:
     """Loss, slope and balance with those of some more rows."""
     theta = points.reshape(*sums[2].shape, -1).astype(compute)
@@ -53,6 +54,7 @@ def _add_rows(
         block_rows=block_rows,
         blocks_at_once=at_once,
         sums=points.dtype.name,
+        terms=arithmetic.terms,
     )
     return sums[0] + loss, sums[1] + slope, sums[2] + balance
 
@@ -106,12 +108,14 @@ class HeldStreamed:
         compute: Dtype,
         rules: Rules,
         stop: Stop,
+        arithmetic: Arithmetic = PLAIN,
     ) -> EndPoints:
         """Run the machines of some fits and penalties, driven from the host."""
         lane, layout = self.lane, self.layout
         problems, logits, width = columns.start.shape
         block_rows = block_rows_for(max(layout.width, columns.count), lane.platform)
         at_once = blocks_at_once(lane.platform)
+        kept = lane.state_dtype if arithmetic.wide_shares else compute
         zeros = (
             lane.state(np.zeros(problems)),
             lane.state(np.zeros((problems, logits, width - 1))),
@@ -125,17 +129,18 @@ class HeldStreamed:
                     sums,
                     lane.put(layout.features(start, stop, self.capacity), owned=True),
                     lane.put(layout.labels(start, stop, self.capacity)),
-                    lane.put(layout.shares(start, stop, self.capacity, columns).astype(compute)),
+                    lane.put(layout.shares(start, stop, self.capacity, columns).astype(kept)),
                     points,
                     block_rows=block_rows,
                     at_once=at_once,
                     compute=compute,
+                    arithmetic=arithmetic,
                 )
             return sums
 
         machines = run_machines_from_host(
             measure,
-            evaluation,
+            arithmetic.evaluation,
             (lane.state(columns.penalty.reshape(-1)), preconditioner),
             lane.state(columns.start.reshape(problems, -1)),
             with_dual=preconditioner is not None,

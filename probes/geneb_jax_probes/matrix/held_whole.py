@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, Int
 from geneb_jax_probes.lanes import Lane
 from geneb_jax_probes.lbfgs.loop import Stop
 from geneb_jax_probes.lbfgs.machines import Rules
+from geneb_jax_probes.matrix.arithmetic import PLAIN, Arithmetic
 from geneb_jax_probes.matrix.end_points import EndPoints
 from geneb_jax_probes.matrix.feature_space import minimise_features
 from geneb_jax_probes.matrix.gram_sample import GRAM_ROWS, gram_sample
@@ -51,16 +52,18 @@ class HeldWhole:
         compute: Dtype,
         rules: Rules,
         stop: Stop,
+        arithmetic: Arithmetic = PLAIN,
     ) -> EndPoints:
         """Run the machines of some fits and penalties, in one program."""
         lane, layout = self.lane, self.layout
         block_rows = block_rows_for(max(layout.width, columns.count), lane.platform)
         shares = layout.shares(0, layout.rows, self.X.shape[0], columns)
+        kept = lane.state_dtype if arithmetic.wide_shares else compute
         return lane.call(
             minimise_features,
             self.X,
             self.codes,
-            lane.put(shares.astype(compute)),
+            lane.put(shares.astype(kept)),
             lane.state(columns.penalty.reshape(-1)),
             lane.state(columns.start),
             preconditioner,
@@ -70,4 +73,5 @@ class HeldWhole:
             block_rows=block_rows,
             at_once=blocks_at_once(lane.platform),
             rules=rules,
+            arithmetic=arithmetic,
         )

@@ -51,6 +51,8 @@ class Layout:
         mean: Subtracted from the features.
         scale: The features are multiplied by it, a power of two.
         dtype: Of the rows made: float32 features stay so and are widened block by block.
+        uneven: Whether float32 products lose what the fit hangs on (see
+            :func:`~geneb_jax_probes.problem.uneven_scales`).
     """
 
     source: Float[np.ndarray, "row dim"]
@@ -59,6 +61,7 @@ class Layout:
     mean: Float[np.ndarray, " dim"]
     scale: float
     dtype: type[np.floating]
+    uneven: bool = False
 
     @property
     def rows(self) -> int:
@@ -136,7 +139,8 @@ def lay_out(group: FeatureGroup, problem: Problem, *, centre: bool, dtype: Dtype
         at = np.arange(len(source)) if fit.rows is None or group.rows is not None else fit.rows
         codes[at] = fit.codes
         np.add.at(column, at, fit.shares)
-    return Layout(source, codes, columns, mean, scale, np.float32 if narrow else np.float64)
+    made = np.float32 if narrow else np.float64
+    return Layout(source, codes, columns, mean, scale, made, problem.uneven)
 
 
 def centre_and_scale(X: Float[np.ndarray, "row dim"]) -> tuple[Float[np.ndarray, " dim"], float]:

@@ -87,6 +87,9 @@ def fit_mlp_tasks(
             found.append(_one_task(task, seeds, recipe or MLPRecipe(), keep_predictions))
         except ProbeOptionError:
             raise
-        except ProbeError as error:
-            found.append(failed_task(task, np.ones(1), "adam", "float32", str(error)))
+        except Exception as error:  # as in fit_tasks
+            said = (
+                str(error) if isinstance(error, ProbeError) else f"{type(error).__name__}: {error}"
+            )
+            found.append(failed_task(task, np.ones(1), "adam", "float32", said))
     return found

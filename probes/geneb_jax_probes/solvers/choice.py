@@ -28,8 +28,12 @@ class SolverEntry(NamedTuple):
 #: Name -> entry, in the order they are listed in.
 SOLVERS: dict[str, SolverEntry] = {
     "reference": SolverEntry(
-        "scikit-learn's L-BFGS trajectory and stopping rule: the published score",
+        "scikit-learn's L-BFGS steps and stop up to its 1.8, in float64: kin of published scores",
         f"{_HERE}.reference:REFERENCE",
+    ),
+    "reference32": SolverEntry(
+        "the same from scikit-learn 1.9 on, float32 as there: beside a harness run of today",
+        f"{_HERE}.reference32:REFERENCE32",
     ),
     "exact": SolverEntry("the minimum of the same objective", f"{_HERE}.exact:EXACT"),
     "optax": SolverEntry(

@@ -22,6 +22,7 @@ from geneb_jax_probes.matrix.preconditioners import Preconditioner, contrasts, p
 from geneb_jax_probes.plan import FeatureGroup, Fit
 from geneb_jax_probes.problem import Dtype
 from geneb_jax_probes.settings import Settings
+from geneb_jax_probes.solvers.newton import NewtonEnd, minimise_by_newton
 from geneb_jax_probes.solvers.solver import Solver
 
 __all__ = ["EXACT", "RULES", "Exact", "hessian"]
@@ -82,11 +83,16 @@ class Exact(Solver):
         self, group: FeatureGroup, layout: Layout, settings: Settings, lane: Lane
     ) -> Callable[[Columns], EndPoints]:
         """One Gram matrix for all fits and penalties; L-BFGS in its coordinates."""
+        values = layout.width * group.fits[0].logits
+        if layout.uneven and values <= _MOST_VALUES:
+            return lambda columns: _by_newton(group, layout, columns, settings, lane)
         held = hold(layout, lane, settings.lane_bytes(lane))
         gram = held.gram(layout.columns.mean(axis=1))
         chances = [np.bincount(fit.codes, weights=fit.shares) for fit in group.fits]
         curvature = float(np.mean([np.mean(one * (1 - one)) for one in chances]))
         run = _Run(self, held, settings, lane)
+        if layout.uneven:
+            return lambda columns: _unproved(run.solve(columns, gram, curvature))
         return lambda columns: run.solve(columns, gram, curvature)
 
     def solve_rows(self, matrices: FewRows, settings: Settings) -> EndPoints:
@@ -190,7 +196,8 @@ class _Run:
             most = min(stage, settings.max_iter - int(ended.steps[0]))
             ended = go_on(factors, settings.dtype, RULES[settings.dtype], most)
         if self._stuck(ended).any():
-            ended = go_on(factors, "float64", POLISH, settings.max_iter)
+            left = settings.max_iter - int(ended.steps[0])
+            ended = go_on(factors, "float64", POLISH, left) if left > 0 else ended
         return ended
 
     def _own_factors(self, fit: int, penalty: float, ended: EndPoints) -> Preconditioner:
@@ -203,6 +210,49 @@ class _Run:
             lane.state(1.0),
         )
         return Preconditioner(made.factors, None)
+
+
+def _by_newton(
+    group: FeatureGroup, layout: Layout, columns: Columns, settings: Settings, lane: Lane
+) -> EndPoints:
+    """Each fit by itself, in float64 on the features as they were given."""
+    fits = range(len(group.fits))[columns.fits]
+    mean, scale = layout.mean, layout.scale
+
+    def one(at: int) -> NewtonEnd:
+        c, s = divmod(at, len(fits))
+        fit = group.fits[fits[s]]
+        rows = np.flatnonzero(layout.columns[:, fits[s]])
+        return minimise_by_newton(
+            (layout.source[rows].astype(np.float64) - mean) * scale,
+            layout.codes[rows],
+            layout.columns[rows, fits[s]],
+            float(columns.penalty[c, s]),
+            fit.base_intercept,
+            max_iter=settings.max_iter,
+            promise=ACCEPTED_GAP[settings.dtype],
+            mean=mean,
+            scale=scale,
+            stored=settings.dtype,
+        )
+
+    ends = lane.together(one, range(columns.penalty.size))
+    return EndPoints(
+        weights=np.stack([end.weights for end in ends]),
+        intercept=np.stack([end.intercept for end in ends]),
+        value=np.array([end.value for end in ends]),
+        norm=np.array([end.norm for end in ends]),
+        steps=np.array([float(end.steps) for end in ends]),
+        ending=np.array([float(end.ending.code) for end in ends]),
+        gap=np.array([end.gap for end in ends]),
+    )
+
+
+def _unproved(ended: EndPoints) -> EndPoints:
+    """Fits too large for Newton's method on features that its substitute cannot judge."""
+    believed = ended.ending != Ending.MAX_ITER.code
+    code = np.where(believed, float(Ending.LINE_SEARCH.code), ended.ending)
+    return ended._replace(ending=code, gap=np.full_like(ended.gap, np.inf))
 
 
 def _one(curvature: Float[Array, " group"] | None, at: int) -> Float[Array, " one"] | None:

@@ -35,6 +35,8 @@ class Solver(ABC):
         most_rows: Most rows that it solves in their own coordinates; 0 for never.
         default_tol: Largest gradient component to stop at where the caller names none.
         takes_protocol_tol: Whether a benchmark's ``tol`` is part of what it reproduces.
+        decides_apart: Whether test rows are decided by one product a fit on the host, in the order
+            of sums that scikit-learn's own prediction has there: it decides ties.
     """
 
     name: ClassVar[str]
@@ -42,6 +44,7 @@ class Solver(ABC):
     most_rows: ClassVar[int] = 0
     default_tol: ClassVar[float] = 0.0
     takes_protocol_tol: ClassVar[bool] = False
+    decides_apart: ClassVar[bool] = False
 
     def default_dtype(self, features: np.dtype | None) -> Dtype:
         """The precision where the caller names none: that of the features, float32 of lists."""
@@ -56,6 +59,11 @@ class Solver(ABC):
         if dtype is not None:
             return check_dtype(dtype)
         return self.default_dtype(getattr(X, "dtype", None))
+
+    def rows_at_any_width(self, dtype: Dtype) -> int:
+        """Most rows of a small matrix that it solves as one however few features it has."""
+        del dtype
+        return 0
 
     def start(self, fit: Fit) -> Float[np.ndarray, " logit"]:
         """Intercepts to begin at; the weights begin at zero."""
@@ -94,6 +102,17 @@ class Solver(ABC):
         Asked only of solvers with :attr:`most_rows`.
         """
         raise NotImplementedError(f"{self.name} solves nothing in the coordinates of rows")
+
+    def row_weights(
+        self,
+        matrices: FewRows,
+        matrix: int,
+        solved: Float[np.ndarray, "strength logit _"],
+        settings: Settings,
+    ) -> Float[np.ndarray, "strength logit dim"]:
+        """Weights of the centred features from what :meth:`solve_rows` gave for one matrix."""
+        del settings
+        return matrices.weights_of(matrix, solved)
 
     def ending(self, code: int, gap: float, dtype: Dtype) -> Ending:
         """How a fit ended, from the code and the relative gap that its end point holds."""
