@@ -28,8 +28,8 @@ from geneb_jax.results.file_names import safe_folder_name
 from geneb_jax.results.predictions import UnitPredictions, pack_predictions, unpack_predictions
 from geneb_jax.results.redaction import redacted
 from geneb_jax.results.score_rows import SCORE_COLUMNS, ScoreRow
-from geneb_jax.results.strict_json import read_json
 from geneb_jax.results.unit_keys import UnitKey
+from geneb_jax.strict_json import read_json
 
 __all__ = ["DamagedRecord", "KeptUnit", "Records", "StoredUnit"]
 

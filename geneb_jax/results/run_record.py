@@ -19,9 +19,9 @@ from geneb_jax.benchmark import DatasetPin, Suite
 from geneb_jax.errors import DataError
 from geneb_jax.results.model_facts import ModelFacts
 from geneb_jax.results.redaction import redacted_data
-from geneb_jax.results.strict_json import read_json
 from geneb_jax.results.suite_record import suite_record
 from geneb_jax.results.typed_json import STRICT, from_plain, to_plain
+from geneb_jax.strict_json import read_json
 
 __all__ = [
     "RUN_FILE",

@@ -15,7 +15,7 @@ from typing import Any
 
 from geneb_jax.benchmark.definition import Suite
 from geneb_jax.results.file_names import submission_file_name
-from geneb_jax.results.strict_json import read_json
+from geneb_jax.strict_json import read_json
 
 __all__ = ["submission_problems", "validate_submission"]
 

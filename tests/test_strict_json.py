@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geneb_jax.results.strict_json import parse_json, read_json
+from geneb_jax.strict_json import parse_json, read_json
 
 documents = st.recursive(
     st.none()
@@ -55,7 +56,10 @@ def test_json_is_read_as_json_reads_it(document: object, ascii_only: bool) -> No
         (b"[" * 9 + b"]" * 9, "deeper"),
         (b"[" * 1_000_000, "deeper"),
         (b'{"a":' * 100_000, "deeper"),
-        (b"[" + b"9" * 5000 + b"]", "digits"),
+        (b"[" + b"9" * 5000 + b"]", "5000 digits"),
+        (b"[" + b"9" * 310 + b"]", "310 digits"),
+        (b'["\\ud800"]', "half a letter"),
+        (b'{"\\udc00": 1}', "half a letter"),
     ],
 )
 def test_what_is_not_strict_json_is_refused(content: bytes, said: str) -> None:
@@ -73,3 +77,24 @@ def test_a_large_file_is_not_read_to_its_end(tmp_path: Path) -> None:
     path.write_bytes(b'"' + b"x" * 2000 + b'"')
     with pytest.raises(ValueError, match="larger than 1000 bytes"):
         read_json(path, largest_bytes=1000, deepest=8)
+
+
+def test_a_pair_of_surrogates_is_a_letter() -> None:
+    assert parse_json(b'["\\ud83d\\ude00"]') == ["\U0001f600"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'"' + b'\\"' * 4_000_000,  # a text without an end, of quotes that do not end it
+        b"[" * 70 + b'"\\' * 2_000_000,
+        b"[" * 70 + b"1" * 8_000_000,
+        b'{"a": 1' + b" " * 8_000_000,
+        b"[" * 70 + b"\\" * 8_000_000,
+    ],
+)
+def test_reading_takes_no_longer_than_the_file_is_long(content: bytes) -> None:
+    started = time.process_time()
+    with pytest.raises(ValueError, match=r"not JSON|deeper|digits"):
+        parse_json(content, deepest=64)
+    assert time.process_time() - started < 5  # quadratic: hours
