@@ -45,6 +45,7 @@ class FamilyConfig(Protocol):
         """Most tokens the architecture itself can take; None where nothing limits it."""
 
 
+_SHOWN = 5
 ConfigT = TypeVar("ConfigT", bound=FamilyConfig)
 
 
@@ -165,10 +166,11 @@ def family_for_folder(config: ConfigJson) -> Family[Any]:
         family = getattr(module, "FAMILY", None)
         if family is not None and family.claims(config):
             return family
-    architectures = config.optional("architectures", list, []) or ["none named"]
+    architectures = config.architectures[:_SHOWN] or ("none named",)
+    kind = config.optional("model_type", str, None)
     raise CheckpointError(
-        f"unknown architecture: model_type {config.optional('model_type', str, None)!r}, "
-        f"architectures {', '.join(map(str, architectures))}",
+        f"unknown architecture: model_type {kind if kind is None else kind[:80]!r}, "
+        f"architectures {', '.join(name[:80] for name in architectures)}",
         where=config.where,
         hint=f"native families are {', '.join(sorted(native_families()))}; "
         "the torch adapter runs any other AutoModel: -m torch:FOLDER",

@@ -165,7 +165,7 @@ def test_a_flipped_bit_of_an_unregistered_model_is_fetched_again(
     hub.large = {name} if large else set()
     hub.faults[name] = [CORRUPT]
     encoder = load_encoder("org/small")
-    assert hub.gets(name) == 2
+    assert not hub.faults[name]  # the damaged answer was given
     table = load_encoder(folder).params["tokens"]["table"]
     np.testing.assert_array_equal(encoder.params["tokens"]["table"], table)
 

@@ -35,6 +35,8 @@ __all__ = [
 ]
 
 _SHOWN = 5
+_LONGEST_SHOWN = 200  # letters of a name
+_COMPARED = 2000  # names among which the closest one is looked for
 _MOST_WRAPPERS = 8
 #: Names from TensorFlow's days, which transformers 5 still writes for modules called LayerNorm.
 _OLD_NAMES = {"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta"}
@@ -313,7 +315,10 @@ def _count(names: list[str]) -> str:
 
 
 def _with_nearest(name: str, candidates: list[str], verb: str) -> str:
-    near = difflib.get_close_matches(name, candidates, n=1, cutoff=0.8)
+    short = [other for other in candidates[:_COMPARED] if len(other) <= _LONGEST_SHOWN]
+    if len(name) > _LONGEST_SHOWN:
+        return f"{name[:_LONGEST_SHOWN]}..."
+    near = difflib.get_close_matches(name, short, n=1, cutoff=0.8)
     return f"{name} ({verb} {near[0]})" if near else name
 
 

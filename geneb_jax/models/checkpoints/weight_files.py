@@ -44,6 +44,7 @@ _OTHER_KINDS = {
     ".onnx": "ONNX graphs are not read",
 }
 _SHARDS_AT_MOST = 10_000
+_LONGEST_NAME_BYTES = 255  # no file system has longer ones
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +175,9 @@ def _shards(index: Path) -> tuple[Path, ...]:
     outside = next((name for name in names if not _is_file_name(name)), None)
     if outside is not None:
         raise CheckpointError(f"names a file outside its folder: {outside[:200]!r}", where=index)
+    longest = max(len(name.encode()) for name in names)
+    if longest > _LONGEST_NAME_BYTES:
+        raise CheckpointError(f"gives a file a name of {longest} bytes", where=index)
     if len(names) > _SHARDS_AT_MOST:
         raise CheckpointError(f"names {len(names)} files, at most {_SHARDS_AT_MOST}", where=index)
     return tuple(index.parent / name for name in names)

@@ -114,7 +114,7 @@ def _key_map(config: LlamaConfig) -> KeyMap:
             Drop("rotary_emb.inv_freq", "rotary buffer, computed in float32"),
         ),
         ranges={"layer": range(config.layer_count)},
-        prefixes=("model.", ""),
+        prefixes=("model.", "", "transformer."),  # the last in front of qa_outputs
     )
 
 

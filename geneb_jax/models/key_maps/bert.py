@@ -68,10 +68,9 @@ def bert_key_map(
 
 def embedding_weights(config: BertConfig) -> list[Weight]:
     """Words, token types, learned positions where there are any, and the norm behind them."""
-    weights = [
-        Weight("tokens.table", "embeddings.word_embeddings.weight"),
-        Weight("token_types.table", "embeddings.token_type_embeddings.weight"),
-    ]
+    weights = [Weight("tokens.table", "embeddings.word_embeddings.weight")]
+    if config.token_type_count:
+        weights.append(Weight("token_types.table", "embeddings.token_type_embeddings.weight"))
     if config.positions == "absolute":
         weights.append(Weight("positions.table", "embeddings.position_embeddings.weight"))
     return weights + norm_weights("embedding_norm", "embeddings.LayerNorm", bias=True)

@@ -24,10 +24,17 @@ CLOSED_SCHEMA = ConfigDict(extra="forbid")
 
 #: Far above the deepest networks that exist; key maps and graphs grow with it.
 _MOST_LAYERS = 4096
+_WIDEST = 2**22
 #: Indices on the device have 32 bits.
 _LARGEST_SIZE = 2**31 - 1
 #: Token ids, where -1 is none, and a table that may be absent.
 _MAY_BE_ZERO = {"pad_id", "mask_id", "pad_token_id", "middle_attention_layer", "token_type_count"}
+
+
+def _most(name: str) -> int:
+    if name == "layer_count":
+        return _MOST_LAYERS
+    return _WIDEST if name.endswith(("_width", "hidden_size", "inner_size")) else _LARGEST_SIZE
 
 
 def require_sizes(config: Any) -> None:
@@ -44,7 +51,7 @@ def require_sizes(config: Any) -> None:
         value = getattr(config, field.name)
         if isinstance(value, int) and not isinstance(value, bool):
             least = -1 if field.name in _MAY_BE_ZERO else 1
-            most = _MOST_LAYERS if field.name == "layer_count" else _LARGEST_SIZE
+            most = _most(field.name)
             if not least <= value <= most:
                 raise ValueError(f"{field.name} is {value}, expected {least} to {most}")
         elif isinstance(value, float):

@@ -25,9 +25,9 @@ def declare_frequencies(
 ) -> nnx.Param[Any]:
     """Stored frequencies, one a rotated pair: theta^(-2i / head_width) in an untrained model."""
     half = head_width // 2
-    values = theta ** -(np.arange(half) / half)
 
     def initialise(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+        values = theta ** -(np.arange(half) / half)
         return np.broadcast_to(values, shape).astype(np.float32)
 
     return declare(*stack, half, initialiser=initialise, keep_float32=True)
