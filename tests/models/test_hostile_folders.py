@@ -169,6 +169,17 @@ def test_sizes_that_no_network_has(
     assert "config.json" in outcome(copy)
 
 
+@pytest.mark.parametrize("family", ["esm", "bert", "gpt2", "llama"])
+def test_the_deepest_network_that_can_be_is_refused_soon(
+    family: str, folders: dict[tuple[str, str, str], Path], tmp_path: Path
+) -> None:
+    copy = Path(shutil.copytree(folders[family, "safetensors", "none"], tmp_path / "model"))
+    config = json.loads((copy / "config.json").read_text())
+    depth = "n_layer" if family == "gpt2" else "num_hidden_layers"
+    (copy / "config.json").write_text(json.dumps(config | {depth: 4096}))
+    assert "tensors are missing" in outcome(copy)
+
+
 @pytest.mark.parametrize("kind", ["pipe", "folder", "device", "dangling link", "link to itself"])
 @pytest.mark.parametrize(
     ("name", "family", "layout", "adapter"),

@@ -197,7 +197,8 @@ def match_tensors(names: Iterable[str], key_map: KeyMap, *, where: object) -> li
     present = set(names)
     wrapper, own = _prefix(present, key_map)
     prefix = wrapper + own
-    matches, missing = [], []
+    matches: list[Match] = []
+    lacking: dict[str, None] = {}  # in order, and quick to look in
     used: set[str] = set()
     for weight in key_map.weights:
         templates = [key_map.expand(weight, name) for name in _alternatives(weight)]
@@ -207,8 +208,9 @@ def match_tensors(names: Iterable[str], key_map: KeyMap, *, where: object) -> li
             used.update(found)
             if found:
                 matches.append(Match(weight, alternatives[0][0], found))
-            elif full[0] not in missing:  # two parameters may share a fused tensor
-                missing.append(full[0])
+            else:  # two parameters may share a fused tensor
+                lacking[full[0]] = None
+    missing = list(lacking)
     extra = sorted(
         name for name in present - used if not _dropped(name, wrapper, own, key_map.drops)
     )
