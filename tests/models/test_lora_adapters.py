@@ -175,6 +175,7 @@ def copy(whole: Path, tmp_path: Path) -> Path:
         ({"target_modules": ["q_proj"]}, "which target_modules does not name"),
         ({"target_modules": r".*k_proj"}, "which target_modules does not name"),
         ({"target_modules": "("}, "no regular expression"),
+        ({"alpha_pattern": {"q_proj": 10**308 * 9}}, "alpha_pattern gives"),
         ({"alpha_pattern": {"(a*)*b": 1}}, "a pattern that is not tried"),
     ],
 )

@@ -54,6 +54,7 @@ _WITHOUT_EFFECT = {
 _PLAIN_STARTS = (True, False, "gaussian", "orthogonal", "eva")
 _LONGEST_PATTERN = 300
 _MOST_REPEATS = 3
+_LARGEST_NUMBER = 2**31
 _REPEATED_GROUP = re.compile(r"\)\s*[*+{?]")
 
 
@@ -202,8 +203,11 @@ def _targets(config: ConfigJson) -> tuple[str, ...] | str:
 def _patterns(config: ConfigJson, key: str) -> Mapping[str, float]:
     found = config.optional(key, dict, {})
     for pattern, value in found.items():
-        if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
-            raise CheckpointError(f"{key} gives {value!r:.40} for a module", where=config.where)
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number or not 0 < value < _LARGEST_NUMBER:
+            raise CheckpointError(
+                f"{key} gives {str(value)[:40]!r} for a module", where=config.where
+            )
         if not _is_quick(pattern):
             raise CheckpointError(
                 f"{key} has a pattern that is not tried: {pattern[:80]!r}",
