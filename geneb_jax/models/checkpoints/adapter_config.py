@@ -205,7 +205,8 @@ def _patterns(config: ConfigJson, key: str) -> Mapping[str, float]:
     for pattern, value in found.items():
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if not number or not 0 < value < _LARGEST_NUMBER:
-            raise CheckpointError(
+            shown = str(value)[:40]
+            raise CheckpointError(f"{key} gives {shown!r} for a module", where=config.where)
                 f"{key} gives {str(value)[:40]!r} for a module", where=config.where
             )
         if not _is_quick(pattern):
