@@ -207,8 +207,6 @@ def _patterns(config: ConfigJson, key: str) -> Mapping[str, float]:
         if not number or not 0 < value < _LARGEST_NUMBER:
             shown = str(value)[:40]
             raise CheckpointError(f"{key} gives {shown!r} for a module", where=config.where)
-                f"{key} gives {str(value)[:40]!r} for a module", where=config.where
-            )
         if not _is_quick(pattern):
             raise CheckpointError(
                 f"{key} has a pattern that is not tried: {pattern[:80]!r}",
