@@ -16,6 +16,7 @@ import csv
 import gzip
 import hashlib
 import io
+import os
 import zlib
 from collections import Counter
 from collections.abc import Sequence
@@ -26,6 +27,7 @@ from typing import NamedTuple
 import numpy as np
 
 from geneb_jax.errors import DataError
+from geneb_jax.plain_files import NotTheFileError, git_lfs_pointer, open_plain
 
 __all__ = [
     "MAX_FILE_BYTES",
@@ -80,10 +82,19 @@ def read_file_bytes(path: Path) -> FileBytes:
         DataError: if it cannot be read, is empty, damaged, too large, or is not what its name says.
     """
     try:
-        with path.open("rb") as file:
+        with os.fdopen(open_plain(path), "rb") as file:
             raw = file.read(MAX_FILE_BYTES + 1)
+    except NotTheFileError as error:
+        raise DataError(str(error), where=path) from error
     except OSError as error:
         raise DataError(f"cannot read the file ({error.strerror})", where=path) from error
+    if git_lfs_pointer(raw):
+        raise DataError(
+            "is a Git LFS pointer, not the task file",
+            where=path,
+            cause="the repository was cloned without git-lfs, or downloaded as an archive",
+            hint="`git lfs pull` in the clone brings the file",
+        )
     compressed = path.name.endswith(".gz")
     content = _decompressed(raw, path) if compressed else raw
     if max(len(raw), len(content)) > MAX_FILE_BYTES:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import logging
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -21,7 +22,7 @@ from typing import Any, TypeVar, cast
 from geneb_jax.benchmark import DatasetPin
 from geneb_jax.errors import DownloadError, OutputError
 
-__all__ = ["HubClient", "RemoteFile", "file_matches", "sha256_of"]
+__all__ = ["HubClient", "RemoteFile", "file_matches", "matches_its_name", "sha256_of"]
 
 _TIMEOUT_S = 20.0
 _ATTEMPTS = 4
@@ -67,6 +68,18 @@ def file_matches(path: Path, remote: RemoteFile) -> bool:
     if remote.sha256 is not None:
         return sha256_of(path) == remote.sha256
     return _git_sha1(path) == remote.git_sha1
+
+
+def matches_its_name(content: Path) -> bool:
+    """Whether a file of the library's cache is what the hub said it is.
+
+    The cache names the content of a file by the hash that the hub stated for it: SHA-256 for large
+    files, Git's own for others. A file with another name says nothing and passes.
+    """
+    stated = content.name
+    if re.fullmatch("[0-9a-f]{64}", stated):
+        return stated == sha256_of(content)
+    return not re.fullmatch("[0-9a-f]{40}", stated) or stated == _git_sha1(content)
 
 
 def _git_sha1(path: Path) -> str:
@@ -127,12 +140,7 @@ class HubClient:
         if not isinstance(found, str):
             return None
         content = Path(found).resolve()
-        stated = content.name
-        if len(stated) == 64 and stated != sha256_of(content):
-            return None
-        if len(stated) == 40 and stated != _git_sha1(content):
-            return None
-        return content
+        return content if matches_its_name(content) else None
 
     def describe(self) -> Mapping[str, RemoteFile]:
         """Size and hash of every file of the dataset at the pinned commit.

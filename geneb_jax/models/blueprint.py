@@ -2,7 +2,7 @@
 
 1. A built-in id, one of the 40, a folder, or ``org/name`` on the hub.
 2. Family, config and tokenizer, from the TOML or from config.json and the tokenizer's files.
-3. Where its weight files are; nothing in them is read here.
+3. Its weights, open and hashed; no value in them is read here.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import random
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,8 +19,13 @@ from typing import Any
 from geneb_jax.errors import DownloadError, ModelError, SelectionError
 from geneb_jax.models.checkpoints.config_json import read_config_json
 from geneb_jax.models.checkpoints.file_digests import DigestedFile, check_pinned
+from geneb_jax.models.checkpoints.folder_weights import (
+    Weights,
+    find_folder_parts,
+    open_weights,
+    stored_tensors,
+)
 from geneb_jax.models.checkpoints.hub import HubSnapshot, download_checkpoint, download_files
-from geneb_jax.models.checkpoints.weight_files import find_weight_files
 from geneb_jax.models.family import Family, config_as_dict, family_for_folder, find_family
 from geneb_jax.models.layers.parameters import parameter_shapes
 from geneb_jax.models.load_options import LoadOptions
@@ -30,7 +36,6 @@ from geneb_jax.models.spec import (
     ContextSpec,
     Labels,
     ModelSpec,
-    PinnedFile,
     PoolingSpec,
     SourceSpec,
     TokenizerSpec,
@@ -54,8 +59,7 @@ class Blueprint:
         config: Its sizes and switches.
         tokenizer: Text to ids.
         revision: Commit of the weights, ``local`` for the user's own, ``built-in`` without any.
-        files: Weight files; none for an untrained model.
-        pinned: What these files must be; empty where nothing is known of them.
+        weights: Its weights; None for an untrained model.
     """
 
     spec: ModelSpec
@@ -63,8 +67,7 @@ class Blueprint:
     config: Any
     tokenizer: Tokenizer
     revision: str
-    files: tuple[Path, ...] = ()
-    pinned: tuple[PinnedFile, ...] = ()
+    weights: Weights | None = None
 
 
 def find_blueprint(id_or_path: str | Path, options: LoadOptions) -> Blueprint:
@@ -125,9 +128,11 @@ def _of_registered(spec: ModelSpec, options: LoadOptions) -> Blueprint:
     if options.path is not None:
         path = Path(options.path)
         snapshot = HubSnapshot.at(path if path.is_dir() else path.parent)
+        weights = open_weights(path, adapter=path if path.is_dir() else None)
         return dataclasses.replace(
             blueprint,
-            files=find_weight_files(path),
+            spec=dataclasses.replace(spec, notes=(*spec.notes, *_told(weights.notes))),
+            weights=weights,
             revision="local" if snapshot is None else snapshot.revision,
         )
     pins = spec.weight_files()
@@ -136,12 +141,10 @@ def _of_registered(spec: ModelSpec, options: LoadOptions) -> Blueprint:
         raise _by_hand(spec, ", ".join(names))
     revision = options.revision or spec.source.revision
     folder = download_files(spec.source.hub_id, names, revision=revision, offline=options.offline)
-    return dataclasses.replace(
-        blueprint,
-        files=tuple(folder / name for name in names),
-        revision=folder.name,
-        pinned=pins if revision == spec.source.revision else (),
-    )
+    files = tuple(folder / name for name in names)
+    pinned = pins if revision == spec.source.revision else ()
+    weights = open_weights(folder, files=files, pinned=pinned)
+    return dataclasses.replace(blueprint, weights=weights, revision=folder.name)
 
 
 def _tokenizer_file(spec: ModelSpec, options: LoadOptions, name: str) -> Path:
@@ -170,20 +173,22 @@ def _of_folder(folder: Path, snapshot: HubSnapshot | None, options: LoadOptions)
     if not folder.is_dir():
         raise no_folder(folder)
     sentence = read_sentence_folder(folder)
-    network = folder if sentence is None else sentence.network
-    config_json = read_config_json(network)
+    parts = find_folder_parts(folder if sentence is None else sentence.network)
+    config_json = read_config_json(parts.base)
     family = family_for_folder(config_json)
     config = family.from_config_json(config_json)
-    found = family.folder_tokenizer(network, config_json, config)
-    tokenizer, notes, pooling = found.tokenizer, found.notes, "mean"
+    weights = None if options.untrained else open_weights(parts.base, adapter=parts.adapter)
+    tensors = stored_tensors(parts.base) if weights is None else weights.base.tensors
+    config = family.settled(config, tensors, where=str(parts.base))
+    found = family.folder_tokenizer(parts.tokenizer, config_json, config)
+    tokenizer, said, pooling = found.tokenizer, list(found.notes), "mean"
     if sentence is not None:
         declared = config_json.optional("max_position_embeddings", int, None)
         longest = config.longest_tokens or declared
         tokenizer = sentence.tokenizer(tokenizer, longest=longest)
-        notes += (*sentence.notes, *sentence.overruled(options.pooling))
+        said += [*sentence.notes, *sentence.overruled(options.pooling)]
         pooling = sentence.pooling
-    for note in notes:
-        _LOG.warning("%s", note)
+    notes = _told((*(() if weights is None else weights.notes), *said))
     name = folder.resolve().name if snapshot is None else snapshot.hub_id
     spec = ModelSpec(
         model_id=name,
@@ -213,8 +218,16 @@ def _of_folder(folder: Path, snapshot: HubSnapshot | None, options: LoadOptions)
         config,
         tokenizer,
         revision="local" if snapshot is None else snapshot.revision,
-        files=() if options.untrained else find_weight_files(network),
+        weights=weights,
     )
+
+
+def _told(notes: Iterable[str | None]) -> tuple[str, ...]:
+    """Say what had to be chosen or assumed, and keep it."""
+    said = tuple(note for note in notes if note)
+    for note in said:
+        _LOG.warning("%s", note)
+    return said
 
 
 def _tokenization_label(tokenizer: Tokenizer) -> str:

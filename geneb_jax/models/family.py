@@ -16,6 +16,7 @@ from flax import nnx
 from pydantic import TypeAdapter, ValidationError
 
 from geneb_jax.errors import CheckpointError, ConfigError, ModelError
+from geneb_jax.models.checkpoints.checkpoint import TensorInfo
 from geneb_jax.models.checkpoints.config_json import ConfigJson
 from geneb_jax.models.checkpoints.key_map import KeyMap
 from geneb_jax.models.registry import native_families
@@ -44,7 +45,13 @@ class FamilyConfig(Protocol):
         """Most tokens the architecture itself can take; None where nothing limits it."""
 
 
+_SHOWN = 5
 ConfigT = TypeVar("ConfigT", bound=FamilyConfig)
+
+
+def _as_config_says(config: ConfigT, tensors: Mapping[str, TensorInfo]) -> ConfigT:
+    """Nothing is left to the tensors."""
+    return config
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +68,7 @@ class Family(Generic[ConfigT]):
         key_map: Where every tensor of a checkpoint belongs.
         claims: Whether a config.json (of a local folder or a hub id) is of this family.
         read_json: Reads it; may raise ValueError for sizes that do not go together.
+        settle: What the tensors of a folder say besides config.json: names as stored, with shapes.
         folder_tokenizer: Finds the tokenizer of a checkpoint folder, from its files and the config.
         exact_length: Whether batches must hold equal lengths only.
         length_multiple: Lengths are padded to a multiple of this.
@@ -76,6 +84,7 @@ class Family(Generic[ConfigT]):
     folder_tokenizer: Callable[[Path, ConfigJson, ConfigT], FolderTokenizer]
     exact_length: bool = False
     length_multiple: int = 1
+    settle: Callable[[ConfigT, Mapping[str, TensorInfo]], ConfigT] = _as_config_says
 
     def from_config_json(self, config: ConfigJson) -> ConfigT:
         """Read a checkpoint's config.json.
@@ -87,6 +96,10 @@ class Family(Generic[ConfigT]):
             return self.read_json(config)
         except ValueError as error:
             raise CheckpointError(str(error), where=config.where) from error
+        except (ArithmeticError, TypeError, AttributeError, LookupError) as error:
+            raise CheckpointError(
+                f"holds values that are of no use together ({error})", where=config.where
+            ) from error
 
     def read_config(self, section: Mapping[str, Any], *, where: object) -> ConfigT:
         """Check a TOML's ``[config]`` against the family's schema.
@@ -102,6 +115,17 @@ class Family(Generic[ConfigT]):
             first = error.errors()[0]
             place = ".".join(str(part) for part in ("config", *first["loc"]))
             raise ConfigError(f"{place}: {first['msg']}", where=where) from error
+
+    def settled(self, config: ConfigT, tensors: Mapping[str, TensorInfo], *, where: str) -> ConfigT:
+        """The config that config.json and the tensors give together.
+
+        Raises:
+            CheckpointError: if a stored table has an impossible size.
+        """
+        try:
+            return self.settle(config, tensors)
+        except ValueError as error:
+            raise CheckpointError(str(error), where=where) from error
 
     @property
     def code(self) -> str:
@@ -142,10 +166,11 @@ def family_for_folder(config: ConfigJson) -> Family[Any]:
         family = getattr(module, "FAMILY", None)
         if family is not None and family.claims(config):
             return family
-    architectures = config.optional("architectures", list, []) or ["none named"]
+    architectures = config.architectures[:_SHOWN] or ("none named",)
+    kind = config.optional("model_type", str, None)
     raise CheckpointError(
-        f"unknown architecture: model_type {config.optional('model_type', str, None)!r}, "
-        f"architectures {', '.join(map(str, architectures))}",
+        f"unknown architecture: model_type {kind if kind is None else kind[:80]!r}, "
+        f"architectures {', '.join(name[:80] for name in architectures)}",
         where=config.where,
         hint=f"native families are {', '.join(sorted(native_families()))}; "
         "the torch adapter runs any other AutoModel: -m torch:FOLDER",

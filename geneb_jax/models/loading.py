@@ -13,7 +13,6 @@ from geneb_jax.models.adapters.choice import load_adapted
 from geneb_jax.models.blueprint import Blueprint, find_blueprint
 from geneb_jax.models.checkpoints.assembly import fit_checkpoint
 from geneb_jax.models.checkpoints.memory import require_memory
-from geneb_jax.models.checkpoints.weight_reader import open_checkpoint
 from geneb_jax.models.encoder import BATCH_RULES, Encoder
 from geneb_jax.models.family import config_as_dict
 from geneb_jax.models.layers.network import require_layer
@@ -87,9 +86,11 @@ def _parameters(blueprint: Blueprint, options: LoadOptions) -> tuple[str, Callab
         weights = f"random:{options.seed}"
         fill = partial(random_parameters, module, seed=options.seed, dtype=options.dtype)
     else:
-        checkpoint = open_checkpoint(blueprint.files, pinned=blueprint.pinned)
+        assert blueprint.weights is not None
+        key_map = blueprint.family.key_map(blueprint.config)
+        checkpoint = blueprint.weights.checkpoint(key_map)
         weights = checkpoint.sha256
-        fitted = fit_checkpoint(module, checkpoint, blueprint.family.key_map(blueprint.config))
+        fitted = fit_checkpoint(module, checkpoint, key_map)
         fill = partial(fitted.load, dtype=options.dtype)
 
     def read() -> Parameters:

@@ -97,6 +97,7 @@ def test_stored_dtypes(kind: str, dtype: torch.dtype, folder: Path, tmp_path: Pa
     stored = tensors["embeddings.word_embeddings.weight"].to(torch.float32).numpy()
     np.testing.assert_array_equal(params["tokens"]["table"], stored)
     half = load_encoder(target, LoadOptions(dtype="bfloat16")).params
+    assert half.pop("frequencies").dtype.name == "float32"  # angles are made in float32
     assert {leaf.dtype.name for leaf in jax.tree.leaves(half)} == {"bfloat16"}
 
 

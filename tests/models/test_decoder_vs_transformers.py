@@ -194,15 +194,15 @@ def test_layouts_of_weight_files(layout: str, tmp_path: Path) -> None:
     jax.tree.map(np.testing.assert_array_equal, load_encoder(tmp_path).params, expected)
 
 
-def test_sliding_window_limits_the_tokens(tmp_path: Path, tolerance: Tolerance) -> None:
-    """Within its window a Mistral is a plain decoder, so that is how far it is read."""
+def test_sliding_window_is_how_far_a_token_sees(tmp_path: Path, tolerance: Tolerance) -> None:
+    """Inputs may be longer than the window; transformers masks what is further back."""
     kind, config, _ = FORMS["biofm"]
     windowed = MistralConfig(**config.to_dict() | {"sliding_window": 40})
     torch.manual_seed(0)
     model = kind(windowed).eval()
     encoder = load_encoder(save("biofm", model, tmp_path))
     ids, mask = batch(encoder, TEXTS)
-    assert ids.shape[1] == 40
+    assert ids.shape[1] > 80
     theirs = mean(torch_states(model, ids, mask)[-1], mask)
     error = relative_error(jax.jit(encoder.pooled)(encoder.params, ids, mask), theirs)
     assert error <= tolerance("pooled_embedding", "float32")

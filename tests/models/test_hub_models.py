@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from geneb_jax.errors import CheckpointError, DownloadError
 from geneb_jax.models import LoadOptions, ModelSpec, load_encoder, registry
 from geneb_jax.tokenizers import built_in_vocabulary
-from tests.hub_server import COMMIT, Hub, serve_as_the_hub
+from tests.hub_server import COMMIT, CORRUPT, Hub, serve_as_the_hub
 from tests.models.esm_checkpoints import SMALL_ESM, SMALL_NT_V2, esm_model, save
 from tests.models.small_registration import register
 
@@ -154,6 +154,37 @@ def test_a_download_that_is_not_the_pinned_file_is_refused(
     files["model.safetensors"] = bad
     with pytest.raises(CheckpointError, match="is not the published file"):
         load_encoder(PINNED)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json", "vocab.txt"])
+@pytest.mark.parametrize("large", [True, False])
+def test_a_flipped_bit_of_an_unregistered_model_is_fetched_again(
+    name: str, large: bool, hub: Hub, folder: Path
+) -> None:
+    """F69: the library looks at sizes only; what the hub states of each file is checked here."""
+    hub.large = {name} if large else set()
+    hub.faults[name] = [CORRUPT]
+    encoder = load_encoder("org/small")
+    assert not hub.faults[name]  # the damaged answer was given
+    table = load_encoder(folder).params["tokens"]["table"]
+    np.testing.assert_array_equal(encoder.params["tokens"]["table"], table)
+
+
+def test_a_file_that_is_damaged_on_every_way_is_refused(hub: Hub) -> None:
+    hub.always["model.safetensors"] = CORRUPT
+    with pytest.raises(DownloadError, match=r"model\.safetensors of org/small is not what the hub"):
+        load_encoder("org/small")
+
+
+def test_a_bit_that_flips_in_the_cache_is_seen(hub: Hub, tmp_path: Path) -> None:
+    load_encoder("org/small")
+    link = next((tmp_path / "cache").rglob("snapshots/*/vocab.txt"))
+    content = bytearray(link.read_bytes())
+    content[-2] ^= 1
+    link.resolve().write_bytes(bytes(content))
+    with pytest.raises(DownloadError, match=r"vocab\.txt .*--offline"):
+        load_encoder("org/small", LoadOptions(offline=True))
+    assert load_encoder("org/small").params
 
 
 def test_swapped_tensors_of_equal_shape_are_refused(

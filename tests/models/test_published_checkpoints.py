@@ -78,7 +78,8 @@ def scaled(model_id: str, folder: Path) -> dict[str, np.ndarray]:
     for name, (shape, _) in published_tensors(model_id)["tensors"].items():
         if ".layer." in name and int(name.split(".layer.")[1].split(".")[0]) >= layers:
             continue
-        shapes[name] = [replace.get(size, size) for size in shape]
+        half = [small["hidden_size"] // heads // 2]
+        shapes[name] = half if name.endswith("inv_freq") else [replace.get(n, n) for n in shape]
     config = {
         "model_type": "esm",
         "architectures": ["EsmForMaskedLM"],
@@ -105,7 +106,12 @@ def scaled(model_id: str, folder: Path) -> dict[str, np.ndarray]:
         }
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps(config))
-    return random_tensors(shapes)
+    tensors = random_tensors(shapes)
+    frequencies = next((name for name in tensors if name.endswith("inv_freq")), None)
+    if frequencies is not None:  # every layer has the same ones
+        same = tensors[frequencies]
+        tensors |= {name: same.copy() for name in tensors if name.endswith("inv_freq")}
+    return tensors
 
 
 @pytest.mark.parametrize("model_id", FORM_MODELS)
@@ -115,7 +121,9 @@ def test_published_form_loads(model_id: str, tmp_path: Path) -> None:
     save_file(tensors, folder / "model.safetensors")
     encoder = load_encoder(folder)
     assert encoder.config.feed_forward == registry()[model_id].config["feed_forward"]
-    assert encoder.config.positions == registry()[model_id].config["positions"]
+    stored = any(name.endswith("inv_freq") for name in tensors)
+    published = registry()[model_id].config["positions"]
+    assert encoder.config.positions == ("rotary-stored" if stored else published)
     ids = encoder.tokenize("ACGTACGTN").ids[None]
     result = jax.jit(encoder.pooled)(encoder.params, ids, np.ones(ids.shape, bool))
     assert np.isfinite(result).all()

@@ -83,7 +83,7 @@ class Checkpoint(ABC):
 
 def unreadable(path: Path, error: Exception) -> CheckpointError:
     """What to say of a file that its reader gave up on."""
-    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    reason = (str(error).splitlines() or [type(error).__name__])[0][:300]
     return CheckpointError(
         f"cannot be read ({reason})",
         where=path,

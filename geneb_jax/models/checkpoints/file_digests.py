@@ -23,6 +23,7 @@ from geneb_jax.durable_files import write_text
 from geneb_jax.errors import CheckpointError, OutputError
 from geneb_jax.models.spec import PinnedFile
 from geneb_jax.places import cache_folder
+from geneb_jax.plain_files import NotTheFileError, git_lfs_pointer, open_plain
 
 __all__ = ["DigestedFile", "FileSignature", "check_pinned", "combined_sha256", "file_sha256"]
 
@@ -73,6 +74,7 @@ class DigestedFile:
         self._open()
         self.signature = self._now()
         self._settled = self.signature.is_settled
+        self._refuse_pointer()
 
     @property
     def address(self) -> Path:
@@ -129,17 +131,51 @@ class DigestedFile:
             self._closing()
         self._descriptor = self._closing = None
 
+    def read_bytes(self, *, largest_bytes: int) -> bytes:
+        """The whole content of a small file, through the descriptor that is hashed.
+
+        Raises:
+            CheckpointError: if it is larger.
+        """
+        self._reopen()
+        assert self._descriptor is not None
+        with os.fdopen(os.dup(self._descriptor), "rb") as file:
+            file.seek(0)
+            content = file.read(largest_bytes + 1)
+        if len(content) > largest_bytes:
+            raise CheckpointError(f"is larger than {largest_bytes} bytes", where=self.path)
+        return content
+
     def _open(self) -> None:
-        if not self.path.is_file():
-            raise CheckpointError("this weight file is missing", where=self.path)
         try:
-            descriptor = os.open(self.path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
-        except OSError as error:
+            descriptor = open_plain(self.path)
+        except NotTheFileError as error:
+            raise CheckpointError(str(error), where=self.path) from error
+        except FileNotFoundError as error:
+            linked = self.path.is_symlink()
             raise CheckpointError(
-                f"cannot be opened ({error.strerror})", where=self.path
+                "this weight file is missing",
+                where=self.path,
+                cause=error.strerror if linked else None,
             ) from error
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise CheckpointError(f"cannot be opened ({reason})", where=self.path) from error
         self._descriptor = descriptor
         self._closing = weakref.finalize(self, os.close, descriptor)
+
+    def _refuse_pointer(self) -> None:
+        assert self._descriptor is not None
+        with os.fdopen(os.dup(self._descriptor), "rb") as file:
+            file.seek(0)
+            pointer = git_lfs_pointer(file.read(2048))
+        if pointer:
+            raise CheckpointError(
+                "is a Git LFS pointer, not the weights",
+                where=self.path,
+                cause="the repository was cloned without git-lfs, or downloaded as an archive",
+                hint="`git lfs pull` in the clone brings the file",
+            )
 
     def _reopen(self) -> None:
         """Open the file again after :meth:`close`, if it is still the same."""

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 
+from geneb_jax.data.hub_client import matches_its_name
 from geneb_jax.errors import DownloadError
+from geneb_jax.models.checkpoints.file_digests import file_sha256
+from geneb_jax.plain_files import is_plain_file
 
 __all__ = ["HubSnapshot", "download_checkpoint", "download_files", "download_repository"]
 
 _REPOSITORY = "models--"
+_SHA256_DIGITS = 64
 _BESIDE_WEIGHTS = (
+    "adapter_config.json",
+    "adapter_model.bin",
+    "adapter_model.safetensors",
     "config.json",
     "tokenizer_config.json",
     "tokenizer.json",
@@ -89,7 +97,7 @@ def download_checkpoint(hub_id: str, *, revision: str | None, offline: bool) -> 
     """
     wanted = (*_BESIDE_WEIGHTS, *_SAFETENSORS)
     folder = _snapshot(hub_id, wanted, revision=revision, offline=offline)
-    if not any(folder.glob("*.safetensors")):
+    if not any(folder.glob("model*.safetensors")):
         wanted = (*_BESIDE_WEIGHTS, *_TORCH)
         folder = _snapshot(hub_id, wanted, revision=revision or folder.name, offline=offline)
     return folder
@@ -111,6 +119,26 @@ def download_repository(hub_id: str, *, revision: str | None, offline: bool, cod
     return _snapshot(hub_id, wanted, revision=revision, offline=offline)
 
 
+def _damaged(folder: Path, patterns: Sequence[str]) -> list[str]:
+    """Names of the files that are not what the hub said of them: their hash is another one.
+
+    The cache links a snapshot's files to their content, which is called by the stated hash. Where a
+    system has no links nothing is known here, and the weights' own hash is all there is.
+    """
+    wrong = []
+    for file in sorted(folder.rglob("*")):
+        name = file.relative_to(folder).as_posix()
+        if not is_plain_file(file) or not any(fnmatchcase(name, part) for part in patterns):
+            continue
+        content = file.resolve()
+        large = len(content.name) == _SHA256_DIGITS
+        # Large files go through the memory of digests, which the reader of weights shares.
+        same = file_sha256(content) == content.name if large else matches_its_name(content)
+        if not same:
+            wrong.append(name)
+    return wrong
+
+
 def _snapshot(hub_id: str, patterns: Sequence[str], *, revision: str | None, offline: bool) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import (
@@ -122,15 +150,33 @@ def _snapshot(hub_id: str, patterns: Sequence[str], *, revision: str | None, off
         RevisionNotFoundError,
     )
 
-    try:
+    def download(names: Sequence[str], *, again: bool = False) -> Path:
         return Path(
             snapshot_download(
                 hub_id,
                 revision=revision,
-                allow_patterns=list(patterns),
+                allow_patterns=list(names),
                 local_files_only=offline,
+                force_download=again,
             )
         )
+
+    try:
+        folder = download(patterns)
+        damaged = _damaged(folder, patterns)
+        if damaged and not offline:  # the library looks at sizes only
+            download(damaged, again=True)
+            damaged = _damaged(folder, damaged)
+        if damaged:
+            raise DownloadError(
+                f"{', '.join(damaged)} of {hub_id} is not what the hub says it is",
+                where=folder,
+                cause="the copy in the cache is damaged"
+                if offline
+                else "the file arrived twice with a wrong hash: the connection alters the data",
+                hint="run once without --offline" if offline else "download it another way",
+            )
+        return folder
     except RevisionNotFoundError as error:
         raise DownloadError(f"{hub_id} has no revision {revision!r}") from error
     except RepositoryNotFoundError as error:

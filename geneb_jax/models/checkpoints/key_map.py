@@ -10,13 +10,14 @@ from __future__ import annotations
 import difflib
 import fnmatch
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from string import Formatter
 
 import numpy as np
 
 from geneb_jax.errors import CheckpointError
+from geneb_jax.models.checkpoints.heads import is_head
 
 __all__ = [
     "KEEP",
@@ -27,11 +28,16 @@ __all__ = [
     "Transform",
     "Weight",
     "dense_weights",
+    "family_prefix",
     "match_tensors",
     "norm_weights",
+    "shared_prefixes",
 ]
 
 _SHOWN = 5
+_LONGEST_SHOWN = 200  # letters of a name
+_COMPARED = 2000  # names among which the closest one is looked for
+_MOST_WRAPPERS = 8
 #: Names from TensorFlow's days, which transformers 5 still writes for modules called LayerNorm.
 _OLD_NAMES = {"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta"}
 
@@ -139,9 +145,11 @@ class KeyMap:
 
     Attributes:
         weights: Every parameter.
-        drops: Everything else that may be there; patterns match with or without the prefix.
+        drops: What else may be there, besides the heads that all families know
+            (:mod:`geneb_jax.models.checkpoints.heads`); patterns match with or without the prefix.
         ranges: Placeholder to its values, in the order of the stacked axis.
-        prefixes: Alternatives in front of every name; the one that fits most names is taken.
+        prefixes: Alternatives in front of every name; the one that fits most names is taken. What
+            all names of a checkpoint share (``module.``, ``_orig_mod.``) is taken off besides.
     """
 
     weights: tuple[Weight, ...]
@@ -187,8 +195,10 @@ def match_tensors(names: Iterable[str], key_map: KeyMap, *, where: object) -> li
             to be left out; all such names at once, each with the closest one that would do.
     """
     present = set(names)
-    prefix = max(key_map.prefixes, key=lambda candidate: _hits(present, key_map, candidate))
-    matches, missing = [], []
+    wrapper, own = _prefix(present, key_map)
+    prefix = wrapper + own
+    matches: list[Match] = []
+    lacking: dict[str, None] = {}  # in order, and quick to look in
     used: set[str] = set()
     for weight in key_map.weights:
         templates = [key_map.expand(weight, name) for name in _alternatives(weight)]
@@ -198,9 +208,12 @@ def match_tensors(names: Iterable[str], key_map: KeyMap, *, where: object) -> li
             used.update(found)
             if found:
                 matches.append(Match(weight, alternatives[0][0], found))
-            elif full[0] not in missing:  # two parameters may share a fused tensor
-                missing.append(full[0])
-    extra = sorted(name for name in present - used if not _dropped(name, prefix, key_map.drops))
+            else:  # two parameters may share a fused tensor
+                lacking[full[0]] = None
+    missing = list(lacking)
+    extra = sorted(
+        name for name in present - used if not _dropped(name, wrapper, own, key_map.drops)
+    )
     if missing or extra:
         raise CheckpointError(
             _complaint(missing, extra),
@@ -222,20 +235,69 @@ def _alternatives(weight: Weight) -> list[str]:
     ]
 
 
-def _hits(present: set[str], key_map: KeyMap, prefix: str) -> int:
-    return sum(
-        prefix + name in present
+def shared_prefixes(names: Collection[str]) -> list[str]:
+    """What stands in front of all names, part by part: ``""``, ``module.``, ``module.net.``, ...
+
+    Training code wraps models (``module.`` of data parallelism, ``_orig_mod.`` of compilation,
+    ``model.`` of Lightning), and wrappers stack.
+    """
+    first, last = min(names, default=""), max(names, default="")
+    prefixes = [""]
+    for part in first.split(".")[:-1][:_MOST_WRAPPERS]:
+        longer = f"{prefixes[-1]}{part}."
+        if not last.startswith(longer):
+            break
+        prefixes.append(longer)
+    return prefixes
+
+
+def _prefix(present: set[str], key_map: KeyMap) -> tuple[str, str]:
+    """The wrapper in front of all names, and the family's own prefix behind it, that fit best."""
+    expected = {
+        name
         for weight in key_map.weights
         for template in _alternatives(weight)
         for _, name in key_map.expand(weight, template)
-    )
+    }
+    candidates = [
+        (wrapper, own) for wrapper in shared_prefixes(present) for own in key_map.prefixes
+    ]
+
+    def hits(candidate: tuple[str, str]) -> int:
+        prefix = "".join(candidate)
+        short = (name.removeprefix(prefix) for name in present if name.startswith(prefix))
+        return sum(name in expected for name in short)
+
+    return max(candidates, key=hits)
 
 
-def _dropped(name: str, prefix: str, drops: tuple[Drop, ...]) -> bool:
-    short = name.removeprefix(prefix)
-    return any(
-        fnmatch.fnmatchcase(name, drop.pattern) or fnmatch.fnmatchcase(short, drop.pattern)
+def family_prefix(
+    names: Collection[str], expected: Collection[str], prefixes: Sequence[str]
+) -> str:
+    """The prefix behind which most names begin an expected one; the empty one where none does.
+
+    Args:
+        names: Names of modules, with a dot at their end.
+        expected: Names of tensors without any prefix.
+        prefixes: The alternatives.
+    """
+    modules = {name[: at + 1] for name in expected for at, sign in enumerate(name) if sign == "."}
+
+    def hits(prefix: str) -> int:
+        return sum(
+            name.startswith(prefix) and name.removeprefix(prefix) in modules for name in names
+        )
+
+    return max(dict.fromkeys(("", *prefixes)), key=hits)
+
+
+def _dropped(name: str, wrapper: str, own: str, drops: tuple[Drop, ...]) -> bool:
+    bare = name.removeprefix(wrapper)
+    short = bare.removeprefix(own)
+    return any(is_head(form) for form in (bare, short)) or any(
+        fnmatch.fnmatchcase(form, drop.pattern)
         for drop in drops
+        for form in dict.fromkeys((name, bare, short))
     )
 
 
@@ -255,7 +317,10 @@ def _count(names: list[str]) -> str:
 
 
 def _with_nearest(name: str, candidates: list[str], verb: str) -> str:
-    near = difflib.get_close_matches(name, candidates, n=1, cutoff=0.8)
+    short = [other for other in candidates[:_COMPARED] if len(other) <= _LONGEST_SHOWN]
+    if len(name) > _LONGEST_SHOWN:
+        return f"{name[:_LONGEST_SHOWN]}..."
+    near = difflib.get_close_matches(name, short, n=1, cutoff=0.8)
     return f"{name} ({verb} {near[0]})" if near else name
 
 

@@ -56,10 +56,14 @@ class TorchCheckpoint(Checkpoint):
         """One tensor's values, memory-mapped where the format allows it."""
         import torch
 
-        tensor = self._content(self._home[name])[name].detach()
-        if tensor.dtype == torch.bfloat16:  # NumPy has no bf16; the bits are the same
-            return tensor.contiguous().view(torch.int16).numpy().view(ml_dtypes.bfloat16)
-        return tensor.numpy()  # strides are kept: some published matrices are column-major
+        index = self._home[name]
+        try:
+            tensor = self._content(index)[name].detach()
+            if tensor.dtype == torch.bfloat16:  # NumPy has no bf16; the bits are the same
+                return tensor.contiguous().view(torch.int16).numpy().view(ml_dtypes.bfloat16)
+            return tensor.numpy()  # strides are kept: some published matrices are column-major
+        except (RuntimeError, TypeError, KeyError, ValueError) as error:  # sparse, quantised, meta
+            raise unreadable(self.files[index], error) from error
 
 
 def _torch_tensors(file: DigestedFile) -> Mapping[str, Any]:
@@ -83,7 +87,9 @@ def _torch_tensors(file: DigestedFile) -> Mapping[str, Any]:
             cause=str(error).splitlines()[0],
             hint="ask its author for safetensors, or save its state_dict alone",
         ) from error
-    except (RuntimeError, OSError, EOFError, ValueError) as error:
+    except CheckpointError:
+        raise
+    except Exception as error:  # what an unpickler raises on bytes that are none is without limit
         raise unreadable(path, error) from error
     while isinstance(content, Mapping):
         tensors = {str(key): item for key, item in content.items() if torch.is_tensor(item)}

@@ -60,12 +60,15 @@ class _SafetensorsCheckpoint(Checkpoint):
         super().release()
 
 
-def open_checkpoint(files: Sequence[Path], *, pinned: Sequence[PinnedFile] = ()) -> Checkpoint:
+def open_checkpoint(
+    files: Sequence[Path], *, pinned: Sequence[PinnedFile] = (), hashed: bool = True
+) -> Checkpoint:
     """Open and hash the weight files of one model; values are read when asked for.
 
     Args:
         files: The files.
         pinned: What each of them must be; empty where nothing is known of them.
+        hashed: Whether they are hashed at once; names and shapes alone need no hash.
 
     Raises:
         CheckpointError: if a file is missing, damaged, not the pinned one, of an unknown kind,
@@ -77,7 +80,7 @@ def open_checkpoint(files: Sequence[Path], *, pinned: Sequence[PinnedFile] = ())
     if pinned:
         for file, pin in zip(digested, pinned, strict=True):
             check_pinned(file, pin)
-    else:
+    elif hashed:
         for file in digested:
             file.sha256()
     suffixes = {path.suffix for path in files}

@@ -29,13 +29,14 @@ from geneb_jax.models.family import Family
 from geneb_jax.models.key_maps.mamba import branch_weights, projection_weights
 from geneb_jax.models.layers.dense import Embedding
 from geneb_jax.models.layers.mamba import MambaBranch, MambaProjections, MambaSizes
-from geneb_jax.models.layers.network import CLOSED_SCHEMA, HiddenStates
+from geneb_jax.models.layers.network import CLOSED_SCHEMA, HiddenStates, require_sizes
 from geneb_jax.models.layers.norms import RMSNorm
 from geneb_jax.models.layers.scanned_layers import scan_layers
 from geneb_jax.tokenizers import FolderTokenizer, character_tokenizer, file_tokenizer
 
 __all__ = ["FAMILY", "CaduceusConfig", "CaduceusEncoder"]
 
+_MOST_COMPLEMENTS = 2**16  # tokens that are letters have few
 _LARGEST_RANK_SHARE = 16  # dt_rank "auto" is the width over this, rounded up
 
 
@@ -64,6 +65,7 @@ class CaduceusConfig:
     complement_map: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
+        require_sizes(self)
         if not self.rcps:
             return
         paired = len(self.complement_map) == self.vocab_size and all(
@@ -171,11 +173,7 @@ def _key_map(config: CaduceusConfig) -> KeyMap:
             *branch_weights("layers.backward", mixer + "mamba_rev.", norms=False),
             *norm_weights("final_norm", "norm_f", bias=False),
         ),
-        drops=(
-            Drop("*complement_map", "constant; the config holds it"),
-            Drop("lm_head.*", "output head"),
-            Drop("score.*", "output head"),
-        ),
+        drops=(Drop("*complement_map", "constant; the config holds it"),),
         ranges={"layer": range(config.layer_count)},
         prefixes=("caduceus.backbone.", "backbone.", ""),
     )
@@ -198,7 +196,7 @@ def _read_json(config: ConfigJson) -> CaduceusConfig:
     blocks = ConfigJson(config.optional("ssm_cfg", dict, {}), f"{config.where}, ssm_cfg")
     blocks.refuse("bias")
     blocks.refuse("conv_bias", unless=True)
-    rank = blocks.values.get("dt_rank", "auto")
+    rank = blocks.values.get("dt_rank") or "auto"
     rcps = config.optional("rcps", bool, False)
     rows = config.required("vocab_size", int)
     complements = {
@@ -207,16 +205,20 @@ def _read_json(config: ConfigJson) -> CaduceusConfig:
     }
     # The published constructor pads the table to a multiple and lets new rows be their own
     # complement; saved configs hold either size.
-    multiple = config.optional("pad_vocab_size_multiple", int, 8)
+    multiple = config.size("pad_vocab_size_multiple", 8)
     rows = -(-rows // multiple) * multiple
+    if rcps and rows > _MOST_COMPLEMENTS:
+        raise ValueError(f"vocab_size is {rows}, at most {_MOST_COMPLEMENTS} can have complements")
     return CaduceusConfig(
         vocab_size=rows,
         hidden_size=width,
         layer_count=config.required("n_layer", int),
-        inner_size=blocks.optional("expand", int, 2) * width,
-        state_width=blocks.optional("d_state", int, 16),
-        conv_width=blocks.optional("d_conv", int, 4),
-        time_step_rank=-(-width // _LARGEST_RANK_SHARE) if rank == "auto" else int(rank),
+        inner_size=blocks.size("expand", 2) * width,
+        state_width=blocks.size("d_state", 16),
+        conv_width=blocks.size("d_conv", 4),
+        time_step_rank=-(-width // _LARGEST_RANK_SHARE)
+        if rank == "auto"
+        else blocks.required("dt_rank", int),
         norm_eps=config.optional("norm_epsilon", float, 1e-5),
         rcps=rcps,
         complement_map=tuple(complements.get(index, index) for index in range(rows))

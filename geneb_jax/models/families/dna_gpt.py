@@ -27,7 +27,6 @@ __all__ = ["FAMILY"]
 _UNUSED = {
     "number_embedding": "embedding of numbers, not used for DNA",
     "num_regression": "output head",
-    "mlm_head": "output head",
 }
 
 

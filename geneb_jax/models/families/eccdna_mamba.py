@@ -34,7 +34,7 @@ from geneb_jax.models.checkpoints.key_map import (
 from geneb_jax.models.family import Family
 from geneb_jax.models.layers.dense import Dense, Embedding
 from geneb_jax.models.layers.mamba import step_biases, uniform_taps
-from geneb_jax.models.layers.network import CLOSED_SCHEMA, HiddenStates
+from geneb_jax.models.layers.network import CLOSED_SCHEMA, HiddenStates, require_sizes
 from geneb_jax.models.layers.norms import RMSNorm
 from geneb_jax.models.layers.parameters import declare, ones, zeros
 from geneb_jax.models.layers.scanned_layers import scan_layers
@@ -77,6 +77,7 @@ class EccDnaMambaConfig:
     norm_eps: float
 
     def __post_init__(self) -> None:
+        require_sizes(self)
         if self.head_width * self.head_count != self.inner_size:
             raise ValueError(
                 f"{self.head_count} heads of {self.head_width} are not {self.inner_size} channels"
@@ -237,7 +238,6 @@ def _key_map(config: EccDnaMambaConfig) -> KeyMap:
         drops=(
             Drop("mamba_*.backbone.embedding.weight", "unused: the stacks get embedded tokens"),
             Drop("mamba_*.lm_head.weight", "output head of a stack"),
-            Drop("lm_head.*", "output head"),
         ),
         ranges={"layer": range(config.layer_count)},
     )
@@ -285,18 +285,18 @@ def _read_json(config: ConfigJson) -> EccDnaMambaConfig:
     blocks = ConfigJson(config.optional("ssm_cfg", dict, {}), f"{config.where}, ssm_cfg")
     blocks.refuse("layer", unless="Mamba2")
     size = config.required("d_model", int)
-    inner = blocks.optional("expand", int, config.optional("expand", int, 2)) * size
-    head_width = blocks.optional("headdim", int, 64)
+    inner = blocks.size("expand", config.size("expand", 2)) * size
+    head_width = blocks.size("headdim", 64)
     return EccDnaMambaConfig(
         vocab_size=config.required("vocab_size", int),
         hidden_size=size,
         layer_count=config.required("n_layer", int),
         inner_size=inner,
-        state_width=blocks.optional("d_state", int, 128),
-        conv_width=blocks.optional("d_conv", int, 4),
+        state_width=blocks.size("d_state", 128),
+        conv_width=blocks.size("d_conv", 4),
         head_width=head_width,
         head_count=inner // head_width,
-        groups=blocks.optional("ngroups", int, 1),
+        groups=blocks.size("ngroups", 1),
         # The published config says 0; its wrapper always builds the gated part, 4 widths wide.
         mlp_width=config.optional("d_intermediate", int, 0) or 4 * size,
         norm_eps=config.optional("norm_epsilon", float, 1e-5),

@@ -30,7 +30,7 @@ from geneb_jax.models.checkpoints.key_map import (
 )
 from geneb_jax.models.family import Family
 from geneb_jax.models.layers.dense import ACTIVATIONS, Dense
-from geneb_jax.models.layers.network import CLOSED_SCHEMA, HiddenStates
+from geneb_jax.models.layers.network import CLOSED_SCHEMA, HiddenStates, require_sizes
 from geneb_jax.models.layers.norms import LayerNorm
 from geneb_jax.models.layers.scanned_layers import scan_layers
 from geneb_jax.models.layers.sequence_cnn import (
@@ -46,6 +46,7 @@ from geneb_jax.tokenizers import FolderTokenizer, OneHotTokenizer
 
 __all__ = ["FAMILY", "Enformer", "EnformerConfig"]
 
+_MOST_HALVINGS = 30  # of an input of 32-bit length
 _NORM_EPS = 1e-5  # of the layer norms: torch's default
 
 
@@ -75,6 +76,7 @@ class EnformerConfig:
     batch_norm_epsilon: float = 1e-5
 
     def __post_init__(self) -> None:
+        require_sizes(self)
         halvings = len(self.stage_widths)
         bins, rest = divmod(self.input_length, 2**halvings)
         if rest or self.target_length > bins or (bins - self.target_length) % 2:
@@ -289,19 +291,22 @@ def trunk_sizes(config: ConfigJson, *, input_length: int) -> dict[str, Any]:
     config.refuse("use_tf_gamma")
     width = config.required("dim", int)
     heads = config.required("heads", int)
+    halvings = config.size("num_downsamples", 7)
+    if halvings > _MOST_HALVINGS:
+        raise ValueError(f"num_downsamples is {halvings}, at most {_MOST_HALVINGS} can be")
     return {
-        "input_length": config.optional("seq_length", int, input_length),
+        "input_length": config.size("seq_length", input_length),
         "trunk_width": width,
         "layer_count": config.required("depth", int),
         "head_count": heads,
-        "key_width": config.optional("attn_dim_key", int, 64),
+        "key_width": config.size("attn_dim_key", 64),
         "value_width": width // heads,
         "relative_feature_width": width // heads,
-        "target_length": config.optional("target_length", int, 896),
+        "target_length": config.size("target_length", 896),
         "stage_widths": tower_widths(
             width,
-            config.optional("num_downsamples", int, 7) - 1,
-            config.optional("dim_divisible_by", int, 128),
+            halvings - 1,
+            config.size("dim_divisible_by", 128),
         ),
         "output_width": 2 * width,
     }

@@ -9,6 +9,8 @@ have; that one is held by recorded outputs of an independent implementation (tes
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -17,6 +19,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
+from geneb_jax.models.checkpoints.checkpoint import TensorInfo
 from geneb_jax.models.checkpoints.config_json import ConfigJson
 from geneb_jax.models.checkpoints.key_map import (
     Drop,
@@ -31,7 +34,11 @@ from geneb_jax.models.layers.attention import attend
 from geneb_jax.models.layers.dense import ACTIVATIONS, Dense, Embedding
 from geneb_jax.models.layers.network import CLOSED_SCHEMA, HiddenStates, TransformerConfig
 from geneb_jax.models.layers.norms import LayerNorm
-from geneb_jax.models.layers.rotary import rotary_angles, split_half_rotary
+from geneb_jax.models.layers.rotary import (
+    declare_frequencies,
+    rotary_angles,
+    split_half_rotary,
+)
 from geneb_jax.models.layers.scanned_layers import scan_layers
 from geneb_jax.tokenizers import FolderTokenizer, vocabulary_tokenizer
 
@@ -39,6 +46,9 @@ __all__ = ["FAMILY", "EsmConfig", "EsmEncoder"]
 
 #: Share of tokens that training replaced by <mask>: 15% chosen, 80% of those masked.
 _TRAINING_MASK_RATIO = 0.15 * 0.8
+_FREQUENCIES = "rotary_embeddings.inv_freq"
+#: So transformers 5 writes the name, with the star.
+_ANY_LAYER = "encoder.layer.*.attention.self." + _FREQUENCIES
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +56,8 @@ class EsmConfig(TransformerConfig):
     """Sizes and switches.
 
     Attributes:
-        positions: ``absolute`` (learned, ``position_count`` rows) or ``rotary``.
+        positions: ``absolute`` (learned, ``position_count`` rows), ``rotary``, or ``rotary-stored``
+            (frequencies from the checkpoint).
         feed_forward: ``gelu`` or ``swiglu`` (first half through SiLU, times the second half).
         token_dropout: Whether embeddings are scaled as if masked tokens had been dropped out.
         embedding_norm: Whether a LayerNorm follows the embeddings.
@@ -57,7 +68,7 @@ class EsmConfig(TransformerConfig):
     __pydantic_config__ = CLOSED_SCHEMA
 
     inner_size: int
-    positions: Literal["absolute", "rotary"]
+    positions: Literal["absolute", "rotary", "rotary-stored"]
     norm_eps: float
     position_count: int | None = None
     feed_forward: Literal["gelu", "swiglu"] = "gelu"
@@ -70,7 +81,7 @@ class EsmConfig(TransformerConfig):
 
     def __post_init__(self) -> None:
         TransformerConfig.__post_init__(self)
-        if self.positions == "rotary" and self.head_width % 2:
+        if self.positions.startswith("rotary") and self.head_width % 2:
             raise ValueError(f"rotary positions need an even head width, not {self.head_width}")
         if (self.positions == "absolute") != (self.position_count is not None):
             raise ValueError("position_count goes with absolute positions, and only with them")
@@ -135,6 +146,10 @@ class EsmEncoder(nnx.Module):
         self.tokens = Embedding(config.vocab_size, size)
         count = config.position_count
         self.positions = None if count is None else Embedding(count, size)
+        stored = config.positions == "rotary-stored"
+        self.frequencies = (
+            declare_frequencies(config.head_width, theta=config.rope_theta) if stored else None
+        )
         self.embedding_norm = (
             LayerNorm(size, eps=config.norm_eps) if config.embedding_norm else None
         )
@@ -152,6 +167,9 @@ class EsmEncoder(nnx.Module):
         if config.positions == "rotary":
             positions = jnp.arange(ids.shape[1])
             angles = rotary_angles(positions, config.head_width, theta=config.rope_theta)
+        if self.frequencies is not None:
+            places = jnp.arange(ids.shape[1], dtype=jnp.float32)
+            angles = places[:, None] * self.frequencies[...][None, :]
         hidden = scan_layers(
             self.layers, hidden, lambda block, x: block(x, mask, angles), count=count
         )
@@ -176,6 +194,11 @@ class EsmEncoder(nnx.Module):
         return jnp.where(mask[:, :, None], hidden, jnp.zeros((), hidden.dtype))
 
 
+def _layer_frequencies(layer: int) -> str:
+    """The name in files of transformers 4, where every layer had a copy."""
+    return _ANY_LAYER.replace("*", str(layer))
+
+
 def _key_map(config: EsmConfig) -> KeyMap:
     layer = "encoder.layer.{layer}."
 
@@ -193,12 +216,17 @@ def _key_map(config: EsmConfig) -> KeyMap:
     else:
         inner = dense_weights("layers.inner", fused, bias=bias)
     embeddings = [Weight("tokens.table", "embeddings.word_embeddings.weight")]
-    unused_positions = [
-        Drop("embeddings.position_embeddings.weight", "unused with rotary positions")
-    ]
+    drops = []
     if config.positions == "absolute":
         embeddings.append(Weight("positions.table", "embeddings.position_embeddings.weight"))
-        unused_positions = []
+    else:
+        unused = "unused with rotary positions"
+        drops.append(Drop("embeddings.position_embeddings.weight", unused))
+    if config.positions == "rotary-stored":
+        copies = (_ANY_LAYER, *(_layer_frequencies(at) for at in range(config.layer_count)))
+        embeddings.append(Weight("frequencies", _FREQUENCIES, copies=copies))
+    else:
+        drops.append(Drop(f"*{_FREQUENCIES}", "rotary buffer, computed here"))
     if config.embedding_norm:
         embeddings += norm_weights("embedding_norm", "embeddings.layer_norm", bias=True)
     return KeyMap(
@@ -214,18 +242,22 @@ def _key_map(config: EsmConfig) -> KeyMap:
             *dense_weights("layers.outer", layer + "output.dense", bias=bias),
             *norm_weights("final_norm", "encoder.emb_layer_norm_after", bias=True),
         ),
-        drops=(
-            *unused_positions,
-            Drop("embeddings.position_ids", "index buffer"),
-            Drop("*rotary_embeddings.inv_freq", "rotary buffer, computed here"),
-            Drop("contact_head.*", "contact head"),
-            Drop("pooler.*", "pooler of the sentence head"),
-            Drop("lm_head.*", "output head"),
-            Drop("classifier.*", "output head"),
-        ),
+        drops=tuple(drops),
         ranges={"layer": range(config.layer_count)},
         prefixes=("", "esm."),
     )
+
+
+def _settle(config: EsmConfig, tensors: Mapping[str, TensorInfo]) -> EsmConfig:
+    """Frequencies that a file stores are read, as transformers reads them: not ``rope_theta``.
+
+    ``EsmModel`` keeps them as a buffer, so ``save_pretrained`` writes them and ``from_pretrained``
+    takes them from there, whatever config.json says by then.
+    """
+    stored = any(name.endswith(_FREQUENCIES) for name in tensors)
+    if config.positions == "rotary" and stored:
+        return dataclasses.replace(config, positions="rotary-stored")
+    return config
 
 
 def _claims(config: ConfigJson) -> bool:
@@ -235,6 +267,7 @@ def _claims(config: ConfigJson) -> bool:
 def _read_json(config: ConfigJson) -> EsmConfig:
     for key in ("is_folding_model", "is_decoder", "add_cross_attention"):
         config.refuse(key)
+    config.rope_theta()  # scaled positions are refused
     kinds = {"absolute": True, "rotary": False}
     absolute = config.choice("position_embedding_type", kinds, "absolute")
     # The published NT v2 code gates its feed-forward part always; only its config has this key.
@@ -254,7 +287,8 @@ def _read_json(config: ConfigJson) -> EsmConfig:
         embedding_norm=config.optional("emb_layer_norm_before", bool, False),
         pad_id=config.optional("pad_token_id", int, 1),
         mask_id=config.optional("mask_token_id", int, -1),
-        rope_theta=config.rope_theta(),
+        # Of EsmModel, which knows no rope_parameters.
+        rope_theta=config.base("rope_theta", 10000.0),
     )
 
 
@@ -276,5 +310,6 @@ FAMILY = Family(
     key_map=_key_map,
     claims=_claims,
     read_json=_read_json,
+    settle=_settle,
     folder_tokenizer=_folder_tokenizer,
 )

@@ -132,7 +132,6 @@ def _key_map(config: Gpt2Config) -> KeyMap:
         config,
         transposed=False,
         drops=(
-            Drop("lm_head.weight", "output head"),
             Drop("h.[0-9]*.attn.bias", "buffer of the causal mask"),
             Drop("h.[0-9]*.attn.masked_bias", "buffer of the causal mask"),
         ),
@@ -153,7 +152,7 @@ def _read_json(config: ConfigJson) -> Gpt2Config:
         hidden_size=size,
         layer_count=config.required("n_layer", int),
         head_count=config.required("n_head", int),
-        inner_size=config.optional("n_inner", int, 4 * size),
+        inner_size=config.size("n_inner", 4 * size),
         position_count=config.required("n_positions", int),
         norm_eps=config.optional("layer_norm_epsilon", float, 1e-5),
         activation=config.choice("activation_function", _ACTIVATIONS, "gelu_new"),

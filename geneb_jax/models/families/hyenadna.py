@@ -25,7 +25,6 @@ from jaxtyping import Array, Bool, Float, Int
 
 from geneb_jax.models.checkpoints.config_json import ConfigJson
 from geneb_jax.models.checkpoints.key_map import (
-    Drop,
     KeyMap,
     Transform,
     Weight,
@@ -34,7 +33,7 @@ from geneb_jax.models.checkpoints.key_map import (
 )
 from geneb_jax.models.family import Family
 from geneb_jax.models.layers.dense import ACTIVATIONS, Dense, Embedding
-from geneb_jax.models.layers.network import CLOSED_SCHEMA, HiddenStates
+from geneb_jax.models.layers.network import CLOSED_SCHEMA, HiddenStates, require_sizes
 from geneb_jax.models.layers.norms import LayerNorm
 from geneb_jax.models.layers.parameters import declare, ones, zeros
 from geneb_jax.models.layers.scanned_layers import scan_layers
@@ -78,6 +77,7 @@ class HyenaDnaConfig:
     norm_eps: float = 1e-5
 
     def __post_init__(self) -> None:
+        require_sizes(self)
         if self.vocab_size > self.embedding_rows:
             raise ValueError(
                 f"{self.vocab_size} tokens do not fit {self.embedding_rows} embedding rows"
@@ -253,7 +253,6 @@ def _key_map(config: HyenaDnaConfig) -> KeyMap:
             weights.append(Weight(bias, f"{network}{index}.bias"))
     return KeyMap(
         weights=tuple(weights),
-        drops=(Drop("lm_head.weight", "output head"), Drop("score.weight", "output head")),
         ranges={"layer": range(config.layer_count)},
         prefixes=("hyena.", ""),
     )
@@ -268,18 +267,18 @@ def _read_json(config: ConfigJson) -> HyenaDnaConfig:
     for key, only in (("hyena_order", 2), ("num_inner_mlps", 2)):
         config.refuse(key, unless=only)
     vocab_size = config.required("vocab_size", int)
-    multiple = config.optional("pad_vocab_size_multiple", int, 8)
+    multiple = config.size("pad_vocab_size_multiple", 8)
     hidden_size = config.required("d_model", int)
     return HyenaDnaConfig(
         vocab_size=vocab_size,
         embedding_rows=-(-vocab_size // multiple) * multiple,
         hidden_size=hidden_size,
         layer_count=config.required("n_layer", int),
-        inner_size=config.optional("d_inner", int, 4 * hidden_size),
+        inner_size=config.size("d_inner", 4 * hidden_size),
         max_tokens=config.required("max_seq_len", int),
-        filter_width=config.optional("filter_order", int, 64),
-        positional_width=config.optional("emb_dim", int, 5),
-        short_filter_width=config.optional("short_filter_order", int, 3),
+        filter_width=config.size("filter_order", 64),
+        positional_width=config.size("emb_dim", 5),
+        short_filter_width=config.size("short_filter_order", 3),
         norm_eps=config.optional("layer_norm_epsilon", float, 1e-5),
     )
 

@@ -43,7 +43,7 @@ from geneb_jax.models.layers.attention import attend
 from geneb_jax.models.layers.dense import Dense, Embedding
 from geneb_jax.models.layers.feed_forward import GatedFeedForward, MixtureOfExperts
 from geneb_jax.models.layers.mamba import MambaBranch, MambaProjections, MambaSizes
-from geneb_jax.models.layers.network import CLOSED_SCHEMA, HiddenStates
+from geneb_jax.models.layers.network import CLOSED_SCHEMA, HiddenStates, require_sizes
 from geneb_jax.models.layers.norms import RMSNorm
 from geneb_jax.tokenizers import FolderTokenizer, character_tokenizer
 
@@ -87,6 +87,7 @@ class JanusDnaConfig:
     middle_attention_layer: int | None = None
 
     def __post_init__(self) -> None:
+        require_sizes(self)
         if self.head_count * self.head_width != self.hidden_size:
             raise ValueError(
                 f"{self.head_count} heads of {self.head_width} are not {self.hidden_size} features"

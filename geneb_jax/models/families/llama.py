@@ -16,7 +16,7 @@ from geneb_jax.models.checkpoints.config_json import ConfigJson
 from geneb_jax.models.checkpoints.key_map import Drop, KeyMap, Weight, dense_weights, norm_weights
 from geneb_jax.models.family import Family
 from geneb_jax.models.layers.decoder import Decoder, DecoderConfig
-from geneb_jax.models.layers.network import CLOSED_SCHEMA
+from geneb_jax.models.layers.network import CLOSED_SCHEMA, require_sizes
 from geneb_jax.tokenizers import FolderTokenizer, decoder_tokenizer
 
 __all__ = ["FAMILY", "LlamaConfig"]
@@ -31,7 +31,7 @@ class LlamaConfig:
 
     Attributes:
         head_width: Features of a head; BioFM's heads together are wider than ``hidden_size``.
-        sliding_window: Tokens that attention reaches back; longer inputs are cut there.
+        sliding_window: Tokens that attention reaches back, the token itself among them.
     """
 
     __pydantic_config__ = CLOSED_SCHEMA
@@ -50,6 +50,7 @@ class LlamaConfig:
     sliding_window: int | None = None
 
     def __post_init__(self) -> None:
+        require_sizes(self)
         _ = self.decoder
 
     @property
@@ -68,6 +69,7 @@ class LlamaConfig:
             activation="silu",
             gated=True,
             rope_theta=self.rope_theta,
+            sliding_window=self.sliding_window,
             attention_bias=self.attention_bias,
             feed_forward_bias=self.mlp_bias,
         )
@@ -79,8 +81,8 @@ class LlamaConfig:
 
     @property
     def longest_tokens(self) -> int | None:
-        """The sliding window, where there is one; rotary positions have no end."""
-        return self.sliding_window
+        """None: rotary positions have no end."""
+        return None
 
 
 def _key_map(config: LlamaConfig) -> KeyMap:
@@ -106,14 +108,13 @@ def _key_map(config: LlamaConfig) -> KeyMap:
     return KeyMap(
         weights=tuple(weights),
         drops=(
-            Drop("lm_head.weight", "output head"),
             Drop(
                 "layers.[0-9]*.self_attn.rotary_emb.inv_freq", "rotary buffer, computed in float32"
             ),
             Drop("rotary_emb.inv_freq", "rotary buffer, computed in float32"),
         ),
         ranges={"layer": range(config.layer_count)},
-        prefixes=("model.", ""),
+        prefixes=("model.", "", "transformer."),  # the last in front of qa_outputs
     )
 
 
@@ -132,8 +133,8 @@ def _read_json(config: ConfigJson) -> LlamaConfig:
         hidden_size=hidden_size,
         layer_count=config.required("num_hidden_layers", int),
         head_count=heads,
-        kv_head_count=config.optional("num_key_value_heads", int, heads),
-        head_width=config.optional("head_dim", int, hidden_size // heads),
+        kv_head_count=config.size("num_key_value_heads", heads),
+        head_width=config.size("head_dim", hidden_size // heads),
         inner_size=config.required("intermediate_size", int),
         norm_eps=config.optional("rms_norm_eps", float, 1e-6),
         rope_theta=config.rope_theta(),
@@ -146,16 +147,9 @@ def _read_json(config: ConfigJson) -> LlamaConfig:
 def _folder_tokenizer(
     folder: Path, config_json: ConfigJson, config: LlamaConfig
 ) -> FolderTokenizer:
-    limits = [
-        config.longest_tokens,
-        config_json.optional("max_position_embeddings", int, None),
-    ]
-    known = [limit for limit in limits if limit is not None]
+    declared = config_json.optional("max_position_embeddings", int, None)
     return decoder_tokenizer(
-        folder,
-        longest=min(known) if known else None,
-        rows=config.vocab_size,
-        config=config_json.values,
+        folder, longest=declared, rows=config.vocab_size, config=config_json.values
     )
 
 

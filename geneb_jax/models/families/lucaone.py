@@ -15,7 +15,7 @@ from pathlib import Path
 
 from geneb_jax.errors import CheckpointError
 from geneb_jax.models.checkpoints.config_json import ConfigJson
-from geneb_jax.models.checkpoints.key_map import Drop, KeyMap, Weight, dense_weights, norm_weights
+from geneb_jax.models.checkpoints.key_map import KeyMap, Weight, dense_weights, norm_weights
 from geneb_jax.models.family import Family
 from geneb_jax.models.key_maps.bert import build_config
 from geneb_jax.models.layers.bert_encoder import BertConfig, BertEncoder
@@ -24,14 +24,6 @@ from geneb_jax.tokenizers import CharacterTokenizer, FolderTokenizer
 __all__ = ["FAMILY"]
 
 _NORM_EPS = 1e-5
-_HEADS = (
-    "lm_head.bias",
-    "lm_head.dense.weight",
-    "lm_head.dense.bias",
-    "lm_head.layer_norm.weight",
-    "lm_head.layer_norm.bias",
-    "lm_head.decoder.weight",
-)
 
 
 def _key_map(config: BertConfig) -> KeyMap:
@@ -59,7 +51,6 @@ def _key_map(config: BertConfig) -> KeyMap:
         weights += norm_weights("final_norm", "encoder.last_layer_norm", bias=True)
     return KeyMap(
         weights=tuple(weights),
-        drops=tuple(Drop(name, "output head") for name in _HEADS),
         ranges={"layer": range(config.layer_count)},
         prefixes=("lucaone.", ""),
     )

@@ -4,8 +4,8 @@ Post-norm BERT with a gated feed-forward part; query, key and value are stored a
 published code drops padded rows before the feed-forward part, which changes no token.
 
 Genomics-FM's code (terry-r123/Genomics-FM) has both kinds of positions, and the benchmark's
-extractor does not ask for ALiBi. Nothing in its config.json says so: its folder loads by the id of
-the model, and alone is refused for the table of positions that ALiBi has no use for.
+extractor does not ask for ALiBi. Nothing in its config.json says so; the table of positions in its
+weights does, which ALiBi has no use for, so a folder with that table runs with it.
 
 References: multimolecule 0.2.2 ``DnaBert2Model`` and ``DnaBertSModel``; recorded outputs for
 learned positions (tests/models).
@@ -13,6 +13,10 @@ learned positions (tests/models).
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
+
+from geneb_jax.models.checkpoints.checkpoint import TensorInfo
 from geneb_jax.models.checkpoints.config_json import ConfigJson
 from geneb_jax.models.checkpoints.key_map import (
     KeyMap,
@@ -23,7 +27,6 @@ from geneb_jax.models.checkpoints.key_map import (
 )
 from geneb_jax.models.family import Family
 from geneb_jax.models.key_maps.bert import (
-    HEAD_DROPS,
     bert_tokenizer,
     build_config,
     embedding_weights,
@@ -32,6 +35,7 @@ from geneb_jax.models.layers.bert_encoder import BertConfig, BertEncoder
 
 __all__ = ["FAMILY"]
 
+_TABLE = "embeddings.position_embeddings.weight"
 _LAYER = "encoder.layer.{layer}."
 _CODE = ("bert_layers.", "configuration_bert.")
 
@@ -59,10 +63,17 @@ def _key_map(config: BertConfig) -> KeyMap:
             *dense_weights("layers.outer", mlp + "wo", bias=True),
             *norm_weights("layers.feed_forward_norm", mlp + "layernorm", bias=True),
         ),
-        drops=HEAD_DROPS,
         ranges={"layer": range(config.layer_count)},
         prefixes=("", "bert."),
     )
+
+
+def _settle(config: BertConfig, tensors: Mapping[str, TensorInfo]) -> BertConfig:
+    """Learned positions where there is a table of them, which only the code without ALiBi has."""
+    stored = next((info for name, info in tensors.items() if name.endswith(_TABLE)), None)
+    if stored is None or not stored.shape:
+        return config
+    return dataclasses.replace(config, positions="absolute", position_count=stored.shape[0])
 
 
 def _claims(config: ConfigJson) -> bool:
@@ -84,5 +95,6 @@ FAMILY = Family(
     key_map=_key_map,
     claims=_claims,
     read_json=_read_json,
+    settle=_settle,
     folder_tokenizer=bert_tokenizer,
 )

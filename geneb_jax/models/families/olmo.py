@@ -153,13 +153,13 @@ def _read_json(config: ConfigJson) -> OlmoConfig:
             where=config.where,
         )
     size = config.required("d_model", int)
-    ratio = config.optional("mlp_ratio", int, 4)
+    ratio = config.size("mlp_ratio", 4)
     return OlmoConfig(
-        vocab_size=config.optional("embedding_size", int, config.required("vocab_size", int)),
+        vocab_size=config.size("embedding_size", config.required("vocab_size", int)),
         hidden_size=size,
         layer_count=config.required("n_layers", int),
         head_count=config.required("n_heads", int),
-        fused_mlp_width=config.optional("mlp_hidden_size", int, ratio * size),
+        fused_mlp_width=config.size("mlp_hidden_size", ratio * size),
         norm_eps=config.optional("layer_norm_eps", float, 1e-5),
         rope_theta=config.optional("rope_theta", float, 10000.0),
         norm_type=norms[norm],  # type: ignore[arg-type]

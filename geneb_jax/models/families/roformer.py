@@ -8,19 +8,37 @@ Reference: transformers 5.23 ``RoFormerModel``, and recorded outputs (tests/mode
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
+
+from geneb_jax.models.checkpoints.checkpoint import TensorInfo
 from geneb_jax.models.checkpoints.config_json import ConfigJson
-from geneb_jax.models.checkpoints.key_map import Drop, KeyMap
+from geneb_jax.models.checkpoints.key_map import Drop, KeyMap, Weight
 from geneb_jax.models.family import Family
 from geneb_jax.models.key_maps.bert import bert_key_map, bert_tokenizer, build_config
 from geneb_jax.models.layers.bert_encoder import BertConfig, BertEncoder
 
 __all__ = ["FAMILY"]
 
-_SINUSOIDS = Drop("encoder.embed_positions.weight", "table of sinusoids, computed here")
+_TABLE = "encoder.embed_positions.weight"
 
 
 def _key_map(config: BertConfig) -> KeyMap:
-    return bert_key_map(config, prefix="roformer.", drops=(_SINUSOIDS,))
+    if config.positions == "rotary-table":
+        return bert_key_map(config, prefix="roformer.", more=(Weight("sinusoids", _TABLE),))
+    computed = Drop(_TABLE, "table of sinusoids, computed here")
+    return bert_key_map(config, prefix="roformer.", drops=(computed,))
+
+
+def _settle(config: BertConfig, tensors: Mapping[str, TensorInfo]) -> BertConfig:
+    """A table of sinusoids that a file stores is read, as transformers reads it.
+
+    It is a weight of ``RoFormerModel`` like any other; in a file of two-byte floats it is rounded.
+    """
+    stored = next((info for name, info in tensors.items() if name.endswith(_TABLE)), None)
+    if stored is None or not stored.shape:
+        return config
+    return dataclasses.replace(config, positions="rotary-table", position_count=stored.shape[0])
 
 
 def _claims(config: ConfigJson) -> bool:
@@ -46,5 +64,6 @@ FAMILY = Family(
     key_map=_key_map,
     claims=_claims,
     read_json=_read_json,
+    settle=_settle,
     folder_tokenizer=bert_tokenizer,
 )

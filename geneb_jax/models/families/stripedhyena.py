@@ -28,7 +28,7 @@ from geneb_jax.models.layers.attention import attend
 from geneb_jax.models.layers.dense import Dense, Embedding
 from geneb_jax.models.layers.feed_forward import GatedFeedForward
 from geneb_jax.models.layers.mixed_layers import scan_mixed_layers
-from geneb_jax.models.layers.network import CLOSED_SCHEMA, HiddenStates
+from geneb_jax.models.layers.network import CLOSED_SCHEMA, HiddenStates, require_sizes
 from geneb_jax.models.layers.parameters import declare, ones, zeros
 from geneb_jax.models.layers.rotary import rotary_angles, split_half_rotary
 from geneb_jax.tokenizers import ByteTokenizer, FolderTokenizer
@@ -67,6 +67,7 @@ class StripedHyenaConfig:
     rope_scaling_factor: float = 1.0
 
     def __post_init__(self) -> None:
+        require_sizes(self)
         if self.hidden_size % (2 * self.head_count):
             raise ValueError(
                 f"{self.hidden_size} features do not divide into {self.head_count} even heads"
@@ -283,7 +284,7 @@ def _read_json(config: ConfigJson) -> StripedHyenaConfig:
         inner_size=config.required("inner_mlp_size", int),
         state_width=config.required("state_size", int),
         attention_layers=tuple(config.required("attn_layer_idxs", list)),
-        short_filter_width=config.optional("short_filter_length", int, 3),
+        short_filter_width=config.size("short_filter_length", 3),
         norm_eps=config.optional("eps", float, 1e-6),
         rope_theta=float(config.optional("rotary_emb_base", float, 10000.0)),
         rope_scaling_factor=float(factor) if scaled else 1.0,

@@ -12,7 +12,6 @@ from geneb_jax.models.layers.bert_encoder import BertConfig
 from geneb_jax.tokenizers import FolderTokenizer, file_tokenizer
 
 __all__ = [
-    "HEAD_DROPS",
     "bert_key_map",
     "bert_tokenizer",
     "build_config",
@@ -20,32 +19,6 @@ __all__ = [
 ]
 
 _LAYER = "encoder.layer.{layer}."
-
-#: Named one by one: a tensor that merely looks like a head must not pass unseen.
-HEAD_DROPS = (
-    Drop("embeddings.position_ids", "index buffer"),
-    Drop("embeddings.token_type_ids", "index buffer"),
-    *(
-        Drop(name, "output head")
-        for name in (
-            "pooler.dense.weight",
-            "pooler.dense.bias",
-            "cls.predictions.bias",
-            "cls.predictions.transform.dense.weight",
-            "cls.predictions.transform.dense.bias",
-            "cls.predictions.transform.LayerNorm.weight",
-            "cls.predictions.transform.LayerNorm.bias",
-            "cls.predictions.transform.LayerNorm.gamma",
-            "cls.predictions.transform.LayerNorm.beta",
-            "cls.predictions.decoder.weight",  # often the word embeddings again
-            "cls.predictions.decoder.bias",
-            "cls.seq_relationship.weight",
-            "cls.seq_relationship.bias",
-            "classifier.weight",
-            "classifier.bias",
-        )
-    ),
-)
 
 _ACTIVATIONS = {
     "gelu": "gelu",
@@ -57,13 +30,16 @@ _ACTIVATIONS = {
 }
 
 
-def bert_key_map(config: BertConfig, *, prefix: str, drops: tuple[Drop, ...] = ()) -> KeyMap:
+def bert_key_map(
+    config: BertConfig, *, prefix: str, drops: tuple[Drop, ...] = (), more: tuple[Weight, ...] = ()
+) -> KeyMap:
     """The names of transformers' ``BertModel``, and GENA-LM's for norms that come first.
 
     Args:
         config: Sizes and switches.
         prefix: What stands in front of all names in files that hold heads as well.
-        drops: What the family leaves out besides :data:`HEAD_DROPS`.
+        drops: What the family leaves out besides heads.
+        more: Weights that only this family has.
     """
     if config.norm == "pre":
         norms = (_LAYER + "pre_attention_ln", _LAYER + "post_attention_ln")
@@ -82,8 +58,9 @@ def bert_key_map(config: BertConfig, *, prefix: str, drops: tuple[Drop, ...] = (
             *dense_weights("layers.outer", _LAYER + "output.dense", bias=True),
             *norm_weights("layers.feed_forward_norm", norms[1], bias=True),
             *(final if config.final_norm else ()),
+            *more,
         ),
-        drops=(*HEAD_DROPS, *drops),
+        drops=drops,
         ranges={"layer": range(config.layer_count)},
         prefixes=("", prefix),
     )
@@ -91,10 +68,9 @@ def bert_key_map(config: BertConfig, *, prefix: str, drops: tuple[Drop, ...] = (
 
 def embedding_weights(config: BertConfig) -> list[Weight]:
     """Words, token types, learned positions where there are any, and the norm behind them."""
-    weights = [
-        Weight("tokens.table", "embeddings.word_embeddings.weight"),
-        Weight("token_types.table", "embeddings.token_type_embeddings.weight"),
-    ]
+    weights = [Weight("tokens.table", "embeddings.word_embeddings.weight")]
+    if config.token_type_count:
+        weights.append(Weight("token_types.table", "embeddings.token_type_embeddings.weight"))
     if config.positions == "absolute":
         weights.append(Weight("positions.table", "embeddings.position_embeddings.weight"))
     return weights + norm_weights("embedding_norm", "embeddings.LayerNorm", bias=True)

@@ -5,7 +5,7 @@
 | bert | post, or pre with or without a final norm | learned | plain |
 | mosaic_bert | post | ALiBi, or learned | gated, no bias on the way in |
 | mutbert | post | rotary, split-half | plain |
-| roformer | post | rotary, interleaved | plain |
+| roformer | post | rotary, interleaved, computed or stored | plain |
 | lucaone | pre, final norm, none on the embeddings | rotary, frequencies stored | plain |
 
 Token types: every token is of type 0, as the extractors of the benchmark use these models.
@@ -27,13 +27,19 @@ from geneb_jax.models.layers.dense import ACTIVATIONS, Dense, Embedding
 from geneb_jax.models.layers.network import CLOSED_SCHEMA, HiddenStates, TransformerConfig
 from geneb_jax.models.layers.norms import LayerNorm
 from geneb_jax.models.layers.parameters import declare
-from geneb_jax.models.layers.rotary import interleaved_rotary, rotary_angles, split_half_rotary
+from geneb_jax.models.layers.rotary import (
+    declare_frequencies,
+    interleaved_rotary,
+    rotary_angles,
+    rotate_interleaved,
+    split_half_rotary,
+)
 from geneb_jax.models.layers.scanned_layers import scan_layers
 
 __all__ = ["BertConfig", "BertEncoder", "PositionEncoding"]
 
 PositionEncoding = Literal[
-    "absolute", "rotary", "rotary-stored", "rotary-interleaved", "alibi", "none"
+    "absolute", "rotary", "rotary-stored", "rotary-interleaved", "rotary-table", "alibi", "none"
 ]
 
 
@@ -44,7 +50,8 @@ class BertConfig(TransformerConfig):
     Attributes:
         positions: ``absolute`` (learned, ``position_count`` rows), ``rotary`` (pairs i, i + half),
             ``rotary-stored`` (the same, frequencies from the checkpoint), ``rotary-interleaved``
-            (pairs 2i, 2i + 1), ``alibi`` (symmetric) or ``none``.
+            (pairs 2i, 2i + 1), ``rotary-table`` (the same, ``position_count`` rows of sines and
+            cosines from the checkpoint), ``alibi`` (symmetric) or ``none``.
         norm: ``post``: after each residual; ``pre``: before each sub-layer.
         embedding_norm: Whether a LayerNorm follows the embeddings.
         final_norm: Whether a LayerNorm follows the last layer; only with ``pre``.
@@ -70,8 +77,9 @@ class BertConfig(TransformerConfig):
         TransformerConfig.__post_init__(self)
         if self.positions.startswith("rotary") and self.head_width % 2:
             raise ValueError(f"rotary positions need an even head width, not {self.head_width}")
-        if (self.positions == "absolute") != (self.position_count is not None):
-            raise ValueError("position_count goes with absolute positions, and only with them")
+        stored = self.positions in ("absolute", "rotary-table")
+        if stored != (self.position_count is not None):
+            raise ValueError("position_count goes with a table of positions, and only with one")
         if self.final_norm and self.norm == "post":
             raise ValueError("a final norm goes with norm = 'pre', and only with it")
 
@@ -85,6 +93,7 @@ class _Positions(NamedTuple):
     """What attention needs to know of positions: angles to rotate by, or a bias of the logits."""
 
     angles: Float[Array, "token half"] | None = None
+    table: Float[Array, "token width"] | None = None  # sines, then cosines
     bias: Float[Array, "1 head token key"] | None = None
 
 
@@ -104,7 +113,11 @@ class BertLayer(nnx.Module):
         self.outer = Dense(inner, size, stack=stack)
         self.feed_forward_norm = LayerNorm(size, eps=config.norm_eps, stack=stack)
         stored = config.positions == "rotary-stored"
-        self.frequencies = _declare_frequencies(config, stack) if stored else None
+        self.frequencies = (
+            declare_frequencies(config.head_width, theta=config.rope_theta, stack=stack)
+            if stored
+            else None
+        )
 
     def __call__(
         self,
@@ -126,6 +139,9 @@ class BertLayer(nnx.Module):
         if self.frequencies is not None:
             places = jnp.arange(x.shape[1], dtype=jnp.float32)
             angles = places[:, None] * self.frequencies[...][None, :]
+        if positions.table is not None:
+            sines, cosines = jnp.split(positions.table, 2, axis=-1)
+            query, key = (rotate_interleaved(part, cosines, sines) for part in (query, key))
         if angles is not None:
             interleaved = self.config.positions == "rotary-interleaved"
             rotate = interleaved_rotary if interleaved else split_half_rotary
@@ -149,7 +165,9 @@ class BertEncoder(nnx.Module):
         self.tokens = Embedding(config.vocab_size, size)
         types, count = config.token_type_count, config.position_count
         self.token_types = Embedding(types, size) if types else None
-        self.positions = None if count is None else Embedding(count, size)
+        table = config.positions == "rotary-table"
+        self.positions = None if count is None or table else Embedding(count, size)
+        self.sinusoids = _declare_sinusoids(config) if table else None
         self.embedding_norm = LayerNorm(size, eps=eps) if config.embedding_norm else None
         self.layers = BertLayer(config, stack=(config.layer_count,))
         self.final_norm = LayerNorm(size, eps=eps) if config.final_norm else None
@@ -187,18 +205,21 @@ class BertEncoder(nnx.Module):
             return _Positions(angles=angles)
         if config.positions == "rotary-interleaved":
             return _Positions(angles=jnp.asarray(_sinusoid_angles(length, config)))
+        if self.sinusoids is not None:
+            return _Positions(table=self.sinusoids[...][:length])
         return _Positions()
 
 
-def _declare_frequencies(config: BertConfig, stack: tuple[int, ...]) -> nnx.Param[Any]:
-    """One frequency a rotated pair: theta^(-2i / head_width), the same in every layer."""
-    half = config.head_width // 2
-    values = config.rope_theta ** -(np.arange(half) / half)
+def _declare_sinusoids(config: BertConfig) -> nnx.Param[Any]:
+    """RoFormer's table as files hold it: a row a position, sines in front of cosines."""
 
     def initialise(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-        return np.broadcast_to(values, shape).astype(np.float32)
+        angles = _sinusoid_angles(shape[0], config)
+        return np.concatenate([np.sin(angles), np.cos(angles)], axis=1)
 
-    return declare(*stack, half, initialiser=initialise, keep_float32=True)
+    assert config.position_count is not None
+    shape = (config.position_count, config.head_width)
+    return declare(*shape, initialiser=initialise, keep_float32=True)
 
 
 def _sinusoid_angles(length: int, config: BertConfig) -> np.ndarray:

@@ -27,6 +27,9 @@ from geneb_jax.models.layers.scanned_layers import scan_layers
 
 __all__ = ["Decoder", "DecoderConfig"]
 
+#: Added to a logit, leaves its weight at zero.
+_OUTSIDE = -1e30
+
 
 @dataclass(frozen=True, slots=True)
 class DecoderConfig:
@@ -42,6 +45,7 @@ class DecoderConfig:
         norm_bias: Whether norms have a bias; LayerNorm only.
         position_count: Rows of the learned position table; None for rotary positions.
         rope_theta: Base of the rotary frequencies.
+        sliding_window: Tokens that attention reaches back, the token itself among them.
         activation: Name in :data:`geneb_jax.models.layers.dense.ACTIVATIONS`.
         gated: Whether the activation of one map multiplies another: ``act(gate(x)) * inner(x)``.
         attention_bias: Whether the four maps of the attention have biases.
@@ -66,6 +70,7 @@ class DecoderConfig:
     norm_bias: bool = False
     position_count: int | None = None
     rope_theta: float = 10000.0
+    sliding_window: int | None = None
     attention_bias: bool = False
     feed_forward_bias: bool = False
 
@@ -119,8 +124,17 @@ class DecoderLayer(nnx.Module):
         )
         if angles is not None:
             query, key = split_half_rotary(query, angles), split_half_rotary(key, angles)
-        mixed = attend(query, key, value, causal=True)
+        mixed = attend(query, key, value, causal=True, bias=self._window(x.shape[1]))
         return self.attention_output(mixed.reshape(*x.shape[:2], -1))
+
+    def _window(self, length: int) -> Array | None:
+        """What keeps a token from those further back than the window; none where none are."""
+        window = self.config.sliding_window
+        if window is None or length <= window:
+            return None
+        places = jnp.arange(length)
+        outside = places[:, None] - places[None, :] >= window
+        return jnp.where(outside, _OUTSIDE, 0.0)[None, None]
 
     def _feed_forward(self, x: Array) -> Array:
         activation = ACTIVATIONS[self.config.activation]

@@ -2,18 +2,65 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import NamedTuple
+import math
+from dataclasses import dataclass, fields
+from typing import Any, NamedTuple
 
 from jaxtyping import Array, Bool, Float
 from pydantic import ConfigDict
 
 from geneb_jax.errors import SelectionError
 
-__all__ = ["CLOSED_SCHEMA", "HiddenStates", "TransformerConfig", "require_layer"]
+__all__ = [
+    "CLOSED_SCHEMA",
+    "HiddenStates",
+    "TransformerConfig",
+    "require_layer",
+    "require_sizes",
+]
 
 #: Put on every family's config dataclass, as ``__pydantic_config__``.
 CLOSED_SCHEMA = ConfigDict(extra="forbid")
+
+#: Far above the deepest networks that exist; key maps and graphs grow with it.
+_MOST_LAYERS = 4096
+_WIDEST = 2**22
+#: Indices on the device have 32 bits.
+_LARGEST_SIZE = 2**31 - 1
+#: Token ids, where -1 is none, and a table that may be absent.
+_MAY_BE_ZERO = {"pad_id", "mask_id", "pad_token_id", "middle_attention_layer", "token_type_count"}
+
+
+def _most(name: str) -> int:
+    if name == "layer_count":
+        return _MOST_LAYERS
+    return _WIDEST if name.endswith(("_width", "hidden_size", "inner_size")) else _LARGEST_SIZE
+
+
+def require_sizes(config: Any) -> None:
+    """Refuse sizes that no network has, before anything is built from them.
+
+    Args:
+        config: A family's config dataclass: integers are sizes but for a few ids, fields called
+            ``..._eps`` or ``..._epsilon`` are added under a root, ``rope_theta`` is a base.
+
+    Raises:
+        ValueError: naming the field.
+    """
+    for field in fields(config):
+        value = getattr(config, field.name)
+        if isinstance(value, int) and not isinstance(value, bool):
+            least = -1 if field.name in _MAY_BE_ZERO else 1
+            most = _most(field.name)
+            if not least <= value <= most:
+                raise ValueError(f"{field.name} is {value}, expected {least} to {most}")
+        elif isinstance(value, float):
+            if not math.isfinite(value):
+                raise ValueError(f"{field.name} is {value}, expected a finite number")
+            if value < 0 and "eps" in field.name:
+                raise ValueError(f"{field.name} is {value}, expected 0 or more")
+            if value <= 0 and field.name == "rope_theta":
+                raise ValueError(f"{field.name} is {value}, expected more than 0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +71,7 @@ class TransformerConfig:
         vocab_size: Rows of the token embedding.
 
     Raises:
-        ValueError: if the heads do not share the width evenly.
+        ValueError: if a size is none, or the heads do not share the width evenly.
     """
 
     vocab_size: int
@@ -33,6 +80,7 @@ class TransformerConfig:
     head_count: int
 
     def __post_init__(self) -> None:
+        require_sizes(self)
         if self.hidden_size % self.head_count:
             raise ValueError(
                 f"{self.hidden_size} features do not divide by {self.head_count} heads"

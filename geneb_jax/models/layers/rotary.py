@@ -2,11 +2,35 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax.numpy as jnp
 import numpy as np
+from flax import nnx
 from jaxtyping import Array, Float, Int
 
-__all__ = ["interleaved_rotary", "rotary_angles", "split_half_rotary"]
+from geneb_jax.models.layers.parameters import declare
+
+__all__ = [
+    "declare_frequencies",
+    "interleaved_rotary",
+    "rotary_angles",
+    "rotate_interleaved",
+    "split_half_rotary",
+]
+
+
+def declare_frequencies(
+    head_width: int, *, theta: float, stack: tuple[int, ...] = ()
+) -> nnx.Param[Any]:
+    """Stored frequencies, one a rotated pair: theta^(-2i / head_width) in an untrained model."""
+    half = head_width // 2
+
+    def initialise(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+        values = theta ** -(np.arange(half) / half)
+        return np.broadcast_to(values, shape).astype(np.float32)
+
+    return declare(*stack, half, initialiser=initialise, keep_float32=True)
 
 
 def rotary_angles(
@@ -34,7 +58,16 @@ def interleaved_rotary(
     x: Float[Array, "row token head width"], angles: Float[Array, "token half"]
 ) -> Float[Array, "row token head width"]:
     """Rotate the pairs (2i, 2i + 1), as RoFormer does."""
-    cosine, sine = _tables(angles)
+    return rotate_interleaved(x, jnp.cos(angles), jnp.sin(angles))
+
+
+def rotate_interleaved(
+    x: Float[Array, "row token head width"],
+    cosines: Float[Array, "token half"],
+    sines: Float[Array, "token half"],
+) -> Float[Array, "row token head width"]:
+    """The same with tables of cosines and sines."""
+    cosine, sine = cosines[None, :, None, :], sines[None, :, None, :]
     pairs = x.astype(jnp.float32).reshape(*x.shape[:-1], -1, 2)
     first, second = pairs[..., 0], pairs[..., 1]
     rotated = [first * cosine - second * sine, second * cosine + first * sine]
