@@ -10,7 +10,7 @@ from typing import Any
 
 from geneb_jax.benchmark import Suite, Task, select_tasks
 from geneb_jax.data.csv_columns import read_file_bytes
-from geneb_jax.data.sources import FoundTasks, TaskSource, find_task_files
+from geneb_jax.data.sources import OWN_FILES_HINT, FoundTasks, TaskSource, find_task_files
 from geneb_jax.data.tables import TaskTable, read_task
 from geneb_jax.errors import ConfigError, DataError, GenebError
 
@@ -121,7 +121,8 @@ def check_folder(
             f"there is no file of a task of the suite {suite.name}",
             where=folder,
             cause=f"other CSV files: {', '.join(ignored[:5])}" if ignored else None,
-            hint="files are named <task_id>.csv, <task_id>.csv.gz or <task_id>/train.csv",
+            hint=f"its files are named <task_id>.csv, <task_id>.csv.gz or <task_id>/train.csv; "
+            f"{OWN_FILES_HINT}",
         )
     checks = []
     for done, (task, category) in enumerate(

@@ -14,7 +14,7 @@ from typing import Any
 from geneb_jax.benchmark.definition import Protocol, Suite
 from geneb_jax.errors import ConfigError
 from geneb_jax.results.score_tables import SCORES_FILE
-from geneb_jax.results.sealed_files import read_sealed, seal_of, write_sealed
+from geneb_jax.sealed_files import read_sealed, seal_of, write_sealed
 
 __all__ = [
     "SuiteRecord",

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geneb_jax.results.strict_json import parse_json, read_json
+from geneb_jax.strict_json import parse_json, read_json
 
 documents = st.recursive(
     st.none()

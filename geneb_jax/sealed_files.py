@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from geneb_jax import durable_files
-from geneb_jax.results.strict_json import read_json
+from geneb_jax.strict_json import read_json
 
 __all__ = ["read_sealed", "seal_of", "write_sealed"]
 
