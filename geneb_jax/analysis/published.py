@@ -168,6 +168,7 @@ def cube_of_submissions(
         data={
             model.label: dict.fromkeys(one.unlike, DataStanding.UNLIKE.value)
             for model, one in zip(facts, submissions, strict=True)
+            if one.unlike
         },
         metric=metric,
     )

@@ -70,9 +70,9 @@ class ScoreRow:
         layer: Hidden state that was pooled, -1 for the last.
         pooling: How token vectors became one.
         dtype: Compute dtype of the embedding.
+        error: Why the fit failed, on one line of printable characters whatever it was made from.
         data: A word of :class:`geneb_jax.benchmark.DataStanding`: how near the task's files are to
             the benchmark's. A table's word, as the suite's sizes may be mended; no record has it.
-        error: Why the fit failed, on one line of printable characters whatever it was made from.
 
     Raises:
         ValueError: if a value is missing, of the wrong type, not finite or out of range.
@@ -100,8 +100,8 @@ class ScoreRow:
     layer: int | None = None
     pooling: str = ""
     dtype: str = ""
-    data: str = ""
     error: str = ""
+    data: str = ""
 
     def __post_init__(self) -> None:
         for name in _NAMES:

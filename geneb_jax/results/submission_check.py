@@ -202,13 +202,10 @@ def _model_id(verdict: SubmissionVerdict, model_id: Any, file_name: str) -> None
     if problem:
         verdict.warnings.append(f"model_id {problem}")
     expected = submission_file_name(model_id)
-    if file_name != expected:
-        long = len(expected) > _LONGEST_FILE_NAME
-        verdict.errors.append(
-            f"model_id has {len(model_id)} characters, too long for a file name"
-            if long
-            else f"the file must be named {expected}"
-        )
+    if len(expected) > _LONGEST_FILE_NAME:
+        verdict.errors.append(f"model_id has {len(model_id)} characters, too long for a file name")
+    elif file_name != expected:
+        verdict.errors.append(f"the file must be named {expected}")
 
 
 def _harness(verdict: SubmissionVerdict, version: Any, expected: str) -> None:
@@ -223,8 +220,8 @@ def _meta(
     verdict: SubmissionVerdict, meta: Any, model_id: Any, official_ids: frozenset[str]
 ) -> None:
     if not isinstance(meta, dict):
-        what = "the submission lacks 'meta'" if meta is None else f"meta is {_shown(meta)}"
-        verdict.errors.append(f"{what}: an object with display and params is needed")
+        what = f"meta is {_shown(meta)}, not an object"
+        verdict.errors.append("the submission lacks 'meta'" if meta is None else what)
         return
     _names(verdict, "meta", meta, _META, needed={"display", "params"})
     for name in (name for name in _TEXTS if name in meta):

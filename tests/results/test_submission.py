@@ -22,6 +22,7 @@ from geneb_jax.models import registry
 from geneb_jax.resources import config_folder
 from geneb_jax.results import (
     SubmissionMeta,
+    SubmissionVerdict,
     build_submission,
     submission_gaps,
     validate_submission,
