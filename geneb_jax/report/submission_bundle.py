@@ -94,7 +94,6 @@ def write_bundle(
         "name": _load_name(facts),
         "revision": identity.revision if _COMMIT.fullmatch(identity.revision) else None,
         "made_of": {key: value for key, value in identity.as_dict().items() if key not in _ASKED},
-        "pooling": identity.pooling or None,
     }
     extractor = folder / "harness" / "extractors" / f"{module}.py"
     durable_files.write_text(extractor, _render("extractor.py.jinja", **common))
