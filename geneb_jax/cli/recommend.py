@@ -122,14 +122,16 @@ def command(
 def _row(answer: Recommendation, candidate: Candidate) -> tuple[str, ...]:
     from geneb_jax.report import decimals_of, size_text
 
-    behind = candidate.behind
+    behind = candidate.behind or next((c.behind for c in answer.candidates if c.behind), None)
     digits = decimals_of(*((behind.low, behind.high) if behind else (None, None)))
     return (
         candidate.model.title,
         size_text(candidate.model.params),
         f"{candidate.mcc:.{digits}f}",
         f"{answer.best.mcc - candidate.mcc:.{digits}f}",
-        "" if behind is None else f"{behind.low:.{digits}f} to {behind.high:.{digits}f}",
+        ""
+        if candidate.behind is None
+        else f"{candidate.behind.low:.{digits}f} to {candidate.behind.high:.{digits}f}",
         "yes" if candidate.equal else "",
     )
 

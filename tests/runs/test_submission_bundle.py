@@ -105,7 +105,7 @@ def test_the_bundle_reproduces_its_own_submission(finished, tmp_path, monkeypatc
     card = Path(paths["model_card"]).read_text(encoding="utf-8")
     assert Path(paths["model_card"]) == checkout / "model_cards" / "kmer-2.md"
     assert "Data unlike: 100 tasks." in card and "Ada L." in card
-    assert "| Pretraining data | not stated |" in card
+    assert "| Where it is | not stated |" in card
     macro = f"{np.mean([one['MCC'] for one in stated.values()]):.4f}"
     assert "| full | MCC | " in card and macro in card  # micro is the plain mean
 
