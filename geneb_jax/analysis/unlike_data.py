@@ -60,7 +60,6 @@ def _sentence(cube: ScoreCube, suite: Suite, columns: list[int]) -> str:
         count = f" ({rows:,} test rows, not {official:,})" if rows and official else ""
         names.append(f"{cube.tasks[k].task_id}{count}")
     return (
-        f"{len(names)} tasks were scored on data unlike the benchmark's: scored and shown, never "
-        f"ranked beside published scores, in no macro with them and in no submission: "
-        f"{listed(names, 5)}."
+        f"Scored on data unlike the benchmark's, so never ranked beside published scores, "
+        f"in no macro with them and in no submission ({len(names)}): {listed(names, 5)}."
     )
