@@ -13,9 +13,9 @@ its variance. So, for a category of n tasks:
    chosen evenly, then one of its tasks. A lone task thus borrows the others' spread wholly, a
    category of thirty hardly at all.
 3. The percentile interval is widened by t / z, since the spread itself is estimated. The degrees of
-   freedom are Satterthwaite's, the smaller of two: those of the design, each category counting
-   n + 1/2 (between the n - 1 of its own and what it borrows, chosen by the simulation below), and
-   those of the spreads that were found, where one category carries most of the variance.
+   freedom are Satterthwaite's of the design, each category counting n + 1/2 (between the n - 1 of
+   its own and what it borrows, chosen by the simulation below); up to twenty tasks, if fewer, those
+   of the spreads that were found, since one category may carry most of the variance.
 4. With few tasks a skewed population leaves the interval too short on its long side. That side is
    moved by the skewness term of the studentised mean's expansion (Hall, The Bootstrap and Edgeworth
    Expansion, 1992, section 3.4), doubled up to ten tasks, since so few show half of their skewness,
@@ -56,6 +56,9 @@ __all__ = [
 DRAWS = 2000
 #: Tasks from which on an interval over tasks says something.
 FEWEST_TASKS = 5
+#: Up to so many tasks the spreads that were found count in the degrees of freedom. Beyond, the
+#: chance spread of one category of two tasks would decide the width, and the design alone covers.
+_FEW_TASKS = 20
 UNLIMITED = (-np.inf, np.inf)
 
 
@@ -130,6 +133,8 @@ class TaskBootstrap:
 
     def _degrees(self, scores: np.ndarray) -> np.ndarray:
         """float64 ``[model]``: Satterthwaite's degrees of freedom, by design and by spreads."""
+        if len(self.exact) > _FEW_TASKS:
+            return np.full(len(scores), self.degrees)
         sizes = np.bincount(self.category_of_task)
         several = np.flatnonzero(sizes >= 2)
         n = sizes[several]

@@ -102,6 +102,7 @@ def ranking(
     places = dict(zip(order, ranks, strict=True))
     scores = cube.in_regime(regime)
     resampling = task_bootstrap(cube.category_of_task)
+    ahead: np.ndarray | None
     if resampling is not None:
         whole = np.flatnonzero(np.isfinite(macro))
         low, high = resampling.bounds(scores[whole], level, limits=cube.score_range)
@@ -112,8 +113,8 @@ def ranking(
         over = OVER_TASKS
     else:
         intervals = _intervals_over_rows(cube, regime, predictions or {}, level)
-        found = _ahead_over_rows(cube, regime, order, predictions or {}, level)
-        ahead, first = found, [None] * len(order)
+        ahead = _ahead_over_rows(cube, regime, order, predictions or {}, level)
+        first = [None] * len(order)
         over = OVER_ROWS if intervals else ""
     if ahead is None:
         return Ranking(tuple(order), places, {}, {}, intervals, over)
