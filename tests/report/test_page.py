@@ -152,7 +152,7 @@ def test_every_figure_has_its_drawing_and_its_data(published) -> None:
 def test_the_users_models_are_marked_and_ranked(fifty) -> None:
     page = read(fifty)
     rows = [a for a in page.attributes("tr") if a.get("data-source")]
-    assert len(rows) == 50
+    assert len(rows) == 51
     mine = [a for a in rows if a["data-source"] == "user"]
     assert len(mine) == 10 and all(a.get("class") == "mine" for a in mine)
     words = " ".join(page.words)
