@@ -35,7 +35,7 @@ __all__ = ["Bundle", "write_bundle"]
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 #: Fields of an identity that say how it was asked for, not what was loaded.
-_ASKED = ("model_id", "revision", "pooling", "layer", "batch_tokens")
+_ASKED = ("revision", "pooling", "layer", "batch_tokens")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,12 @@ def write_bundle(
         "versions": dict(versions),
         "name": _load_name(facts),
         "revision": identity.revision if _COMMIT.fullmatch(identity.revision) else None,
-        "made_of": {key: value for key, value in identity.as_dict().items() if key not in _ASKED},
+        "made_of": {
+            key: value
+            for key, value in identity.as_dict().items()
+            # A folder of the author's may be called otherwise elsewhere.
+            if key not in _ASKED and not (key == "model_id" and identity.revision == "local")
+        },
     }
     extractor = folder / "harness" / "extractors" / f"{module}.py"
     durable_files.write_text(extractor, _render("extractor.py.jinja", **common))
