@@ -18,7 +18,14 @@ from geneb_jax.analysis.baselines import (
     controls_of,
     tasks_at_chance,
 )
-from geneb_jax.analysis.bootstrap import Interval, TaskBootstrap, row_bootstrap_mcc, task_bootstrap
+from geneb_jax.analysis.bootstrap import (
+    FEWEST_TASKS,
+    Interval,
+    TaskBootstrap,
+    row_bootstrap,
+    row_bootstrap_mcc,
+    task_bootstrap,
+)
 from geneb_jax.analysis.critical_difference import CriticalDifference, critical_difference
 from geneb_jax.analysis.cube import ScoreCube, join_cubes
 from geneb_jax.analysis.cube_from_scores import (
@@ -29,7 +36,7 @@ from geneb_jax.analysis.cube_from_scores import (
 )
 from geneb_jax.analysis.few_shot import Degradation, few_shot_degradation, mean_macro, retention
 from geneb_jax.analysis.label_groups import LabelGroup, label_groups
-from geneb_jax.analysis.leaderboard import Leaderboard, LeaderboardRow, leaderboard, tie_groups
+from geneb_jax.analysis.leaderboard import Leaderboard, LeaderboardRow, leaderboard
 from geneb_jax.analysis.leakage import (
     CleanMacro,
     Leakage,
@@ -60,9 +67,21 @@ from geneb_jax.analysis.published import (
     ProbeSubset,
     SizeColumn,
     comparable_with_published,
+    cube_of_submissions,
+    live_cube,
     published_cube,
     published_pairs,
     published_probe_subset,
+    reference_cube,
+)
+from geneb_jax.analysis.ranking import (
+    OVER_ROWS,
+    OVER_TASKS,
+    Ranking,
+    RankRange,
+    rank_ranges,
+    ranking,
+    tie_groups,
 )
 from geneb_jax.analysis.recommend import CLOSE, Budget, Candidate, Recommendation, recommend
 from geneb_jax.analysis.scaling import (
@@ -84,7 +103,7 @@ from geneb_jax.analysis.size_inversions import (
     smaller_beats_larger,
 )
 from geneb_jax.analysis.specialisation import Specialisation, specialisation
-from geneb_jax.analysis.stability import LeftOut, RankRange, leave_one_category_out, rank_ranges
+from geneb_jax.analysis.stability import LeftOut, leave_one_category_out
 from geneb_jax.analysis.statistics import (
     ModelCoverage,
     Statistics,
@@ -115,7 +134,10 @@ from geneb_jax.analysis.wins import TaskWinner, category_leaders, task_winners, 
 
 __all__ = [
     "CLOSE",
+    "FEWEST_TASKS",
     "OUT_OF_DOMAIN_CORPORA",
+    "OVER_ROWS",
+    "OVER_TASKS",
     "SUMMARY_COLUMNS",
     "SUMMARY_FILE",
     "Aggregates",
@@ -146,6 +168,7 @@ __all__ = [
     "ProbeSetting",
     "ProbeSubset",
     "RankRange",
+    "Ranking",
     "Recommendation",
     "RegimeAgreement",
     "RowComparison",
@@ -190,6 +213,7 @@ __all__ = [
     "controls_of",
     "critical_difference",
     "cube_from_scores",
+    "cube_of_submissions",
     "end_bands",
     "few_shot_degradation",
     "in_domain",
@@ -199,6 +223,7 @@ __all__ = [
     "leakage",
     "leaked_rows",
     "leave_one_category_out",
+    "live_cube",
     "mean_macro",
     "micro_macro",
     "model_predictions",
@@ -209,10 +234,13 @@ __all__ = [
     "published_pairs",
     "published_probe_subset",
     "rank_ranges",
+    "ranking",
     "read_pairs",
     "recommend",
+    "reference_cube",
     "regime_agreement",
     "retention",
+    "row_bootstrap",
     "row_bootstrap_mcc",
     "row_spread",
     "scaling",

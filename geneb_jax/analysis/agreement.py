@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -39,7 +39,7 @@ class RegimeAgreement:
 
 @dataclass(frozen=True, slots=True)
 class SettingPair:
-    """Two probe settings over the cells both scored.
+    """Two probe settings over the models of both and the tasks that these have in both.
 
     Attributes:
         first: One setting.
@@ -51,6 +51,8 @@ class SettingPair:
         tasks: Task id -> rank correlation over models.
         mean_change: Mean of second - first over cells.
         largest_change: The change of a model's mean that is largest in absolute value.
+        shared_models: Models that both have.
+        shared_tasks: Tasks that all of these have in both.
     """
 
     first: ProbeSetting
@@ -62,6 +64,8 @@ class SettingPair:
     tasks: Mapping[str, Correlation | None]
     mean_change: float
     largest_change: float
+    shared_models: int = 0
+    shared_tasks: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,39 +123,25 @@ def regime_agreement(cube: ScoreCube, *, full: str = "full") -> tuple[RegimeAgre
 def setting_agreement(
     cubes: Mapping[ProbeSetting, ScoreCube], regime: str
 ) -> SettingAgreement | None:
-    """Compare probe settings (values of C, probes, solvers) over the models and tasks of all.
+    """Compare probe settings (values of C, probes, solvers), each pair over what both have.
+
+    A model or task that one setting lacks is missing from the pairs of that setting alone.
 
     Args:
         cubes: A cube a setting, over the same suite.
         regime: The regime.
 
     Returns:
-        The comparison, or None where fewer than two settings share a model and a task. Cells that
-        any of the settings lacks count in none.
+        The comparison, or None where no two settings share a model with a common task.
     """
     settings = sorted(cubes)
-    if len(settings) < 2:
-        return None
-    shared = [
-        name
-        for name in cubes[settings[0]].model_ids
-        if all(name in cubes[setting].model_ids for setting in settings)
-    ]
-    if not shared:
-        return None
-    scores = np.stack([_rows(cubes[setting], shared, regime) for setting in settings])
-    tasks = np.isfinite(scores).all(axis=(0, 1))
-    if not tasks.any():
-        return None
-    scores = scores[:, :, tasks]
-    names = [
-        task.task_id for task, keep in zip(cubes[settings[0]].tasks, tasks, strict=True) if keep
-    ]
-    means = mean_of(scores)
     pairs = tuple(
-        _setting_pair(settings[a], settings[b], scores[a], scores[b], names)
-        for a, b in combinations(range(len(settings)), 2)
+        pair
+        for one, two in combinations(settings, 2)
+        if (pair := _setting_pair(one, two, cubes[one], cubes[two], regime)) is not None
     )
+    if not pairs:
+        return None
     rhos = [pair.models.rho for pair in pairs if pair.models is not None]
     return SettingAgreement(
         regime=regime,
@@ -159,22 +149,64 @@ def setting_agreement(
         mean=float(np.mean(rhos)) if rhos else None,
         lowest=min(rhos, default=None),
         highest=max(rhos, default=None),
-        ranges=dict(zip(shared, np.ptp(means, axis=0).tolist(), strict=True)),
+        ranges=_ranges(cubes, regime),
     )
 
 
-def _rows(cube: ScoreCube, models: Sequence[str], regime: str) -> np.ndarray:
-    rows: np.ndarray = cube.in_regime(regime)[[cube.model_index(name) for name in models]]
-    return rows
+def _ranges(cubes: Mapping[ProbeSetting, ScoreCube], regime: str) -> dict[str, float]:
+    """Label -> largest minus smallest mean over its settings, on the tasks that all of them have.
+
+    Only models of two or more settings with such a task.
+    """
+    rows: dict[str, list[np.ndarray]] = {}
+    for setting in sorted(cubes):
+        cube = cubes[setting]
+        for label, scores in zip(cube.model_ids, cube.in_regime(regime), strict=True):
+            if np.isfinite(scores).any():
+                rows.setdefault(label, []).append(scores)
+    found = {}
+    for label, scores in rows.items():
+        stacked = np.stack(scores)
+        whole = np.isfinite(stacked).all(axis=0)
+        if len(scores) > 1 and whole.any():
+            found[label] = float(np.ptp(mean_of(stacked[:, whole])))
+    return found
+
+
+def _shared(
+    one: ScoreCube, two: ScoreCube, regime: str
+) -> tuple[np.ndarray, np.ndarray, list[str]] | None:
+    """Scores ``[model, task]`` of both settings and the ids of the tasks.
+
+    The models are those of both that share a task, the tasks those that all of these have in both.
+    """
+    names = [name for name in one.model_ids if name in two.model_ids]
+    if not names:
+        return None
+    first, second = (
+        cube.in_regime(regime)[[cube.model_ids.index(name) for name in names]]
+        for cube in (one, two)
+    )
+    both = np.isfinite(first) & np.isfinite(second)
+    present = both.any(axis=1)
+    tasks = both[present].all(axis=0)
+    if not present.any() or not tasks.any():
+        return None
+    ids = [task.task_id for task, keep in zip(one.tasks, tasks, strict=True) if keep]
+    return first[present][:, tasks], second[present][:, tasks], ids
 
 
 def _setting_pair(
     first: ProbeSetting,
     second: ProbeSetting,
-    one: np.ndarray,
-    two: np.ndarray,
-    tasks: Sequence[str],
-) -> SettingPair:
+    first_cube: ScoreCube,
+    second_cube: ScoreCube,
+    regime: str,
+) -> SettingPair | None:
+    shared = _shared(first_cube, second_cube, regime)
+    if shared is None:
+        return None
+    one, two, tasks = shared
     means = mean_of(one), mean_of(two)
     change = means[1] - means[0]
     return SettingPair(
@@ -187,6 +219,8 @@ def _setting_pair(
         tasks={name: spearman(one[:, k], two[:, k]) for k, name in enumerate(tasks)},
         mean_change=float((two - one).mean()),
         largest_change=float(change[np.argmax(np.abs(change))]),
+        shared_models=len(one),
+        shared_tasks=len(tasks),
     )
 
 

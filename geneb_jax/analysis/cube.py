@@ -12,30 +12,35 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from geneb_jax.benchmark import Task, near_matches
+from geneb_jax.benchmark import DataStanding, Task, near_matches
 from geneb_jax.errors import SelectionError
-from geneb_jax.results import ModelFacts, listed, with_variant
+from geneb_jax.results import SCORE_RANGES, ModelFacts, listed, with_variant
 
 __all__ = ["ScoreCube", "join_cubes"]
 
-_SUFFIX = re.compile(r" \(run(?: \d+)?\)$")
-_RUN = "run"
+#: What tells a second model of one label from the first: whose scores it has.
+_WORDS = {"user": "run", "submission": "submission"}
+_SUFFIX = re.compile(r" \((?:run|submission)(?: \d+)?\)$")
 
 
 @dataclass(frozen=True, eq=False)
 class ScoreCube:
-    """MCC of models in regimes on tasks.
+    """Scores of models in regimes on tasks: MCC, unless ``metric`` says another.
 
     Attributes:
         models: One entry a label; labels are unique.
         regimes: Regime names.
         tasks: Tasks in the suite's order.
-        mcc: float64 ``[model, regime, task]``, mean over seeds; NaN where not scored.
+        mcc: float64 ``[model, regime, task]``, mean over seeds; NaN where not scored. It holds the
+            scores of ``metric``, which is MCC in everything that the paper states.
         seed_sd: float64 ``[model, regime, task]``, standard deviation over seeds (n - 1); NaN where
             fewer than two seeds were scored or the source keeps no seeds.
         test_rows: int64 ``[task]``, rows of the test set; 0 where unknown.
         off_protocol: Label -> why the scores are not comparable with the published ones; a model
             that is not in it keeps to the protocol.
+        data: Label -> task id -> how near the data are to the benchmark's
+            (:class:`geneb_jax.benchmark.DataStanding`), where that is known.
+        metric: A key of :data:`geneb_jax.results.SCORE_RANGES`.
     """
 
     models: tuple[ModelFacts, ...]
@@ -45,6 +50,8 @@ class ScoreCube:
     seed_sd: np.ndarray
     test_rows: np.ndarray
     off_protocol: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    data: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    metric: str = "mcc"
 
     def __post_init__(self) -> None:
         shape = (len(self.models), len(self.regimes), len(self.tasks))
@@ -69,6 +76,36 @@ class ScoreCube:
     def of_user(self) -> np.ndarray:
         """Bool ``[model]``: whether the model is the user's and not a published one."""
         return np.array([model.source == "user" for model in self.models], dtype=bool)
+
+    @property
+    def of_paper(self) -> np.ndarray:
+        """Bool ``[model]``: whether statements of the paper are over it: not the later entries."""
+        return np.array([model.source != "live" for model in self.models], dtype=bool)
+
+    @property
+    def score_range(self) -> tuple[float, float]:
+        """Lowest and highest value that the metric can have."""
+        return SCORE_RANGES[self.metric]
+
+    @property
+    def unlike(self) -> np.ndarray:
+        """Bool ``[model, task]``: scored on data unlike the benchmark's."""
+        return np.array(
+            [
+                [found.get(task.task_id) == DataStanding.UNLIKE for task in self.tasks]
+                for found in (self.data.get(name, {}) for name in self.model_ids)
+            ],
+            dtype=bool,
+        ).reshape(len(self.models), len(self.tasks))
+
+    def only(self, cells: np.ndarray) -> ScoreCube:
+        """The cube with no other scores than those of some cells, bool ``[model, task]``."""
+        keep = cells[:, None, :]
+        return replace(
+            self,
+            mcc=np.where(keep, self.mcc, np.nan),
+            seed_sd=np.where(keep, self.seed_sd, np.nan),
+        )
 
     @property
     def categories(self) -> tuple[str, ...]:
@@ -191,9 +228,9 @@ class ScoreCube:
 def join_cubes(first: ScoreCube, second: ScoreCube) -> ScoreCube:
     """Both cubes' models over the regimes and tasks of ``first``, in their order.
 
-    A model of ``second`` whose label is taken is filed as ``label (run)``, so that a published
-    model and the user's own run of it stand side by side. Tasks and regimes of ``second`` that
-    ``first`` lacks are dropped; those it lacks are NaN.
+    A model of ``second`` whose label is taken is filed as ``label (run)``, or ``(submission)``, so
+    that a published model and the user's own run of it stand side by side. Tasks and regimes of
+    ``second`` that ``first`` lacks are dropped; those it lacks are NaN.
     """
     task_place = {task.task_id: place for place, task in enumerate(second.tasks)}
     shape = (len(second.models), len(first.regimes), len(first.tasks))
@@ -230,6 +267,14 @@ def join_cubes(first: ScoreCube, second: ScoreCube) -> ScoreCube:
                 if old.label in second.off_protocol
             },
         },
+        data={
+            **first.data,
+            **{
+                new.label: second.data[old.label]
+                for old, new in zip(second.models, renamed, strict=True)
+                if old.label in second.data
+            },
+        },
     )
 
 
@@ -238,10 +283,11 @@ def _renamed(models: Sequence[ModelFacts], *, taken: set[str]) -> tuple[ModelFac
     for model in models:
         # Runs that were joined before may carry a suffix already.
         bare = _SUFFIX.sub("", model.label)
-        usual = tuple(word for word in model.variant if word.split(" ")[0] != _RUN)
+        usual = tuple(w for w in model.variant if w.split(" ")[0] not in _WORDS.values())
         label, variant, count = model.label, model.variant, 1
+        own = _WORDS.get(model.source, "run")
         while label in taken:
-            word = _RUN if count == 1 else f"{_RUN} {count}"
+            word = own if count == 1 else f"{own} {count}"
             label, variant, count = with_variant(bare, (word,)), (*usual, word), count + 1
         taken.add(label)
         renamed.append(replace(model, label=label, variant=variant))

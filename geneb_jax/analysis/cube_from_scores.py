@@ -75,6 +75,7 @@ def cube_from_scores(
     facts: Mapping[str, ModelFacts] | None = None,
     *,
     setting: ProbeSetting | None = None,
+    metric: str = "mcc",
 ) -> tuple[ScoreCube, tuple[str, ...]]:
     """The cube of a run's rows in one setting, and what a reader must know about it.
 
@@ -83,6 +84,7 @@ def cube_from_scores(
         suite: The suite they were made with.
         facts: What is known of each model; a model that is not in it is known by its id only.
         setting: The probe setting; the one nearest the protocol's by default.
+        metric: The column of the scores: ``mcc``, ``accuracy`` or ``macro_f1``.
 
     Returns:
         The cube over the suite's tasks and regimes, and notices as sentences.
@@ -98,7 +100,7 @@ def cube_from_scores(
     _count_failures(used, notices)
     seeds = _seeds_of(used, suite, notices)
     labels = tuple(dict.fromkeys(row.model_id for row in used))
-    mcc, seed_sd = _means(used, labels, seeds, suite, notices)
+    mcc, seed_sd = _means(used, labels, seeds, suite, notices, metric)
     test_rows = np.zeros(len(suite.tasks), dtype=np.int64)
     task_place = {task.task_id: place for place, task in enumerate(suite.tasks)}
     for row in used:
@@ -119,8 +121,19 @@ def cube_from_scores(
             for label in labels
             if (why := (*reasons, *_seed_reasons(label, seeds, suite)))
         },
+        data=_standings(used),
+        metric=metric,
     )
     return cube, tuple(notices)
+
+
+def _standings(rows: Iterable[ScoreRow]) -> dict[str, dict[str, str]]:
+    """Label -> task id -> how near its data are to the benchmark's, where known."""
+    found: dict[str, dict[str, str]] = {}
+    for row in rows:
+        if row.data:
+            found.setdefault(row.model_id, {})[row.task_id] = row.data
+    return found
 
 
 #: (label, regime) -> the seeds that its means are over.
@@ -153,6 +166,7 @@ def _means(
     seeds: _Seeds,
     suite: Suite,
     notices: list[str],
+    metric: str,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Mean over seeds and its spread, float64 ``[label, regime, task]`` each."""
     cells: dict[tuple[str, str, str], list[ScoreRow]] = {}
@@ -169,7 +183,7 @@ def _means(
                 if not found or whole is None:
                     short += not all(row.failed for row in found)  # those count as failed
                     continue
-                values = [row.mcc for row in whole if row.mcc is not None]
+                values = [getattr(row, metric) for row in whole]
                 mcc[m, r, t] = mean_over_seeds(values)
                 spread = sd_over_seeds(values) if regime.seeded else None
                 seed_sd[m, r, t] = np.nan if spread is None else spread

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import rankdata
 
 from geneb_jax.analysis.aggregation import aggregate
-from geneb_jax.analysis.bootstrap import TaskBootstrap, task_bootstrap
 from geneb_jax.analysis.cube import ScoreCube
+from geneb_jax.analysis.ranking import RankRange, ranking
+from geneb_jax.analysis.test_row_predictions import ModelPredictions
 from geneb_jax.results import ModelFacts
 
-__all__ = ["Leaderboard", "LeaderboardRow", "leaderboard", "tie_groups"]
+__all__ = ["Leaderboard", "LeaderboardRow", "leaderboard"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +24,14 @@ class LeaderboardRow:
         model: The model.
         rank: Place by macro in the ranking regime, equal scores sharing the best place; None for a
             model that lacks a task or is off the protocol.
-        tie_group: Models of one group cannot be told from the group's first (see
-            :func:`tie_groups`); 1 is the leading group.
+        tie_group: Models of one group cannot be told from one another
+            (:mod:`geneb_jax.analysis.ranking`); 1 is the leading group.
         macro: Regime -> macro MCC.
         micro: Regime -> micro MCC.
         scored: Regime -> number of tasks scored.
         interval: 95% bootstrap interval of the macro mean in the ranking regime.
+        interval_over: What it is over: tasks, or below five tasks the rows of the test sets.
+        rank_range: Where its rank lies by the same comparisons.
         category: Category -> MCC in the ranking regime.
         seed_sd: Regime -> mean over tasks of the standard deviation over seeds.
     """
@@ -41,13 +43,18 @@ class LeaderboardRow:
     micro: Mapping[str, float | None]
     scored: Mapping[str, int]
     interval: tuple[float, float] | None
+    interval_over: str
+    rank_range: RankRange | None
     category: Mapping[str, float | None]
     seed_sd: Mapping[str, float | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Leaderboard:
-    """Ranked rows first, then the unranked ones; ``tasks`` is what a complete model has."""
+    """Ranked rows first, then the unranked ones.
+
+    ``tasks`` is what a complete model has; ``notes`` say what is not in the ranking and why.
+    """
 
     title: str
     regime: str
@@ -55,9 +62,18 @@ class Leaderboard:
     categories: tuple[str, ...]
     tasks: int
     rows: tuple[LeaderboardRow, ...]
+    notes: tuple[str, ...] = ()
+    metric: str = "mcc"
 
 
-def leaderboard(cube: ScoreCube, *, title: str, regime: str | None = None) -> Leaderboard:
+def leaderboard(
+    cube: ScoreCube,
+    *,
+    title: str,
+    regime: str | None = None,
+    predictions: Mapping[str, ModelPredictions] | None = None,
+    notes: tuple[str, ...] = (),
+) -> Leaderboard:
     """Rank a cube's models by macro MCC.
 
     Args:
@@ -65,37 +81,28 @@ def leaderboard(cube: ScoreCube, *, title: str, regime: str | None = None) -> Le
             after the ranked ones with their coverage.
         title: What the ranking is of.
         regime: The ranking regime; the cube's first by default.
+        predictions: Label -> kept predictions, for intervals over test rows.
+        notes: What a reader of the ranking must know.
     """
     regime = regime or cube.regimes[0]
     place = cube.regime_index(regime)
     means = aggregate(cube)
-    macro = means.macro[:, place]
-    scores = cube.in_regime(regime)
-    ranked = np.isfinite(macro) & cube.on_protocol
-    order = [row for row in np.argsort(-macro, kind="stable") if ranked[row]]
-    ranks = dict(zip(order, _ranks(macro[order]), strict=True))
-    resampling = task_bootstrap(cube.category_of_task)
-    groups: dict[int, int] = {}
-    intervals: dict[int, tuple[float, float]] = {}
-    if resampling is not None:
-        groups = dict(zip(order, tie_groups(scores[order], resampling), strict=True))
-        whole = np.flatnonzero(np.isfinite(macro))
-        low, high = resampling.bounds(scores[whole])
-        intervals = {
-            int(row): (float(low[k]), float(high[k])) for k, row in enumerate(whole.tolist())
-        }
-    rest = [row for row in range(len(cube.models)) if not ranked[row]]
+    found = ranking(cube, regime, predictions=predictions)
+    order, ranked = found.order, set(found.order)
+    rest = [row for row in range(len(cube.models)) if row not in ranked]
     spread = _mean_spread(cube)
 
     def line(row: int) -> LeaderboardRow:
         return LeaderboardRow(
             model=cube.models[row],
-            rank=ranks.get(row),
-            tie_group=groups.get(row),
+            rank=found.ranks.get(row),
+            tie_group=found.groups.get(row),
             macro={name: _known(means.macro[row, k]) for k, name in enumerate(cube.regimes)},
             micro={name: _known(means.micro[row, k]) for k, name in enumerate(cube.regimes)},
             scored={name: int(means.scored[row, k]) for k, name in enumerate(cube.regimes)},
-            interval=intervals.get(row),
+            interval=found.intervals.get(row),
+            interval_over=found.over if row in found.intervals else "",
+            rank_range=found.ranges.get(row),
             category={
                 name: _known(means.category[row, place, k])
                 for k, name in enumerate(means.categories)
@@ -109,40 +116,10 @@ def leaderboard(cube: ScoreCube, *, title: str, regime: str | None = None) -> Le
         regimes=cube.regimes,
         categories=cube.categories,
         tasks=len(cube.tasks),
-        rows=tuple(line(row) for row in [*map(int, order), *rest]),
+        rows=tuple(line(row) for row in [*order, *rest]),
+        notes=notes,
+        metric=cube.metric,
     )
-
-
-def tie_groups(scores: np.ndarray, resampling: TaskBootstrap, *, level: float = 0.95) -> list[int]:
-    """Cut a ranking into groups whose members cannot be told from the group's first model.
-
-    Going down the ranking, a model opens a new group when the interval of its paired difference to
-    the first model of the current group excludes zero. Groups therefore follow the ranking;
-    membership is not transitive between members, and no correction is made for the number of
-    comparisons.
-
-    Args:
-        scores: float64 ``[model, task]``, best model first, complete.
-        resampling: The bootstrap over the same tasks.
-        level: Confidence level of the paired intervals.
-
-    Returns:
-        A group number a model, from 1.
-    """
-    groups: list[int] = []
-    start = 0
-    while start < len(scores):
-        number = groups[-1] + 1 if groups else 1
-        low, _ = resampling.bounds(scores[start] - scores[start:], level)
-        apart = np.flatnonzero(low > 0.0)
-        size = int(apart[0]) if apart.size else len(scores) - start
-        groups += [number] * max(size, 1)
-        start += max(size, 1)
-    return groups
-
-
-def _ranks(values: np.ndarray) -> list[int]:
-    return [int(rank) for rank in rankdata(-values, method="min")]
 
 
 def _known(value: float) -> float | None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
 
 import numpy as np
 
+from geneb_jax.analysis.agreement import setting_agreement
 from geneb_jax.analysis.cube import ScoreCube
 from geneb_jax.analysis.cube_from_scores import ProbeSetting
 from geneb_jax.analysis.published import ControlledPair
@@ -60,16 +62,21 @@ def left_out_notes(
             "test rows and no score without leaked rows, because their predictions were not kept "
             "or do not give the score."
         )
-    yield from _of_settings(settings)
+    yield from _of_settings(settings, regime)
 
 
-def _of_settings(settings: Mapping[ProbeSetting, ScoreCube]) -> Iterator[str]:
+def _of_settings(settings: Mapping[ProbeSetting, ScoreCube], regime: str) -> Iterator[str]:
+    """Pairs of settings that share nothing, so that the agreement of settings lacks them."""
     if len(settings) < 2:
         return
-    ids = [set(cube.model_ids) for cube in settings.values()]
-    everyone: frozenset[str] = frozenset().union(*ids)
-    if names := sorted(everyone - everyone.intersection(*ids)):
-        yield f"{listed(names)}: not in the agreement of probe settings, lacking some of them."
+    found = setting_agreement(settings, regime)
+    there = {(pair.first, pair.second) for pair in found.pairs} if found else set()
+    for one, two in combinations(sorted(settings), 2):
+        if (one, two) not in there:
+            yield (
+                f"No model has a common task in both settings {one} and {two}: the agreement of "
+                "settings lacks this pair."
+            )
 
 
 def _ids(cube: ScoreCube, chosen: np.ndarray) -> list[str]:

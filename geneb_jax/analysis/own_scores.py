@@ -34,6 +34,7 @@ class OwnScore:
         composition: The best of the run's k-mer counts, other than the model itself.
         leaked: Test rows that are training rows too, from kept predictions.
         clean_mcc: The score without them.
+        data: How near the task's data are to the benchmark's, where that is known.
     """
 
     model_id: str
@@ -50,6 +51,7 @@ class OwnScore:
     composition: float | None
     leaked: int | None
     clean_mcc: float | None
+    data: str = ""
 
 
 def own_scores(
@@ -69,6 +71,8 @@ def own_scores(
     scores = cube.in_regime(regime)
     spread = cube.seed_sd[:, cube.regime_index(regime)]
     chance = chance_bound(cube.test_rows)
+    if cube.metric != "mcc":  # guessing has another accuracy and F1 for every share of classes
+        chance = np.full_like(chance, np.nan)
     found = []
     for row, model in enumerate(cube.models):
         if model.source != "user":
@@ -96,6 +100,7 @@ def own_scores(
                     composition=_known(composition[k]),
                     leaked=None if leak is None else leak.leaked,
                     clean_mcc=None if leak is None else leak.clean_mcc,
+                    data=cube.data.get(model.label, {}).get(task.task_id, ""),
                 )
             )
     return tuple(found)

@@ -9,7 +9,12 @@ import numpy as np
 from scipy import stats
 
 from geneb_jax.analysis.aggregation import category_means, mean_of
-from geneb_jax.analysis.bootstrap import Interval, row_bootstrap_mcc, task_bootstrap
+from geneb_jax.analysis.bootstrap import (
+    Interval,
+    difference_limits,
+    row_bootstrap_mcc,
+    task_bootstrap,
+)
 from geneb_jax.analysis.cube import ScoreCube
 from geneb_jax.analysis.test_row_comparison import RowComparison, compare_rows
 from geneb_jax.analysis.test_row_predictions import ModelPredictions, as_codes
@@ -20,7 +25,7 @@ __all__ = ["CategoryDifference", "PairedComparison", "compare_models", "compare_
 
 @dataclass(frozen=True, slots=True)
 class CategoryDifference:
-    """a - b in one category; no interval where it has fewer than three tasks."""
+    """a - b in one category; no interval where it has fewer than five tasks."""
 
     category: str
     tasks: int
@@ -40,7 +45,8 @@ class PairedComparison:
         tasks: Tasks compared.
         suite_tasks: Tasks of the suite; where fewer were compared, no number here is the suite's.
         difference: Macro mean of a - b over the compared tasks.
-        interval: 95% bootstrap interval over tasks, None for fewer than two tasks.
+        interval: 95% bootstrap interval over tasks, None for fewer than five tasks; ``rows`` has
+            one over test rows.
         superiority: Chance that a beats b on a task drawn from a category drawn at random, ties
             counting half.
         probability_better: Share of bootstrap draws in which a's macro mean is above b's.
@@ -69,6 +75,17 @@ class PairedComparison:
     task_difference: tuple[float, ...]
     task_ids: tuple[str, ...]
     rows: RowComparison | None = None
+    metric: str = "mcc"
+
+    @property
+    def decisive(self) -> Interval | None:
+        """The interval that a verdict goes by: over tasks, below five of them over test rows.
+
+        The latter only where every compared task has its rows.
+        """
+        if self.interval is not None or self.rows is None:
+            return self.interval
+        return self.rows.interval if len(self.rows.tasks) == self.tasks else None
 
 
 def compare_models(
@@ -109,17 +126,17 @@ def compare_models(
     resampling = task_bootstrap(category)
     means = category_means(difference, category)
     ahead = category_means((difference > 0) + 0.5 * (difference == 0), category)
+    limits = difference_limits(cube.score_range)
     parts = []
     for k, name in enumerate(shared.categories):
         inside = difference[category == k]
-        # Two tasks give a spread of one degree of freedom: an interval without information.
-        alone = task_bootstrap(np.zeros(len(inside), dtype=np.int64)) if len(inside) > 2 else None
+        alone = task_bootstrap(np.zeros(len(inside), dtype=np.int64))
         parts.append(
             CategoryDifference(
                 category=name,
                 tasks=len(inside),
                 difference=float(means[k]),
-                interval=None if alone is None else alone.interval(inside, level),
+                interval=None if alone is None else alone.interval(inside, level, limits=limits),
                 ahead=int((inside > 0).sum()),
             )
         )
@@ -132,7 +149,9 @@ def compare_models(
         tasks=len(difference),
         suite_tasks=len(cube.tasks),
         difference=float(mean_of(means)),
-        interval=None if resampling is None else resampling.interval(difference, level),
+        interval=None
+        if resampling is None
+        else resampling.interval(difference, level, limits=limits),
         superiority=float(ahead.mean()),
         probability_better=None
         if draws is None
@@ -147,6 +166,7 @@ def compare_models(
         rows=None
         if kept[0] is None or kept[1] is None
         else compare_rows(shared, regime, kept[0], kept[1], level=level),
+        metric=cube.metric,
     )
 
 

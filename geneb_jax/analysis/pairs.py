@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from geneb_jax.analysis.aggregation import category_means, mean_of
-from geneb_jax.analysis.bootstrap import Interval, task_bootstrap
+from geneb_jax.analysis.bootstrap import Interval, difference_limits, task_bootstrap
 from geneb_jax.analysis.cube import ScoreCube
 from geneb_jax.analysis.published import ControlledPair
 from geneb_jax.errors import DataError
@@ -71,6 +71,7 @@ def pair_differences(
     whole = cube.complete(regime)
     scores = cube.in_regime(regime)
     resampling = task_bootstrap(cube.category_of_task)
+    limits = difference_limits(cube.score_range)
     known = set(cube.model_ids)
     found = []
     for pair in pairs:
@@ -88,7 +89,9 @@ def pair_differences(
                 label_a=getattr(cube.models[a], attribute),
                 label_b=getattr(cube.models[b], attribute),
                 macro=float(mean_of(category)),
-                interval=None if resampling is None else resampling.interval(difference),
+                interval=None
+                if resampling is None
+                else resampling.interval(difference, limits=limits),
                 category=dict(zip(cube.categories, category.tolist(), strict=True)),
             )
         )

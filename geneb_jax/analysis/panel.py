@@ -14,18 +14,18 @@ from geneb_jax.analysis.cube_from_scores import (
     cube_from_scores,
     settings_of,
 )
-from geneb_jax.analysis.published import (
-    SizeColumn,
-    comparable_with_published,
-    published_cube,
-)
+from geneb_jax.analysis.elsewhere import gather_elsewhere
+from geneb_jax.analysis.published import SizeColumn, comparable_with_published
 from geneb_jax.analysis.test_row_predictions import ModelPredictions, model_predictions
+from geneb_jax.analysis.unlike_data import part_unlike
 from geneb_jax.benchmark import Suite, load_suite
 from geneb_jax.errors import DataError
 from geneb_jax.results import (
     ModelFacts,
+    ReadSubmission,
     RunScores,
     changed_files,
+    listed,
     other_revision,
     require_same_data,
 )
@@ -47,6 +47,11 @@ class Panel:
         settings: The runs' models by probe setting, where there is more than one.
         predictions: Model id -> where the predictions of its test rows are, for models of a run
             that kept them; read when asked for.
+        unlike: The runs' scores on data unlike the benchmark's, where ``cube`` has published scores
+            beside which they may not stand; None where there are none.
+        left_out: Sentences on the scores that no ranking of ``cube`` counts; also in ``notices``.
+        own_data: Whether no score of the runs is on the benchmark's data, so that they stand alone.
+        versions: Package -> version, where the runs agree.
     """
 
     suite: Suite
@@ -56,6 +61,11 @@ class Panel:
     notices: tuple[str, ...]
     settings: Mapping[ProbeSetting, ScoreCube] = field(default_factory=dict)
     predictions: Mapping[str, ModelPredictions] = field(default_factory=dict)
+
+    unlike: ScoreCube | None = None
+    left_out: tuple[str, ...] = ()
+    own_data: bool = False
+    versions: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def ranked(self) -> ScoreCube:
@@ -89,59 +99,87 @@ def build_panel(
     published: bool = True,
     sizes: SizeColumn = "best",
     setting: ProbeSetting | None = None,
+    submissions: Sequence[ReadSubmission] = (),
+    metric: str = "mcc",
 ) -> Panel:
     """Put the models of runs side by side, with the published ones where the tasks are theirs.
 
     Args:
-        runs: The runs; none means the published scores alone.
+        runs: The runs; none means the scores from elsewhere alone.
         published: Whether to add the published models where :func:`comparable_with_published`.
         sizes: The size column of the published models.
         setting: The probe setting to compare; the one nearest the protocol's by default.
+        submissions: Other people's results, which stand where the published ones do.
+        metric: ``mcc``, ``accuracy`` or ``macro_f1``.
 
     Raises:
-        DataError: if the runs are of different suites or data set revisions, or have no rows.
+        DataError: if the runs are of different suites or data set revisions, or have no rows; if
+            submissions are to stand beside runs of another suite.
     """
     if not runs:
-        if not published:
+        elsewhere = gather_elsewhere(published, sizes, submissions, metric)
+        if elsewhere is None:
             raise DataError("there are no scores: neither a run nor the published models")
-        return Panel(load_suite("geneb"), published_cube(sizes), None, True, ())
+        return Panel(load_suite("geneb"), elsewhere.cube, None, published, elsewhere.notices)
     require_same_data(runs)
     suite = runs[0].suite
-    beside = published and comparable_with_published(suite)
-    reference = published_cube(sizes) if beside else None
-    joined = _joined(runs, reference, setting)
-    left_out = [sentence for run in runs for sentence in run.left_out]
-    cube, notices = joined.cube, [*left_out, *changed_files(runs), *joined.notices]
+    fair = comparable_with_published(suite)
+    if submissions and not fair:
+        raise DataError(
+            f"the submissions are of the benchmark, the runs of the suite {suite.name}",
+            hint="report them apart: scores of two suites never share a table",
+        )
+    elsewhere = gather_elsewhere(published, sizes, submissions, metric) if fair else None
+    joined = _joined(runs, elsewhere.cube if elsewhere else None, setting, metric)
+    notices = [sentence for run in runs for sentence in run.left_out]
+    notices += [*changed_files(runs), *joined.notices, *(elsewhere.notices if elsewhere else ())]
+    split = part_unlike(joined.cube, suite, beside=elsewhere is not None)
+    cube, beside = split.cube, elsewhere is not None and not split.own_data
     notices += _off_protocol_notices(cube, ranked=not beside)
     if not beside:
         # Among themselves the models of a run are comparable, however they were probed.
         cube = replace(cube, off_protocol={})
     common = _common_tasks(cube)
-    if reference is not None:
+    left_out = (*split.notices, *_not_common(cube, common))
+    if beside and elsewhere is not None:
         # The whole benchmark counts, also when a run chose some of its tasks.
         whole = load_suite("geneb").tasks
         finished = {suite.tasks[k].task_id for k in np.flatnonzero(common).tolist()}
         common = np.array([task.task_id in finished for task in whole], dtype=bool)
         suite = replace(suite, tasks=whole)
-        cube = join_cubes(
-            reference.keep_regimes([r for r in reference.regimes if r in cube.regimes]), cube
-        )
+        kept_regimes = [r for r in elsewhere.cube.regimes if r in cube.regimes]
+        cube = join_cubes(elsewhere.cube.keep_regimes(kept_regimes), cube)
     partial = bool(common.any()) and not common.all()
-    kept = joined.predictions
+    # The run's models come last, under the names that keep them apart.
+    own = cube.select_models(range(len(cube.models) - len(joined.predictions), len(cube.models)))
     return Panel(
         suite=suite,
         cube=cube,
         common=cube.keep_tasks(common) if partial else None,
-        published=beside,
-        notices=tuple(notices),
-        settings=_by_setting(runs),
-        # The run's models come last, under the names that keep them apart.
+        published=beside and published,
+        notices=(*notices, *left_out),
+        settings=_by_setting(runs, metric),
         predictions={
             name: one
-            for name, one in zip(cube.model_ids[-len(kept) :], kept, strict=True)
+            for name, one in zip(own.model_ids, joined.predictions, strict=True)
             if one is not None
         },
+        unlike=None
+        if split.unlike is None
+        else replace(split.unlike, models=own.models, data=own.data),
+        left_out=left_out,
+        own_data=split.own_data,
+        versions=_versions(runs),
     )
+
+
+def _versions(runs: Sequence[RunScores]) -> dict[str, str]:
+    """Package -> version where all runs say the same, or the versions side by side."""
+    found: dict[str, dict[str, None]] = {}
+    for run in runs:
+        for package, version in run.versions.items():
+            found.setdefault(package, {})[version] = None
+    return {package: " and ".join(versions) for package, versions in found.items()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,7 +192,10 @@ class _Joined:
 
 
 def _joined(
-    runs: Sequence[RunScores], reference: ScoreCube | None, setting: ProbeSetting | None
+    runs: Sequence[RunScores],
+    reference: ScoreCube | None,
+    setting: ProbeSetting | None,
+    metric: str,
 ) -> _Joined:
     known = {model.name: model for model in reference.models} if reference else {}
     suite = runs[0].suite
@@ -162,7 +203,8 @@ def _joined(
     notices: list[str] = []
     kept: list[ModelPredictions | None] = []
     for run in runs:
-        mine, told = cube_from_scores(run.scores, suite, _facts(run, known), setting=setting)
+        facts = _facts(run, known)
+        mine, told = cube_from_scores(run.scores, suite, facts, setting=setting, metric=metric)
         if reference is not None and (reason := other_revision(run)):
             off = {name: (reason, *mine.off_protocol.get(name, ())) for name in mine.model_ids}
             mine = replace(mine, off_protocol=off)
@@ -179,7 +221,7 @@ def _joined(
 
 def _facts(run: RunScores, known: Mapping[str, ModelFacts]) -> dict[str, ModelFacts]:
     """Label -> facts: what run.json says, and the published table where it is silent."""
-    said = run.record.models if run.record else {}
+    said = run.model_facts
     found = {}
     for label in dict.fromkeys(row.model_id for row in run.scores):
         facts = said.get(label, ModelFacts(label))
@@ -197,11 +239,11 @@ def _predictions(
     return [found.get(name) for name in model_ids]
 
 
-def _by_setting(runs: Sequence[RunScores]) -> dict[ProbeSetting, ScoreCube]:
+def _by_setting(runs: Sequence[RunScores], metric: str) -> dict[ProbeSetting, ScoreCube]:
     found: dict[ProbeSetting, ScoreCube] = {}
     for run in runs:
         for setting in settings_of(run.scores):
-            cube, _ = cube_from_scores(run.scores, run.suite, setting=setting)
+            cube, _ = cube_from_scores(run.scores, run.suite, setting=setting, metric=metric)
             found[setting] = join_cubes(found[setting], cube) if setting in found else cube
     return found if len(found) > 1 else {}
 
@@ -212,6 +254,22 @@ def _common_tasks(cube: ScoreCube) -> np.ndarray:
     unused = ~scored.any(axis=2, keepdims=True)
     common: np.ndarray = (scored | unused).all(axis=(0, 1))
     return common
+
+
+def _not_common(cube: ScoreCube, common: np.ndarray) -> list[str]:
+    """A sentence on the tasks that some model has and the common ranking does not count."""
+    scored = np.isfinite(cube.mcc).any(axis=1)
+    uncounted = np.flatnonzero(scored.any(axis=0) & ~common).tolist()
+    if not uncounted or not common.any():
+        return []
+    lacking = ~scored[:, uncounted].all(axis=1) & scored.any(axis=1)
+    models = [cube.models[row].title for row in np.flatnonzero(lacking).tolist()]
+    names = listed([cube.tasks[k].task_id for k in uncounted], 5)
+    why = f"{listed(models)} lack some of them" if models else "some regimes lack them"
+    return [
+        f"{len(uncounted)} scored tasks are not in the ranking over common tasks, because not "
+        f"every model of the runs has them in every regime that it ran ({why}): {names}."
+    ]
 
 
 def _off_protocol_notices(cube: ScoreCube, *, ranked: bool) -> list[str]:

@@ -1,20 +1,25 @@
-"""The published scores of the 40 models, shipped with the package (configs/published)."""
+"""Scores from elsewhere: the paper's 40 models, later entries, other people's submissions.
+
+The first two ship with the package (configs/published).
+"""
 
 from __future__ import annotations
 
 import csv
 import functools
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from io import StringIO
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from geneb_jax.analysis.cube import ScoreCube
-from geneb_jax.benchmark import Suite, load_suite
+from geneb_jax.analysis.cube import ScoreCube, join_cubes
+from geneb_jax.benchmark import DataStanding, Suite, load_suite
 from geneb_jax.resources import config_folder
-from geneb_jax.results import ModelFacts
+from geneb_jax.results import ModelFacts, ReadSubmission, read_submission, with_variant
 
 __all__ = [
     "OUT_OF_DOMAIN_CORPORA",
@@ -22,9 +27,12 @@ __all__ = [
     "ProbeSubset",
     "SizeColumn",
     "comparable_with_published",
+    "cube_of_submissions",
+    "live_cube",
     "published_cube",
     "published_pairs",
     "published_probe_subset",
+    "reference_cube",
 ]
 
 SizeColumn = Literal["best", "meta", "readme", "paper"]
@@ -112,6 +120,69 @@ def published_cube(sizes: SizeColumn = "best") -> ScoreCube:
         seed_sd=np.full(mcc.shape, np.nan),
         test_rows=np.zeros(len(suite.tasks), dtype=np.int64),
     )
+
+
+@functools.cache
+def live_cube(metric: str = "mcc") -> ScoreCube:
+    """The entries that the live leaderboard got after the paper: SpliceBERT is the 41st.
+
+    They are the files of the benchmark's submissions, as they were published.
+
+    Args:
+        metric: ``mcc``, ``accuracy`` or ``macro_f1``.
+    """
+    folder = Path(str(config_folder() / "published" / "live"))
+    suite = load_suite("geneb")
+    found = [read_submission(path, suite, source="live") for path in sorted(folder.glob("*.json"))]
+    return cube_of_submissions(found, suite, metric)
+
+
+def cube_of_submissions(
+    submissions: Sequence[ReadSubmission], suite: Suite, metric: str = "mcc"
+) -> ScoreCube:
+    """The cube of submissions over a suite; what a file lacks is NaN.
+
+    A label that occurs twice is told apart by a number.
+    """
+    regimes = tuple(regime.name for regime in suite.protocol.regimes)
+    facts: list[ModelFacts] = []
+    mcc = np.full((len(submissions), len(regimes), len(suite.tasks)), np.nan)
+    for row, one in enumerate(submissions):
+        label, count = one.facts.label, 1
+        while label in {model.label for model in facts}:
+            count += 1
+            label = with_variant(one.facts.label, (f"submission {count}",))
+        variant = () if count == 1 else (f"submission {count}",)
+        facts.append(replace(one.facts, label=label, variant=variant))
+        scores = one.scores[metric]
+        for r, regime in enumerate(regimes):
+            for t, task in enumerate(suite.tasks):
+                mcc[row, r, t] = scores.get((regime, task.task_id), np.nan)
+    return ScoreCube(
+        models=tuple(facts),
+        regimes=regimes,
+        tasks=suite.tasks,
+        mcc=mcc,
+        seed_sd=np.full(mcc.shape, np.nan),
+        test_rows=np.zeros(len(suite.tasks), dtype=np.int64),
+        data={
+            model.label: dict.fromkeys(one.unlike, DataStanding.UNLIKE.value)
+            for model, one in zip(facts, submissions, strict=True)
+            if one.unlike
+        },
+        metric=metric,
+    )
+
+
+def reference_cube(sizes: SizeColumn = "best", metric: str = "mcc") -> ScoreCube:
+    """What a leaderboard of today holds: the paper's 40 models and the later entries.
+
+    The 40 were published with accuracy and F1 only in files that are not shipped, so with another
+    metric than MCC the later entries are alone.
+    """
+    if metric != "mcc":
+        return live_cube(metric)
+    return join_cubes(published_cube(sizes), live_cube())
 
 
 def published_pairs() -> tuple[ControlledPair, ...]:

@@ -8,7 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from geneb_jax.analysis.aggregation import category_means, mean_of
-from geneb_jax.analysis.bootstrap import Interval, TaskBootstrap, task_bootstrap
+from geneb_jax.analysis.bootstrap import (
+    Interval,
+    TaskBootstrap,
+    difference_limits,
+    task_bootstrap,
+)
 from geneb_jax.analysis.cube import ScoreCube
 from geneb_jax.errors import SelectionError
 from geneb_jax.results import ModelFacts
@@ -51,8 +56,8 @@ class Budget:
 class Candidate:
     """A model within the budget and how far it lies behind the best one.
 
-    ``behind`` is the paired interval of best - this over the tasks that count, None for a single
-    task or for the best itself; ``equal`` says that it includes zero.
+    ``behind`` is the paired interval of best - this over the tasks that count, None below five
+    tasks or for the best itself; ``equal`` says that it includes zero.
     """
 
     model: ModelFacts
@@ -153,8 +158,9 @@ def _candidates(
     order = [k for k in np.argsort(-means, kind="stable").tolist() if chosen[k]]
     resampling = task_bootstrap(cube.category_of_task)
     best = scores[order[0]]
+    limits = difference_limits(cube.score_range)
     return tuple(
-        _candidate(cube.models[row], float(means[row]), best - scores[row], resampling)
+        _candidate(cube.models[row], float(means[row]), best - scores[row], resampling, limits)
         for row in order
     )
 
@@ -165,10 +171,14 @@ def _smallest(candidates: Sequence[Candidate]) -> Candidate | None:
 
 
 def _candidate(
-    model: ModelFacts, mcc: float, behind: np.ndarray, resampling: TaskBootstrap | None
+    model: ModelFacts,
+    mcc: float,
+    behind: np.ndarray,
+    resampling: TaskBootstrap | None,
+    limits: tuple[float, float],
 ) -> Candidate:
     same = not behind.any()
     if same or resampling is None:
         return Candidate(model, mcc, None, same)
-    interval = resampling.interval(behind)
+    interval = resampling.interval(behind, limits=limits)
     return Candidate(model, mcc, interval, not interval.excludes_zero)

@@ -1,19 +1,17 @@
-"""How much of a ranking rests on one category, and how firm each rank is."""
+"""How much of a ranking rests on one category."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.stats import rankdata
 
 from geneb_jax.analysis.aggregation import aggregate, mean_of
-from geneb_jax.analysis.bootstrap import task_bootstrap
 from geneb_jax.analysis.cube import ScoreCube
 from geneb_jax.analysis.scaling import Correlation, spearman
 
-__all__ = ["LeftOut", "RankRange", "leave_one_category_out", "rank_ranges"]
+__all__ = ["LeftOut", "leave_one_category_out"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,16 +25,6 @@ class LeftOut:
     agreement: Correlation | None
     leader: str
     largest_move: tuple[str, int]
-
-
-@dataclass(frozen=True, slots=True)
-class RankRange:
-    """Where a model's rank lies in 95% of bootstrap draws over tasks, and how often it is first."""
-
-    rank: int
-    low: int
-    high: int
-    first: float
 
 
 def leave_one_category_out(cube: ScoreCube, regime: str) -> tuple[LeftOut, ...]:
@@ -61,24 +49,3 @@ def leave_one_category_out(cube: ScoreCube, regime: str) -> tuple[LeftOut, ...]:
             )
         )
     return tuple(found)
-
-
-def rank_ranges(cube: ScoreCube, regime: str, *, level: float = 0.95) -> Mapping[str, RankRange]:
-    """Bootstrap ranks of the complete models by macro; empty where there is nothing to resample."""
-    rows = np.flatnonzero(cube.complete(regime))
-    resampling = task_bootstrap(cube.category_of_task)
-    if resampling is None or not len(rows):
-        return {}
-    scores = cube.in_regime(regime)[rows]
-    ranks = rankdata(-resampling.draws(scores), axis=1, method="min")
-    macro = aggregate(cube).macro[rows, cube.regime_index(regime)]
-    exact = rankdata(-macro, method="min")
-    tail = (1.0 - level) / 2.0
-    # Ranks are whole numbers, so the bounds are taken outwards.
-    low = np.quantile(ranks, tail, axis=0, method="lower")
-    high = np.quantile(ranks, 1.0 - tail, axis=0, method="higher")
-    first = (ranks == 1).mean(axis=0)
-    return {
-        cube.model_ids[row]: RankRange(int(exact[k]), int(low[k]), int(high[k]), float(first[k]))
-        for k, row in enumerate(rows.tolist())
-    }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,11 +28,12 @@ from geneb_jax.analysis.pairs import Contrast, PairDifference, contrasts, pair_d
 from geneb_jax.analysis.panel import Panel
 from geneb_jax.analysis.pareto import pareto_frontier
 from geneb_jax.analysis.published import ControlledPair, published_pairs
+from geneb_jax.analysis.ranking import RankRange
 from geneb_jax.analysis.scaling import Scaling, SizeGap, SizeTier, scaling, size_gap, size_tiers
 from geneb_jax.analysis.seed_spread import SeedSpread, seed_spread
 from geneb_jax.analysis.size_inversions import SizeInversions, size_inversions
 from geneb_jax.analysis.specialisation import Specialisation, specialisation
-from geneb_jax.analysis.stability import LeftOut, RankRange, leave_one_category_out, rank_ranges
+from geneb_jax.analysis.stability import LeftOut, leave_one_category_out
 from geneb_jax.analysis.test_row_intervals import (
     RowSpread,
     ScoreInterval,
@@ -93,6 +94,8 @@ class ModelCoverage:
 class Statistics:
     """Every statistic; None stands for "withheld" and "not defined for so few models".
 
+    The leaderboard, its rank ranges and what says how firm they are have every ranked model; the
+    statements of the paper are over its 40 models and the user's own, not over later entries.
     Attributes are in the order of ``stats --json`` (docs/statistics.md defines them). Those that
     are not a number of the paper: ``notices`` says what a reader must know and what was left out of
     what, ``options`` what was chosen, ``scaling_without`` is ``scaling`` without
@@ -102,6 +105,7 @@ class Statistics:
     suite: str
     simulated: bool
     published: bool
+    metric: str
     options: StatisticsOptions
     regimes: tuple[str, ...]
     tasks: int
@@ -165,8 +169,11 @@ def compute_statistics(panel: Panel, options: StatisticsOptions | None = None) -
     """
     options = options or StatisticsOptions()
     regime = options.regime
-    cube, shared = panel.ranked, panel.cube if panel.common is None else panel.common
-    cube.regime_index(regime)
+    everyone, shared = panel.ranked, panel.cube if panel.common is None else panel.common
+    everyone.regime_index(regime)
+    # Statements of the paper are over its models and the user's, not over later entries.
+    cube = everyone.select_models(everyone.of_paper)
+    board = leaderboard(everyone, title="", regime=regime, predictions=panel.predictions).rows
     own = shared.select_models(shared.of_user)
     few_shot = "full" in cube.regimes
     without = tuple(name for name in options.without if name in cube.model_ids)
@@ -178,17 +185,20 @@ def compute_statistics(panel: Panel, options: StatisticsOptions | None = None) -
         suite=panel.suite.name,
         simulated=panel.suite.simulated,
         published=panel.published,
+        metric=everyone.metric,
         options=options,
-        regimes=cube.regimes,
-        tasks=len(cube.tasks),
-        categories=cube.categories,
+        regimes=everyone.regimes,
+        tasks=len(everyone.tasks),
+        categories=everyone.categories,
         notices=(
             *panel.notices,
-            *left_out_notes(cube, regime, options.pairs, unbelieved, panel.settings),
+            *left_out_notes(everyone, regime, options.pairs, unbelieved, panel.settings),
         ),
-        models=_coverage(panel.cube, cube),
-        leaderboard=leaderboard(cube, title="", regime=regime).rows,
-        rank_ranges=rank_ranges(cube, regime),
+        models=_coverage(panel.cube, everyone),
+        leaderboard=board,
+        rank_ranges={
+            line.model.label: line.rank_range for line in board if line.rank_range is not None
+        },
         mean_macro=mean_macro(cube),
         micro_macro_rho=None if rho is None else rho.rho,
         micro_macro_gap=gap,
@@ -212,22 +222,30 @@ def compute_statistics(panel: Panel, options: StatisticsOptions | None = None) -
         label_groups={label: label_groups(cube, label, regime=regime) for label in _LABELS},
         specialisation=specialisation(cube, regime)[:_SPECIALISTS],
         pareto=_pareto(cube, regime),
-        leave_one_category_out=leave_one_category_out(cube, regime),
-        critical_difference=critical_difference(cube, regime),
+        leave_one_category_out=leave_one_category_out(everyone, regime),
+        critical_difference=critical_difference(everyone, regime),
         seed_spread=seed_spread(own, len(panel.suite.protocol.seeds)),
         baselines=baselines(own, regime),
-        tasks_at_chance=tasks_at_chance(own, regime),
+        tasks_at_chance=tasks_at_chance(own, regime) if own.metric == "mcc" else {},
         leakage=leaks,
         leakage_free=clean_macros(shared, leaks),
         row_spread=row_spread(shared, intervals),
-        own_scores=own_scores(
-            panel.cube,
-            regime,
-            {(one.model_id, one.task_id): one for one in intervals},
-            {(e.model_id, e.task.task_id): e.task for e in leaks if e.regime == regime},
-        ),
+        own_scores=_own_scores(panel, regime, intervals, leaks),
         settings=tuple(found for found in settings if found is not None),
     )
+
+
+def _own_scores(
+    panel: Panel,
+    regime: str,
+    intervals: Sequence[ScoreInterval],
+    leaks: Sequence[ModelLeakage],
+) -> tuple[OwnScore, ...]:
+    """The user's scores that stand beside others, then those on data unlike the benchmark's."""
+    by_task = {(one.model_id, one.task_id): one for one in intervals}
+    clean = {(e.model_id, e.task.task_id): e.task for e in leaks if e.regime == regime}
+    cubes = [panel.cube] if panel.unlike is None else [panel.cube, panel.unlike]
+    return tuple(one for cube in cubes for one in own_scores(cube, regime, by_task, clean))
 
 
 def _coverage(everyone: ScoreCube, ranked: ScoreCube) -> dict[str, ModelCoverage]:
@@ -277,8 +295,11 @@ def _of_test_rows(
                     if scored[r, t]:
                         unbelieved[label] = unbelieved.get(label, 0) + 1
                     continue
-                entry = leakage(task.task_id, rows.truth, rows.guesses, rows.leaked)
-                leaks.append(ModelLeakage(label, name, entry))
+                if cube.metric == "mcc":
+                    entry = leakage(task.task_id, rows.truth, rows.guesses, rows.leaked)
+                    leaks.append(ModelLeakage(label, name, entry))
                 if name == regime:
-                    intervals.append(score_interval(label, name, task.task_id, rows))
+                    intervals.append(
+                        score_interval(label, name, task.task_id, rows, metric=cube.metric)
+                    )
     return tuple(leaks), tuple(intervals), unbelieved

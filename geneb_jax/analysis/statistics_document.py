@@ -30,6 +30,7 @@ def statistics_document(s: Statistics) -> dict[str, Any]:
         "suite": s.suite,
         "simulated": s.simulated,
         "published": s.published,
+        "metric": s.metric,
         "regime": s.regime,
         "regimes": list(s.regimes),
         "tasks": s.tasks,
@@ -133,7 +134,9 @@ def _leaderboard(s: Statistics) -> list[dict[str, Any]]:
             "tie_group": row.tie_group,
             "macro": dict(row.macro),
             "micro": dict(row.micro),
+            "source": row.model.source,
             "interval": None if row.interval is None else list(row.interval),
+            "interval_over": row.interval_over or None,
             "rank_range": [spans[label].low, spans[label].high] if label in spans else None,
             "category": dict(row.category),
         }
@@ -257,6 +260,8 @@ def _setting_pair(pair: SettingPair) -> dict[str, Any]:
     return {
         "first": str(pair.first),
         "second": str(pair.second),
+        "models": pair.shared_models,
+        "shared_tasks": pair.shared_tasks,
         "cells_rho": _rho(pair.cells),
         "models_rho": _rho(pair.models),
         "top3": pair.top3,

@@ -26,7 +26,7 @@ import numpy as np
 
 from geneb_jax import durable_files
 from geneb_jax.analysis.aggregation import category_means, mean_of
-from geneb_jax.benchmark.definition import Suite
+from geneb_jax.benchmark import DataStanding, Suite
 from geneb_jax.errors import DataError
 from geneb_jax.results import (
     ScoreRow,
@@ -72,6 +72,13 @@ SUMMARY_COLUMNS = (
     "task_count",
     "tasks_expected",
     "complete",
+    "data",
+)
+_LEAST_NEAR = (
+    DataStanding.UNLIKE.value,
+    DataStanding.NOTHING_STATED.value,
+    DataStanding.SIZE_ALIKE.value,
+    DataStanding.VERIFIED.value,
 )
 _METRICS = ("mcc", "accuracy", "macro_f1")
 
@@ -108,6 +115,7 @@ class SummaryRow:
         failed_count: Fits without a score among the rows that this one covers.
         not_converged_count: Scored fits that did not converge (:attr:`ScoreRow.converged`).
         task_count: Tasks in the mean, of ``tasks_expected``.
+        data: How near the data are to the benchmark's: of a mean, the least near of its tasks.
     """
 
     level: str
@@ -122,6 +130,7 @@ class SummaryRow:
     not_converged_count: int
     task_count: int
     tasks_expected: int
+    data: str
 
     @property
     def complete(self) -> bool:
@@ -152,6 +161,7 @@ class SummaryRow:
             self.task_count,
             self.tasks_expected,
             "yes" if self.complete else "no",
+            self.data,
         )
 
 
@@ -215,6 +225,12 @@ class _SettingScores:
         failed = sum(row.failed for row in rows)
         return failed, sum(not row.failed and not row.converged for row in rows)
 
+    def standing(self, tasks: Sequence[int]) -> str:
+        """The least near standing of the scored ones of some tasks."""
+        names = [self.suite.tasks[k].task_id for k in tasks]
+        found = {row.data for name in names for row in self.rows.get(name, ()) if not row.failed}
+        return next((word for word in _LEAST_NEAR if word in found), "")
+
 
 def _scores_of(suite: Suite, rows: Mapping[str, Sequence[ScoreRow]]) -> _SettingScores:
     present = (row.seed for found in rows.values() for row in found)
@@ -256,6 +272,7 @@ def _lines(
             not_converged_count=stopped,
             task_count=int(known[list(tasks)].sum()),
             tasks_expected=len(tasks),
+            data=found.standing(tasks),
         )
 
     for k, task in enumerate(suite.tasks):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,12 +11,12 @@ from geneb_jax.analysis.bootstrap import DRAWS, Interval, macro_weights
 from geneb_jax.analysis.cube import ScoreCube
 from geneb_jax.analysis.test_row_predictions import ModelPredictions, TaskRows
 
-__all__ = ["RowComparison", "TaskRowDifference", "compare_rows"]
+__all__ = ["RowComparison", "TaskRowDifference", "compare_rows", "macro_row_interval"]
 
 
 @dataclass(frozen=True, slots=True)
 class TaskRowDifference:
-    """MCC of a minus MCC of b on one task, with its interval over the task's test rows."""
+    """Score of a minus score of b on one task, with its interval over the task's test rows."""
 
     task_id: str
     category: str
@@ -72,10 +73,9 @@ def compare_rows(
         a, b = (model.task(regime, task.task_id) for model in (model_a, model_b))
         if a is None or b is None or a.fingerprint != b.fingerprint:
             continue
-        # A seed a task: with one for all, tasks of equal size would move together.
-        moved = _difference(a, b, draws, seed=place)
+        moved = _difference(a, b, draws, seed=_seed(task.task_id), metric=cube.metric)
         low, high = np.quantile(moved, [tail, 1.0 - tail])
-        exact = float(a.mcc().mean() - b.mcc().mean())
+        exact = float(a.score(cube.metric).mean() - b.score(cube.metric).mean())
         interval = Interval(exact, float(low), float(high), level)
         found.append(TaskRowDifference(task.task_id, task.category, len(a.truth), interval))
         kept[place] = True
@@ -85,6 +85,7 @@ def compare_rows(
     weights = macro_weights(cube.keep_tasks(kept).category_of_task)
     low, high = np.quantile(weights @ np.stack(drawn), [tail, 1.0 - tail])
     exact = float(weights @ np.array([one.interval.estimate for one in found]))
+    low, high = min(float(low), exact), max(float(high), exact)
     return RowComparison(
         tasks=tuple(found),
         test_rows=sum(one.test_rows for one in found),
@@ -94,10 +95,46 @@ def compare_rows(
     )
 
 
-def _difference(a: TaskRows, b: TaskRows, draws: int, seed: int) -> np.ndarray:
+def macro_row_interval(
+    cube: ScoreCube,
+    regime: str,
+    model: ModelPredictions,
+    *,
+    level: float = 0.95,
+    draws: int = DRAWS,
+) -> Interval | None:
+    """Interval of a macro mean over the cube's tasks, resampling the rows of each test set.
+
+    Returns:
+        The interval; None unless the model kept predictions of every task.
+    """
+    drawn: list[np.ndarray] = []
+    exact: list[float] = []
+    for task in cube.tasks:
+        rows = model.task(regime, task.task_id)
+        if rows is None:
+            return None
+        drawn.append(rows.draws(draws, _seed(task.task_id), cube.metric).mean(axis=1))
+        exact.append(float(rows.score(cube.metric).mean()))
+    if not drawn:
+        return None
+    weights = macro_weights(cube.category_of_task)
+    tail = (1.0 - level) / 2.0
+    low, high = np.quantile(weights @ np.stack(drawn), [tail, 1.0 - tail])
+    estimate = float(weights @ np.array(exact))
+    # Percentiles of a skewed few rows may leave the estimate out; an interval holds it.
+    return Interval(estimate, min(float(low), estimate), max(float(high), estimate), level)
+
+
+def _seed(task_id: str) -> int:
+    """A seed a task, whatever stands beside it: with one for all, tasks would move together."""
+    return zlib.crc32(task_id.encode("utf-8"))
+
+
+def _difference(a: TaskRows, b: TaskRows, draws: int, seed: int, metric: str = "mcc") -> np.ndarray:
     """float64 ``[draw]``: mean over a's fits minus mean over b's, on the same resampled rows."""
     both = TaskRows(a.fingerprint, a.truth, a.leaked, np.concatenate([a.guesses, b.guesses]))
-    scores = both.draws(draws, seed)
+    scores = both.draws(draws, seed, metric)
     first = len(a.guesses)
     moved: np.ndarray = scores[:, :first].mean(axis=1) - scores[:, first:].mean(axis=1)
     return moved

@@ -66,6 +66,7 @@ def score_interval(
     task_id: str,
     rows: TaskRows,
     *,
+    metric: str = "mcc",
     level: float = 0.95,
     draws: int = DRAWS,
 ) -> ScoreInterval:
@@ -76,10 +77,11 @@ def score_interval(
         regime: The regime.
         task_id: The task.
         rows: What the model predicted.
+        metric: ``mcc``, ``accuracy`` or ``macro_f1``.
         level: Confidence level.
         draws: Bootstrap draws.
     """
-    drawn = rows.draws(draws).mean(axis=1)
+    drawn = rows.draws(draws, metric=metric).mean(axis=1)
     tail = (1.0 - level) / 2.0
     low, high = np.quantile(drawn, [tail, 1.0 - tail])
     return ScoreInterval(
@@ -87,7 +89,7 @@ def score_interval(
         regime=regime,
         task_id=task_id,
         test_rows=len(rows.truth),
-        interval=Interval(float(rows.mcc().mean()), float(low), float(high), level),
+        interval=Interval(float(rows.score(metric).mean()), float(low), float(high), level),
         error=float(drawn.std(ddof=1)),
     )
 

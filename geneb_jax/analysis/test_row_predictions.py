@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from geneb_jax.analysis.bootstrap import row_bootstrap_mcc
+from geneb_jax.analysis.bootstrap import row_bootstrap
 from geneb_jax.analysis.cube_from_scores import ProbeSetting, setting_of
 from geneb_jax.results import Records, ScoreRow, find_answer_key
 
@@ -40,12 +40,16 @@ class TaskRows:
 
     def mcc(self) -> np.ndarray:
         """float64 ``[fit]``: MCC of each fit on all rows."""
-        return self.draws(0)[0]
+        return self.score("mcc")
 
-    def draws(self, count: int, seed: int = 0) -> np.ndarray:
-        """float64 ``[draw, fit]``: MCC on resampled rows, every fit on the same ones."""
+    def score(self, metric: str) -> np.ndarray:
+        """float64 ``[fit]``: a metric of each fit on all rows."""
+        return self.draws(0, metric=metric)[0]
+
+    def draws(self, count: int, seed: int = 0, metric: str = "mcc") -> np.ndarray:
+        """float64 ``[draw, fit]``: a metric on resampled rows, every fit on the same ones."""
         codes = as_codes(np.concatenate([self.truth[None], self.guesses]))
-        return row_bootstrap_mcc(codes[0], codes[1:], draws=count, seed=seed)
+        return row_bootstrap(codes[0], codes[1:], metric=metric, draws=count, seed=seed)
 
 
 def as_codes(labels: np.ndarray) -> np.ndarray:

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from geneb_jax.benchmark.data_standing import (
+    DataStanding,
+    data_standing,
+    official_test_rows,
+    pin_name,
+)
 from geneb_jax.benchmark.definition import DatasetPin, Protocol, Regime, Suite, Task
 from geneb_jax.benchmark.identifiers import (
     MAX_TASK_ID_LENGTH,
@@ -15,14 +21,18 @@ from geneb_jax.benchmark.suites import SUITE_FILE, builtin_suites, load_suite
 __all__ = [
     "MAX_TASK_ID_LENGTH",
     "SUITE_FILE",
+    "DataStanding",
     "DatasetPin",
     "Protocol",
     "Regime",
     "Suite",
     "Task",
     "builtin_suites",
+    "data_standing",
     "load_suite",
     "near_matches",
+    "official_test_rows",
+    "pin_name",
     "require_task_id",
     "safe_file_name",
     "select_regimes",

@@ -13,11 +13,15 @@ __all__ = ["DatasetPin", "Protocol", "Regime", "Suite", "Task"]
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One classification task; ``task_id`` names its files and its rows in every table."""
+    """One classification task; ``task_id`` names its files and its rows in every table.
+
+    ``test_rows`` is the size of the official test set, where the suite states it.
+    """
 
     task_id: str
     label: str
     category: str
+    test_rows: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

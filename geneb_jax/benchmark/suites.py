@@ -35,6 +35,7 @@ class _TaskEntry(_Strict):
     id: str
     category: Text
     label: Text | None = None
+    test_rows: Annotated[int, Field(ge=1)] | None = None
 
     @field_validator("id")
     @classmethod
@@ -175,7 +176,7 @@ def _read_suite(path: Path, folder: Path | None) -> Suite:
         name=parsed.name,
         title=parsed.title,
         tasks=tuple(
-            Task(task_id=entry.id, label=entry.label or entry.id, category=entry.category)
+            Task(entry.id, entry.label or entry.id, entry.category, entry.test_rows)
             for entry in parsed.tasks
         ),
         protocol=Protocol(

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from geneb_jax.cli.panel_options import read_panel, regime_option, suite_option
+from geneb_jax.cli.panel_options import (
+    elsewhere_options,
+    read_panel,
+    regime_option,
+    suite_option,
+)
 
 if TYPE_CHECKING:
-    from geneb_jax.analysis import PairedComparison, Panel, RowComparison, ScoreCube
+    from geneb_jax.analysis import Interval, PairedComparison, Panel, RowComparison, ScoreCube
 
 __all__ = ["command"]
 
@@ -32,6 +37,7 @@ MOST_TASKS = 12
 )
 @suite_option
 @regime_option
+@elsewhere_options
 @click.option(
     "--level",
     type=click.FloatRange(0.5, 0.999),
@@ -58,6 +64,8 @@ def command(
     runs: tuple[Path, ...],
     suite: str | None,
     regime: str,
+    submissions: tuple[Path, ...],
+    metric: str,
     level: float,
     fail_if_worse: bool,
     margin: float,
@@ -65,11 +73,13 @@ def command(
 ) -> int:
     """Compare FIRST with SECOND over the tasks both have.
 
-    Each is a model (published, or of a --run) or the output folder of a run. Two folders are
-    compared model by model where ids agree, or as they are where each has one model. The interval
-    is a bootstrap over tasks within categories; with fewer than two tasks there is none, and
-    --fail-if-worse goes by the difference itself. Two models of your runs are also compared on the
-    very same test rows, from the predictions that runs keep: which tasks tell them apart.
+    Each is a model (of a --run, of --submissions, or published) or the output folder of a run. A
+    name that your run and the published table share is your run's. Two folders are compared model
+    by model where ids agree, or as they are where each has one model. The interval is a bootstrap
+    over tasks within categories, the leaderboard's own. Below five tasks there is none: then
+    --fail-if-worse goes by the interval over test rows, or else by the difference itself. Two
+    models of your runs are also compared on the very same test rows, from the predictions that runs
+    keep: which tasks tell them apart.
 
     \b
     Examples:
@@ -79,7 +89,9 @@ def command(
     """
     from geneb_jax.cli.console import print_json
 
-    found = _comparisons(first, second, runs, suite, regime, level)
+    found = _comparisons(
+        first, second, _Sources(runs, suite, submissions, metric), regime=regime, level=level
+    )
     if as_json:
         print_json([asdict(comparison) for comparison in found])
     else:
@@ -90,19 +102,29 @@ def command(
 
 
 def _is_worse(comparison: PairedComparison, margin: float) -> bool:
-    upper = comparison.interval.high if comparison.interval else comparison.difference
-    return upper < -margin
+    interval = comparison.decisive
+    return (interval.high if interval else comparison.difference) < -margin
+
+
+@dataclass(frozen=True, slots=True)
+class _Sources:
+    """Where the names of models are looked for, and by which score they are compared."""
+
+    runs: tuple[Path, ...]
+    suite: str | None
+    submissions: tuple[Path, ...]
+    metric: str
 
 
 def _comparisons(
-    first: str, second: str, runs: tuple[Path, ...], suite: str | None, regime: str, level: float
+    first: str, second: str, sources: _Sources, *, regime: str, level: float
 ) -> list[PairedComparison]:
     from geneb_jax.analysis import compare_models, join_cubes
     from geneb_jax.results import read_run_folder, require_same_data
 
-    folders = [*runs, *(Path(name) for name in (first, second) if Path(name).is_dir())]
-    require_same_data([read_run_folder(folder, suite) for folder in folders])
-    sides = [_side(name, runs, suite) for name in (first, second)]
+    folders = [*sources.runs, *(Path(name) for name in (first, second) if Path(name).is_dir())]
+    require_same_data([read_run_folder(folder, sources.suite) for folder in folders])
+    sides = _sides((first, second), sources)
     cubes = [side.cube for side in sides]
     found = []
     for names in _paired(first, second, cubes):
@@ -144,15 +166,33 @@ def _paired(first: str, second: str, cubes: list[ScoreCube]) -> list[tuple[str, 
     return [(label, label) for label in shared]
 
 
-def _side(name: str, runs: tuple[Path, ...], suite: str | None) -> Panel:
-    """Every model that a name may mean."""
-    folder = Path(name)
-    if folder.is_dir():
-        return read_panel([folder], suite=suite, published=False)
-    return read_panel(runs, suite=suite, published=True)
+def _sides(names: tuple[str, str], sources: _Sources) -> list[Panel]:
+    """Every model that each name may mean; what is to be said of them is said once."""
+    found: dict[str, Panel] = {}
+    panels = []
+    for name in names:
+        folder = name if Path(name).is_dir() else ""
+        if folder not in found:
+            found[folder] = (
+                read_panel(
+                    [Path(folder)], suite=sources.suite, published=False, metric=sources.metric
+                )
+                if folder
+                else read_panel(
+                    sources.runs,
+                    suite=sources.suite,
+                    published=True,
+                    submissions=sources.submissions,
+                    metric=sources.metric,
+                )
+            )
+        panels.append(found[folder])
+    return panels
 
 
 def _model_in(cube: ScoreCube, name: str) -> str:
+    """The label that a name means: of several sources your run's, and that is said."""
+    from geneb_jax.cli.console import note
     from geneb_jax.errors import SelectionError
 
     if Path(name).is_dir():
@@ -163,30 +203,31 @@ def _model_in(cube: ScoreCube, name: str) -> str:
                 hint=f"name one of {', '.join(cube.model_ids[:6])}, with --run {name}",
             )
         return cube.model_ids[0]
+    for word in ("run", "submission"):
+        label = f"{name} ({word})"
+        if name in cube.model_ids and label in cube.model_ids:
+            whose = "of your run" if word == "run" else "of the submission"
+            note(f"{name!r} is {whose}, not the published model of that name")
+            return label
     return cube.model_ids[cube.model_index(name)]
 
 
 def _show(comparison: PairedComparison) -> None:
+    from geneb_jax.analysis import FEWEST_TASKS
     from geneb_jax.cli.console import note, print_table
-
-    def signed(value: float | None) -> str:
-        return "" if value is None else f"{value:+.4f}"
-
-    def spread(interval: Any) -> str:
-        return "" if interval is None else f"{interval.low:+.4f} to {interval.high:+.4f}"
 
     c = comparison
     rows = [
-        ("macro", c.tasks, signed(c.difference), spread(c.interval), c.ahead),
+        ("macro", c.tasks, *_with_interval(c.difference, c.interval), c.ahead),
         *(
-            (part.category, part.tasks, signed(part.difference), spread(part.interval), part.ahead)
+            (part.category, part.tasks, *_with_interval(part.difference, part.interval), part.ahead)
             for part in c.categories
         ),
     ]
     print_table(
         ("category", "tasks", "difference", "interval", "ahead"),
         rows,
-        title=f"{c.model_a} minus {c.model_b}, {c.regime}",
+        title=f"{c.model_a} minus {c.model_b}, {c.regime}, {c.metric}",
         right=("tasks", "difference", "ahead"),
     )
     print_table(
@@ -206,8 +247,21 @@ def _show(comparison: PairedComparison) -> None:
         _show_rows(c, c.rows)
     else:
         note("no comparison by test rows: they need predictions of both, kept by runs on one data")
+    if c.interval is None:
+        note(f"{c.tasks} task(s): below {FEWEST_TASKS} there is no interval over tasks")
     if c.tasks < c.suite_tasks:
         note(f"on {c.tasks} of the suite's {c.suite_tasks} tasks, those both have")
+
+
+def _with_interval(value: float, interval: Interval | None) -> tuple[str, str]:
+    """A difference and its interval, with the digits that the interval leaves meaning to."""
+    from geneb_jax.report import decimals_of
+
+    if interval is None:
+        return f"{value:+.{decimals_of(None, None)}f}", ""
+    digits = decimals_of(interval.low, interval.high)
+    low, high = (f"{bound:+.{digits}f}" for bound in (interval.low, interval.high))
+    return f"{value:+.{digits}f}", f"{low} to {high}"
 
 
 def _show_rows(comparison: PairedComparison, rows: RowComparison) -> None:
@@ -220,8 +274,7 @@ def _show_rows(comparison: PairedComparison, rows: RowComparison) -> None:
             (
                 one.task_id,
                 one.test_rows,
-                f"{one.interval.estimate:+.4f}",
-                f"{one.interval.low:+.4f} to {one.interval.high:+.4f}",
+                *_with_interval(one.interval.estimate, one.interval),
             )
             for one in sorted(rows.tasks, key=lambda one: -abs(one.interval.estimate))[:MOST_TASKS]
         ],
@@ -247,6 +300,6 @@ def _row_figures(rows: RowComparison | None) -> list[tuple[str, str]]:
         ),
         (
             "macro over test rows",
-            f"{rows.interval.estimate:+.4f}, {rows.interval.low:+.4f} to {rows.interval.high:+.4f}",
+            ", ".join(_with_interval(rows.interval.estimate, rows.interval)),
         ),
     ]

@@ -251,16 +251,21 @@ def _print_check(suite: Suite, result: FolderCheck) -> None:
         name = entry.task_id if entry.category is not None else f"{entry.task_id} (not in suite)"
         if entry.table is None:
             message = entry.error.message if entry.error else ""
-            rows.append((name, "refused", None, None, message))
+            rows.append((name, "refused", None, None, None, message))
         else:
             table = entry.table
             counts = len(table.train_sequences), len(table.test_sequences)
-            rows.append((name, "ok", *counts, _notes_text(table.notes)))
-    print_table(("task", "status", "train", "test", "notes"), rows, right=("train", "test"))
+            rows.append((name, "ok", *counts, entry.standing.value, _notes_text(table.notes)))
+    columns = ("task", "status", "train", "test", "data", "notes")
+    print_table(columns, rows, right=("train", "test"))
     note(
         f"{len(result.checks)} tasks read, {len(result.refused)} refused; "
         f"{len(result.missing)} of the suite {suite.name} have no file here"
     )
+    standings = [entry.standing.value for entry in result.checks if entry.standing.value]
+    if standings:
+        counts_of = [f"{standings.count(word)} {word}" for word in dict.fromkeys(standings)]
+        note(f"data beside the benchmark's: {', '.join(sorted(counts_of))}")
     if result.ignored:
         shown = ", ".join(result.ignored[:5]) + (", ..." if len(result.ignored) > 5 else "")
         note(f"not task files: {shown}")

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SIZE",
+    "elsewhere_options",
     "folders_argument",
     "panel_options",
     "read_panel",
@@ -58,7 +59,7 @@ regime_option = click.option("--regime", default="full", show_default=True, help
 def panel_options(command: Command) -> Command:
     """Add the options that choose whose scores count."""
     options = (
-        click.option("--no-published", is_flag=True, help="Leave the 40 published models out."),
+        click.option("--no-published", is_flag=True, help="Leave the published models out."),
         click.option(
             "--sizes",
             type=click.Choice(["best", "meta", "readme", "paper"]),
@@ -73,18 +74,56 @@ def panel_options(command: Command) -> Command:
     return command
 
 
+def elsewhere_options(command: Command) -> Command:
+    """Add the options on other people's results and on which score counts."""
+    options = (
+        click.option(
+            "--submissions",
+            multiple=True,
+            metavar="DIR|FILE",
+            type=click.Path(path_type=Path, exists=True),
+            help="Submission files of the benchmark, or a folder of them. Repeatable.",
+        ),
+        click.option(
+            "--metric",
+            type=click.Choice(["mcc", "accuracy", "macro_f1"]),
+            default="mcc",
+            show_default=True,
+            help="Which score. The paper's 40 models are known by MCC alone.",
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
 def read_panel(
-    folders: Sequence[Path], *, suite: str | None, published: bool, sizes: Any = "best"
+    folders: Sequence[Path],
+    *,
+    suite: str | None,
+    published: bool,
+    sizes: Any = "best",
+    submissions: Sequence[Path] = (),
+    metric: str = "mcc",
+    quiet: bool = False,
 ) -> Panel:
     """Read run folders and put them beside the published models; say on stderr what is amiss."""
     from geneb_jax.analysis import build_panel
+    from geneb_jax.benchmark import load_suite
     from geneb_jax.cli.console import note
-    from geneb_jax.results import read_run_folder
+    from geneb_jax.results import read_run_folder, read_submissions
 
+    found, told = read_submissions(submissions, load_suite("geneb"))
     panel = build_panel(
-        [read_run_folder(folder, suite) for folder in folders], published=published, sizes=sizes
+        [read_run_folder(folder, suite) for folder in folders],
+        published=published,
+        sizes=sizes,
+        submissions=found,
+        metric=metric,
     )
-    for text in panel.notices:
+    if quiet:
+        return panel
+    for text in (*told, *panel.notices):
         note(text)
     if panel.suite.simulated:
         note("The tasks of this suite are simulated: its scores say nothing about real genomes.")

@@ -9,6 +9,7 @@ import click
 
 from geneb_jax.cli.panel_options import (
     SIZE,
+    elsewhere_options,
     panel_options,
     read_panel,
     regime_option,
@@ -48,6 +49,7 @@ __all__ = ["command"]
     help="Output folder of a run whose models count too. Repeatable.",
 )
 @panel_options
+@elsewhere_options
 @click.option("--top", type=click.IntRange(min=1), default=8, show_default=True, help="Rows shown.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def command(
@@ -60,6 +62,8 @@ def command(
     no_published: bool,
     sizes: str,
     suite: str | None,
+    submissions: tuple[Path, ...],
+    metric: str,
     top: int,
     as_json: bool,
 ) -> None:
@@ -74,33 +78,29 @@ def command(
       geneb-jax recommend -c 'TF Binding' -c Enhancers --regime 10shot
       geneb-jax recommend --run out --min-sequences-per-second 500
     """
-    from geneb_jax.analysis import Budget, recommend
+    from geneb_jax.analysis import FEWEST_TASKS, Budget, recommend
     from geneb_jax.cli.console import note, print_json, print_table
-    from geneb_jax.report import size_text
     from geneb_jax.results import listed
 
-    panel = read_panel(runs, suite=suite, published=not no_published, sizes=sizes)
+    panel = read_panel(
+        runs,
+        suite=suite,
+        published=not no_published,
+        sizes=sizes,
+        submissions=submissions,
+        metric=metric,
+    )
     budget = Budget(max_params, min_sequences_per_second, min_tokens_per_second)
     answer = recommend(panel.comparable, categories, regime=regime, budget=budget)
     if as_json:
-        print_json(_document(answer, simulated=panel.suite.simulated))
+        print_json(_document(answer, simulated=panel.suite.simulated, metric=metric))
         return
     names = ", ".join(answer.categories) if categories else "all categories"
     print_table(
-        ("model", "params", "mcc", "behind", "interval", "equal"),
-        [
-            (
-                c.model.title,
-                size_text(c.model.params),
-                f"{c.mcc:.4f}",
-                f"{answer.best.mcc - c.mcc:.4f}",
-                "" if c.behind is None else f"{c.behind.low:.4f} to {c.behind.high:.4f}",
-                "yes" if c.equal else "",
-            )
-            for c in answer.candidates[:top]
-        ],
+        ("model", "params", metric, "behind", "interval", "equal"),
+        [_row(answer, c) for c in answer.candidates[:top]],
         title=f"{names}, {regime}, {answer.tasks} tasks",
-        right=("params", "mcc", "behind"),
+        right=("params", metric, "behind"),
     )
     smallest = answer.smallest_equal
     if smallest is not None and smallest.model != answer.best.model:
@@ -110,14 +110,35 @@ def command(
             f"best without the limits: {answer.unlimited.title}, {answer.unlimited_mcc:.4f} "
             f"({answer.unlimited_mcc - answer.best.mcc:+.4f})"
         )
-    if answer.tasks < 5:
-        note(f"{answer.tasks} task(s): the order says little beyond these very tasks")
+    if answer.tasks < FEWEST_TASKS:
+        note(
+            f"{answer.tasks} task(s): below {FEWEST_TASKS} there is no interval over tasks, and "
+            "the order says little beyond these very tasks"
+        )
     if answer.left_out:
         note(f"not considered, a score or figure is not known: {listed(answer.left_out, 5)}")
 
 
-def _document(answer: Recommendation, *, simulated: bool) -> dict[str, Any]:
+def _row(answer: Recommendation, candidate: Candidate) -> tuple[str, ...]:
+    from geneb_jax.report import decimals_of, size_text
+
+    behind = candidate.behind or next((c.behind for c in answer.candidates if c.behind), None)
+    digits = decimals_of(*((behind.low, behind.high) if behind else (None, None)))
+    return (
+        candidate.model.title,
+        size_text(candidate.model.params),
+        f"{candidate.mcc:.{digits}f}",
+        f"{answer.best.mcc - candidate.mcc:.{digits}f}",
+        ""
+        if candidate.behind is None
+        else f"{candidate.behind.low:.{digits}f} to {candidate.behind.high:.{digits}f}",
+        "yes" if candidate.equal else "",
+    )
+
+
+def _document(answer: Recommendation, *, simulated: bool, metric: str) -> dict[str, Any]:
     return {
+        "metric": metric,
         "categories": list(answer.categories),
         "regime": answer.regime,
         "tasks": answer.tasks,

@@ -57,7 +57,7 @@ def show_outcome(outcome: RunOutcome, *, as_json: bool) -> int:
     from geneb_jax.cli.console import note, print_json, print_table
     from geneb_jax.report import console_columns, console_rows, leaderboard_rows
 
-    board = leaderboard_rows(outcome.suite, outcome.rows, outcome.run)
+    board = leaderboard_rows(outcome.suite, outcome.rows, outcome.run, outcome.out)
     if as_json:
         print_json(
             {
@@ -74,6 +74,7 @@ def show_outcome(outcome: RunOutcome, *, as_json: bool) -> int:
                     }
                     for row in board.rows
                 ],
+                "notes": list(board.notes),
                 "report": str(outcome.report),
                 "submissions": [str(path) for path in outcome.submissions],
                 "problems": dict(outcome.problems),
@@ -82,6 +83,8 @@ def show_outcome(outcome: RunOutcome, *, as_json: bool) -> int:
     else:
         columns = console_columns(board)
         print_table(columns, console_rows(board), title=board.title, right=columns[3:])
+    for line in board.notes:
+        note(line)
     if outcome.suite.simulated:
         note("The tasks of this suite are simulated: its scores say nothing about real genomes.")
     for path in outcome.submissions:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from geneb_jax.cli.panel_options import (
+    elsewhere_options,
     folders_argument,
     panel_options,
     read_panel,
@@ -25,6 +26,7 @@ __all__ = ["command"]
 @click.command()
 @folders_argument
 @panel_options
+@elsewhere_options
 @regime_option
 @click.option(
     "--without",
@@ -66,6 +68,8 @@ def command(
     no_published: bool,
     sizes: str,
     suite: str | None,
+    submissions: tuple[Path, ...],
+    metric: str,
     regime: str,
     without: tuple[str, ...],
     factor: float,
@@ -85,6 +89,7 @@ def command(
       geneb-jax stats
       geneb-jax stats --json | jq .scaling.macro
       geneb-jax stats out --regime 10shot
+      geneb-jax stats --submissions leaderboard/submissions --metric macro_f1
       geneb-jax stats out --export tables --format md --format tex
     """
     from geneb_jax.analysis import (
@@ -95,7 +100,14 @@ def command(
     )
     from geneb_jax.cli.console import note, print_json
 
-    panel = read_panel(runs, suite=suite, published=not no_published, sizes=sizes)
+    panel = read_panel(
+        runs,
+        suite=suite,
+        published=not no_published,
+        sizes=sizes,
+        submissions=submissions,
+        metric=metric,
+    )
     for name in without:
         panel.cube.model_index(name)
     options = StatisticsOptions(
@@ -135,7 +147,7 @@ def _tables(statistics: Statistics, cube: ScoreCube, regime: str) -> list[Table]
         task_table,
     )
 
-    return [
+    tables = [
         leaderboard_table(statistics),
         category_table(statistics),
         score_table(cube),
@@ -146,17 +158,22 @@ def _tables(statistics: Statistics, cube: ScoreCube, regime: str) -> list[Table]
         *robustness_tables(statistics),
         *run_tables(statistics),
     ]
+    return [table.for_metric(statistics.metric) for table in tables]
 
 
 def _show(statistics: Statistics, tables: Sequence[Table]) -> None:
     from geneb_jax.cli.console import print_table
+    from geneb_jax.report import in_metric
 
     scaling, rest = statistics.scaling.macro, statistics.scaling_without
     found = statistics.smaller_beats_larger
     lines = [
         ("models", len(statistics.leaderboard)),
         ("tasks", statistics.tasks),
-        *((f"mean macro MCC, {name}", _number(v)) for name, v in statistics.mean_macro.items()),
+        *(
+            (in_metric(f"mean macro MCC, {name}", statistics.metric), _number(value))
+            for name, value in statistics.mean_macro.items()
+        ),
         ("rho of log size and macro", _number(_rho(scaling))),
         ("  p", _number(None if scaling is None else scaling.p)),
         ("  without " + ", ".join(rest.left_out), _number(_rho(rest.macro))),
@@ -169,10 +186,7 @@ def _show(statistics: Statistics, tables: Sequence[Table]) -> None:
         if table.name in {"scores", "categories", "tasks", "own-scores"} or not table.rows:
             continue
         right = [name for k, name in enumerate(table.columns) if table.numeric(k)]
-        shown = [
-            [table.shown(cell, name) for cell, name in zip(row, table.columns, strict=True)]
-            for row in table.rows
-        ]
+        shown = [table.shown_row(row) for row in table.rows]
         click.echo()
         print_table(table.columns, shown, title=table.title, right=right)
 

@@ -10,10 +10,12 @@ from geneb_jax.data.distinct import (
     distinct_sequences,
     sequence_digest,
 )
+from geneb_jax.data.fetched_files import PinnedFiles, fetched_data_folder, pinned_files
 from geneb_jax.data.few_shot import few_shot_rows
-from geneb_jax.data.hub import FetchReport, fetch_suite, fetched_data_folder
+from geneb_jax.data.hub import FetchReport, fetch_suite
 from geneb_jax.data.notes import NOTES, SMALL_CLASS_ROWS
 from geneb_jax.data.sources import (
+    OWN_FILES_HINT,
     FoundTasks,
     TaskFiles,
     TaskSource,
@@ -34,12 +36,14 @@ __all__ = [
     "MAX_FILE_BYTES",
     "MAX_SEQUENCE_BP",
     "NOTES",
+    "OWN_FILES_HINT",
     "SMALL_CLASS_ROWS",
     "SPLITS",
     "FetchReport",
     "FolderCheck",
     "FoundTasks",
     "LengthQuantiles",
+    "PinnedFiles",
     "SequenceTable",
     "SuiteStats",
     "TaskCheck",
@@ -53,6 +57,7 @@ __all__ = [
     "fetched_data_folder",
     "few_shot_rows",
     "find_task_files",
+    "pinned_files",
     "read_task",
     "sequence_digest",
     "suite_stats",

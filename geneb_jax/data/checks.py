@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from geneb_jax.benchmark import Suite, Task, select_tasks
+from geneb_jax.benchmark import DataStanding, Suite, Task, data_standing, select_tasks
 from geneb_jax.data.csv_columns import read_file_bytes
-from geneb_jax.data.sources import FoundTasks, TaskSource, find_task_files
+from geneb_jax.data.fetched_files import PinnedFiles, pinned_files
+from geneb_jax.data.sources import OWN_FILES_HINT, FoundTasks, TaskSource, find_task_files
 from geneb_jax.data.tables import TaskTable, read_task
 from geneb_jax.errors import ConfigError, DataError, GenebError
 
@@ -28,12 +29,14 @@ class TaskCheck:
         category: Its category; None if it is no task of the suite.
         table: The table; None if refused.
         error: Why it is refused; None if it is fine.
+        standing: How near its data are to the benchmark's.
     """
 
     task_id: str
     category: str | None
     table: TaskTable | None
     error: GenebError | None
+    standing: DataStanding = DataStanding.NOTHING_STATED
 
     def as_dict(self) -> dict[str, Any]:
         """The result as plain data for JSON."""
@@ -42,6 +45,7 @@ class TaskCheck:
             "category": self.category,
             "in_suite": self.category is not None,
             "status": "refused" if self.error else "ok",
+            "data": self.standing.value,
             "error": None,
             "message": None,
         }
@@ -121,13 +125,15 @@ def check_folder(
             f"there is no file of a task of the suite {suite.name}",
             where=folder,
             cause=f"other CSV files: {', '.join(ignored[:5])}" if ignored else None,
-            hint="files are named <task_id>.csv, <task_id>.csv.gz or <task_id>/train.csv",
+            hint=f"its files are named <task_id>.csv, <task_id>.csv.gz or <task_id>/train.csv; "
+            f"{OWN_FILES_HINT}",
         )
     checks = []
+    pinned = pinned_files(suite, folder)
     for done, (task, category) in enumerate(
         [*((task, task.category) for task in tasks), *((other, None) for other in others)], 1
     ):
-        checks.append(_check(task, category, source))
+        checks.append(_check(task, category, source, suite, pinned))
         if on_task is not None:
             on_task(done, total)
     return FolderCheck(
@@ -137,9 +143,24 @@ def check_folder(
     )
 
 
-def _check(task: Task, category: str | None, source: TaskSource) -> TaskCheck:
+def _check(
+    task: Task,
+    category: str | None,
+    source: TaskSource,
+    suite: Suite,
+    pinned: PinnedFiles | None,
+) -> TaskCheck:
     try:
-        return TaskCheck(task.task_id, category, read_task(task, source), None)
+        table = read_task(task, source)
+        standing = DataStanding.NOTHING_STATED
+        if category is not None:
+            standing = data_standing(
+                suite,
+                task,
+                test_rows=len(table.test_labels),
+                verified_as=pinned.verified_as(task, table.fingerprint) if pinned else "",
+            )
+        return TaskCheck(task.task_id, category, table, None, standing)
     except (DataError, ConfigError) as error:
         return TaskCheck(task.task_id, category, None, error)
 

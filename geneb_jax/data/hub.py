@@ -3,37 +3,34 @@
 The protocol of a fetch:
 
 1. files that an earlier fetch brought, and whose SHA-256 is still right, are done;
+   online, so are files in their place that have the hash which the hub states;
 2. offline, the rest is copied from the hub client's own cache if it is there; no socket is opened;
 3. online, the hub says size and hash of each wanted file at the pinned commit;
 4. each file is downloaded into a staging folder, its size and hash are checked, and only then is it
    renamed to its place, so that a file in its place is whole and right;
-5. the manifest ``fetched.json`` is rewritten after each file, so that an interrupted fetch goes on
-   where it stopped.
+5. the sealed list ``fetched.json`` is rewritten after each file, so that an interrupted fetch goes
+   on where it stopped, and a run can say that its files are the pinned revision's.
 """
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock
 
-from geneb_jax.benchmark import DatasetPin, Suite, Task, require_task_id
-from geneb_jax.data.hub_client import HubClient, RemoteFile, sha256_of
+from geneb_jax.benchmark import Suite, Task, require_task_id
+from geneb_jax.data.fetched_files import FetchedFiles, hub_hash
+from geneb_jax.data.hub_client import HubClient, RemoteFile, file_matches
 from geneb_jax.data.sources import TaskSource
-from geneb_jax.durable_files import require_writable_folder, write_text
+from geneb_jax.durable_files import require_writable_folder
 from geneb_jax.errors import ConfigError, DownloadError, OutputError
-from geneb_jax.places import cache_folder
 
-__all__ = ["FetchReport", "fetch_suite", "fetched_data_folder"]
+__all__ = ["FetchReport", "fetch_suite"]
 
-_MANIFEST = "fetched.json"
-_STAGING = ".fetching"
 _LOCK = ".fetching.lock"
 _WORKERS = 4
 
@@ -53,12 +50,6 @@ class FetchReport:
     present: int
     fetched: int
     fetched_bytes: int
-
-
-def fetched_data_folder(suite: Suite) -> Path:
-    """Where ``geneb-jax data fetch`` puts a suite's files unless told otherwise."""
-    revision = suite.dataset.revision[:12] if suite.dataset else "local"
-    return cache_folder() / "data" / f"{suite.name}-{revision}"
 
 
 def fetch_suite(
@@ -106,6 +97,7 @@ def fetch_suite(
             wanted,
             destination,
             HubClient(suite.dataset, endpoint=endpoint, on_note=on_note),
+            endpoint=endpoint,
             offline=offline,
             tell=on_file,
         )
@@ -117,11 +109,12 @@ def _fetch_locked(
     destination: Path,
     client: HubClient,
     *,
+    endpoint: str | None,
     offline: bool,
     tell: Callable[[int, int, str], None] | None,
 ) -> FetchReport:
     _refuse_foreign_files(chosen, destination)
-    manifest = _Manifest(destination, client.pin)
+    manifest = FetchedFiles(destination, client.pin, endpoint)
     missing = [path for path in wanted if not manifest.holds(path)]
     present = len(wanted) - len(missing)
     if not missing:
@@ -129,71 +122,23 @@ def _fetch_locked(
     if offline:
         copied = _copy_from_cache(client, missing, manifest)
         return FetchReport(destination, present, len(missing), copied)
-    received = _download(client, missing, manifest, done=present, total=len(wanted), tell=tell)
-    return FetchReport(destination, present, len(missing), received)
-
-
-class _Manifest:
-    """The list of fetched files with their SHA-256, on disk beside them."""
-
-    def __init__(self, folder: Path, pin: DatasetPin) -> None:
-        self._folder = folder
-        self._pin = pin
-        self._files: dict[str, dict[str, Any]] = {}
-        path = folder / _MANIFEST
-        if not path.exists():
-            return
-        try:
-            document = json.loads(path.read_text(encoding="utf-8"))
-            known = document["repository"], document["revision"]
-            files = {str(name): dict(facts) for name, facts in document["files"].items()}
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            return  # A damaged list only costs a second download.
-        if known != (pin.repository, pin.revision):
-            raise OutputError(
-                f"the folder holds files of {known[0]} at revision {known[1]}",
-                where=folder,
-                hint="choose another folder with --data-dir",
-            )
-        self._files = files
-
-    def holds(self, path: str) -> bool:
-        """Whether a file is in its place and unchanged since it was fetched."""
-        facts = self._files.get(path)
-        local = self._folder / path
-        if facts is None or not local.is_file() or local.is_symlink():
-            return False
-        return local.stat().st_size == facts.get("bytes") and sha256_of(local) == facts.get(
-            "sha256"
+    with client.session():
+        remote = _describe(client, missing)
+        absent = [path for path in missing if not _in_place(remote[path], manifest)]
+        present = len(wanted) - len(absent)
+        received = _download(
+            client, remote, absent, manifest, done=present, total=len(wanted), tell=tell
         )
+    return FetchReport(destination, present, len(absent), received)
 
-    def accept(self, staged: Path, path: str) -> int:
-        """Move a checked file to its place, list it, and return its size in bytes."""
-        target = self._folder / path
-        size, digest = staged.stat().st_size, sha256_of(staged)
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if not target.resolve().is_relative_to(self._folder.resolve()):
-                raise OutputError("a link leads out of the folder", where=target)
-            staged.replace(target)
-        except OSError as error:
-            raise OutputError(f"cannot move the file ({error.strerror})", where=target) from error
-        self._files[path] = {"bytes": size, "sha256": digest}
-        document = {
-            "repository": self._pin.repository,
-            "revision": self._pin.revision,
-            "files": dict(sorted(self._files.items())),
-        }
-        write_text(self._folder / _MANIFEST, json.dumps(document, indent=1) + "\n")
-        return size
 
-    def staging(self) -> Path:
-        """The folder for files on their way."""
-        return self._folder / _STAGING
-
-    def clear_staging(self) -> None:
-        """Remove what is left of files on their way."""
-        shutil.rmtree(self.staging(), ignore_errors=True)
+def _in_place(remote: RemoteFile, manifest: FetchedFiles) -> bool:
+    """List a file that is there already, if it has the hash that the hub states."""
+    local = manifest.place_of(remote.path)
+    if not local.is_file() or local.is_symlink() or not file_matches(local, remote):
+        return False
+    manifest.accept(local, remote.path, hub_hash(remote))
+    return True
 
 
 def _refuse_foreign_files(tasks: Sequence[Task], folder: Path) -> None:
@@ -210,7 +155,7 @@ def _refuse_foreign_files(tasks: Sequence[Task], folder: Path) -> None:
                 )
 
 
-def _copy_from_cache(client: HubClient, missing: Sequence[str], manifest: _Manifest) -> int:
+def _copy_from_cache(client: HubClient, missing: Sequence[str], manifest: FetchedFiles) -> int:
     """Offline: take files from the hub client's cache.
 
     Raises:
@@ -228,12 +173,13 @@ def _copy_from_cache(client: HubClient, missing: Sequence[str], manifest: _Manif
             shutil.copyfile(cached, staged)
         except OSError as error:
             raise OutputError(f"cannot copy the file ({error.strerror})", where=staged) from error
-        copied += manifest.accept(staged, path)
+        copied += manifest.accept(staged, path, f"cached:{cached.name}")
     manifest.clear_staging()
     if absent:
         shown = ", ".join(absent[:3]) + (", ..." if len(absent) > 3 else "")
         raise DownloadError(
-            f"{len(absent)} of the wanted files are not on this machine: {shown}",
+            f"{len(absent)} of the wanted files are not on this machine, or no longer as they were "
+            f"fetched: {shown}",
             cause="offline, nothing is downloaded",
             hint="run the same command without --offline where there is a network",
         )
@@ -242,8 +188,9 @@ def _copy_from_cache(client: HubClient, missing: Sequence[str], manifest: _Manif
 
 def _download(
     client: HubClient,
+    remote: Mapping[str, RemoteFile],
     missing: Sequence[str],
-    manifest: _Manifest,
+    manifest: FetchedFiles,
     *,
     done: int,
     total: int,
@@ -251,26 +198,23 @@ def _download(
 ) -> int:
     """Online: download files a few at a time; the first failure stops the rest."""
     received = 0
-    with client.session():
-        remote = _describe(client, missing)
-        with ThreadPoolExecutor(max_workers=_WORKERS) as pool:
-            pending: dict[Future[Path], str] = {
-                pool.submit(client.download, remote[path], manifest.staging()): path
-                for path in missing
-            }
-            try:
-                while pending:
-                    ready, _ = wait(pending, return_when=FIRST_COMPLETED)
-                    for future in ready:
-                        path = pending.pop(future)
-                        received += manifest.accept(future.result(), path)
-                        done += 1
-                        if tell is not None:
-                            tell(done, total, path)
-            except BaseException:
-                for future in pending:
-                    future.cancel()
-                raise
+    with ThreadPoolExecutor(max_workers=_WORKERS) as pool:
+        pending: dict[Future[Path], str] = {
+            pool.submit(client.download, remote[path], manifest.staging()): path for path in missing
+        }
+        try:
+            while pending:
+                ready, _ = wait(pending, return_when=FIRST_COMPLETED)
+                for future in ready:
+                    path = pending.pop(future)
+                    received += manifest.accept(future.result(), path, hub_hash(remote[path]))
+                    done += 1
+                    if tell is not None:
+                        tell(done, total, path)
+        except BaseException:
+            for future in pending:
+                future.cancel()
+            raise
     manifest.clear_staging()
     return received
 

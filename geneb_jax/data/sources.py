@@ -19,6 +19,7 @@ from geneb_jax.benchmark import Suite, Task, require_task_id
 from geneb_jax.errors import DataError
 
 __all__ = [
+    "OWN_FILES_HINT",
     "FoundTasks",
     "TaskFiles",
     "TaskSource",
@@ -26,6 +27,12 @@ __all__ = [
     "fingerprint_of",
     "task_fingerprint",
 ]
+
+#: What to do with files that are no task of the suite: never rename them to one that they are not.
+OWN_FILES_HINT = (
+    "files of your own are a suite of their own: write a suite.toml beside them that names them "
+    "as its tasks, and give the folder with --suite FOLDER; a task's id means the benchmark's files"
+)
 
 _ENDINGS = (".csv", ".csv.gz")
 _PLACES = ("", "tasks")

@@ -21,6 +21,7 @@ from geneb_jax.report.result_tables import (
 from geneb_jax.report.run_tables import run_tables
 from geneb_jax.report.statistics_tables import paper_tables, robustness_tables
 from geneb_jax.report.tables import FORMATS, Table, write_table
+from geneb_jax.report.wording import decimals_of, in_metric, metric_title
 
 __all__ = [
     "FIGURE_FOLDER",
@@ -32,8 +33,11 @@ __all__ = [
     "choice_table",
     "console_columns",
     "console_rows",
+    "decimals_of",
+    "in_metric",
     "leaderboard_rows",
     "leaderboard_table",
+    "metric_title",
     "pair_table",
     "paper_tables",
     "robustness_tables",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from geneb_jax.analysis import (
     leaderboard,
 )
 from geneb_jax.benchmark import Suite
+from geneb_jax.report.wording import decimals_of, metric_title
 from geneb_jax.results import RunRecord, RunScores, ScoreRow
 
 __all__ = [
@@ -22,27 +24,45 @@ __all__ = [
     "console_columns",
     "console_rows",
     "leaderboard_rows",
+    "row_decimals",
     "size_text",
 ]
 
 
 def boards_of(panel: Panel) -> tuple[Leaderboard, ...]:
-    """The leaderboard that ranks the run's models; then the whole suite's, if it does not."""
+    """The leaderboard that ranks the run's models; then the whole suite's, if it does not.
+
+    Scores on data unlike the benchmark's have one of their own, last.
+    """
     suite = panel.suite
     tasks = len(suite.tasks)
-    simulated = "simulated data; " if suite.simulated else ""
-    whole = leaderboard(
-        panel.cube, title=f"{suite.title} ({simulated}{tasks} tasks)", regime=_regime(panel.cube)
-    )
-    if panel.common is None:
-        return (whole,)
-    count = len(panel.common.tasks)
-    common = leaderboard(
-        panel.common,
-        title=f"The {count} tasks of this run ({simulated}not the {suite.title} score)",
-        regime=_regime(panel.common),
-    )
-    return common, whole
+    said = ["simulated data"] if suite.simulated else []
+    said += ["data unlike the benchmark's"] if panel.own_data else []
+    said += [f"by {metric_title(panel.cube.metric)}"] if panel.cube.metric != "mcc" else []
+    marks = "".join(f"{word}; " for word in said)
+    not_score = f"not the {suite.title} score"
+
+    def board(cube: ScoreCube, title: str, notes: tuple[str, ...] = ()) -> Leaderboard:
+        return leaderboard(
+            cube,
+            title=title,
+            regime=_regime(cube),
+            predictions=panel.predictions,
+            notes=notes,
+        )
+
+    found = []
+    if panel.common is not None:
+        count = len(panel.common.tasks)
+        title = f"The {count} tasks of this run ({marks}{not_score})"
+        found.append(board(panel.common, title, panel.left_out))
+    notes = () if panel.common is not None else panel.left_out
+    found.append(board(panel.cube, f"{suite.title} ({marks}{tasks} tasks)", notes))
+    if panel.unlike is not None:
+        count = len(panel.unlike.tasks)
+        title = f"The {count} tasks on data unlike the benchmark's: your models alone ({not_score})"
+        found.append(board(panel.unlike, title))
+    return tuple(found)
 
 
 def _regime(cube: ScoreCube) -> str:
@@ -59,6 +79,7 @@ def leaderboard_rows(
     suite: Suite,
     scores: Sequence[ScoreRow],
     run: RunRecord | None = None,
+    folder: Path | None = None,
     *,
     published: bool = True,
 ) -> Leaderboard:
@@ -71,9 +92,10 @@ def leaderboard_rows(
         suite: The suite of the run (whole, or restricted to the chosen tasks).
         scores: Rows of scores.csv.
         run: run.json.
+        folder: The output folder, where predictions are kept.
         published: Whether to show the published models beside the run's, where that is fair.
     """
-    panel = build_panel([RunScores(suite, scores, run)], published=published)
+    panel = build_panel([RunScores(suite, scores, run, folder)], published=published)
     return boards_of(panel)[0]
 
 
@@ -108,7 +130,7 @@ def console_rows(board: Leaderboard, *, neighbours: int = 3) -> list[tuple[str, 
 
 def _line(board: Leaderboard, row: LeaderboardRow) -> tuple[str, ...]:
     mark = "> " if row.model.source == "user" else "  "
-    macro = [_score(row.macro[name]) for name in board.regimes]
+    macro = [_score(row.macro[name], row_decimals(row)) for name in board.regimes]
     fewest = min(row.scored.values())
     return (
         "" if row.rank is None else str(row.rank),
@@ -120,8 +142,13 @@ def _line(board: Leaderboard, row: LeaderboardRow) -> tuple[str, ...]:
     )
 
 
-def _score(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"
+def row_decimals(row: LeaderboardRow) -> int:
+    """Decimals of a row's scores: those that its interval leaves meaning to."""
+    return decimals_of(*(row.interval or (None, None)))
+
+
+def _score(value: float | None, decimals: int) -> str:
+    return "-" if value is None else f"{value:.{decimals}f}"
 
 
 def size_text(params: int | None) -> str:

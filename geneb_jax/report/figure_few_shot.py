@@ -10,6 +10,7 @@ from geneb_jax.analysis import ScoreCube, aggregate, few_shot_degradation
 from geneb_jax.report.figure_parts import Figure, by_macro, finite, rounded_range, ticks
 from geneb_jax.report.svg import PALETTE, Canvas, Scale, short_name
 from geneb_jax.report.tables import Table
+from geneb_jax.report.wording import in_metric, metric_title
 
 __all__ = ["few_shot_figure"]
 
@@ -38,8 +39,9 @@ def few_shot_figure(cube: ScoreCube, regime: str) -> Figure | None:
     return Figure(
         "figure-5-few-shot",
         "Few-shot degradation",
-        "Macro MCC with all training rows and with few per class, and the share of the full score "
-        f"that is lost at {few[0]}. A weak model loses little because it has little to lose.",
+        in_metric("Macro MCC", cube.metric)
+        + " with all training rows and with few per class, and the share of the full score that is "
+        f"lost at {few[0]}. A weak model loses little because it has little to lose.",
         _drawing(cube, macro, rows, regimes, lost[few[0]]).markup(),
         Table(
             "figure-5-few-shot",
@@ -74,13 +76,19 @@ def _drawing(
         760,
         bottom + 48,
         "Few-shot degradation",
-        "A row a model: macro MCC with all training rows and with few; on the right the loss.",
+        "A row a model: the macro mean with all training rows and with few; on the right the loss.",
     )
     values = macro[rows]
     low, high = rounded_range(values[np.isfinite(values)])
     low = min(low, 0.0)
     x = Scale(low, high, _LEFT + 8, _RIGHT)
-    canvas.x_axis(x, ticks(low, high, 0.1), top=_TOP - 6, bottom=bottom, label="macro MCC")
+    canvas.x_axis(
+        x,
+        ticks(low, high, 0.1),
+        top=_TOP - 6,
+        bottom=bottom,
+        label=f"macro {metric_title(cube.metric)}",
+    )
     for k, (name, _) in enumerate(regimes):
         at = _LEFT + 8 + 110 * k
         canvas.mark(at, 20, k, fill=PALETTE[k])

@@ -11,6 +11,7 @@ from geneb_jax.analysis import ScoreCube, aggregate, pareto_frontier
 from geneb_jax.report.figure_parts import Figure, by_macro, rounded_range, ticks
 from geneb_jax.report.svg import PALETTE, Canvas, Scale, short_name
 from geneb_jax.report.tables import Table
+from geneb_jax.report.wording import in_metric, metric_title
 
 __all__ = ["pareto_figure"]
 
@@ -29,7 +30,7 @@ def pareto_figure(cube: ScoreCube, regime: str) -> Figure | None:
     canvas = Canvas(
         760,
         520,
-        f"Size and macro MCC, {regime}",
+        f"Size and macro {metric_title(cube.metric)}, {regime}",
         "Each point is a model; the dashed line joins the models that no smaller model equals.",
     )
     left, right, top, bottom = 56.0, 740.0, 40.0, 420.0
@@ -46,7 +47,13 @@ def pareto_figure(cube: ScoreCube, regime: str) -> Figure | None:
         bottom=bottom,
         label="parameters",
     )
-    canvas.y_axis(y, ticks(low, high, 0.1), left=left, right=right, label=f"macro MCC, {regime}")
+    canvas.y_axis(
+        y,
+        ticks(low, high, 0.1),
+        left=left,
+        right=right,
+        label=f"macro {metric_title(cube.metric)}, {regime}",
+    )
     canvas.path(
         [(x(math.log10(size[row])), y(macro[row])) for row in frontier.tolist()],
         stroke="#1b1f24",
@@ -94,13 +101,15 @@ def pareto_figure(cube: ScoreCube, regime: str) -> Figure | None:
     return Figure(
         "figure-2-pareto",
         "Size and score",
-        "Macro MCC against parameters (logarithmic). The dashed line is the Pareto frontier: "
+        in_metric("Macro MCC", cube.metric)
+        + " against parameters (logarithmic). The dashed line is "
+        "the Pareto frontier: "
         "models that no smaller model equals. A model without a size, such as k-mer counts, "
         "is a dotted line.",
         canvas.markup(),
         Table(
             "figure-2-pareto",
-            "Size and macro MCC",
+            f"Size and macro {metric_title(cube.metric)}",
             ("model_id", "params", "architecture", f"macro_{regime}", "on_frontier"),
             rows,
         ),

@@ -8,6 +8,7 @@ from geneb_jax.analysis import ScoreCube, aggregate
 from geneb_jax.report.figure_parts import Figure, by_macro
 from geneb_jax.report.svg import DASHES, PALETTE, Canvas, short_name
 from geneb_jax.report.tables import Table
+from geneb_jax.report.wording import in_metric, metric_title
 
 __all__ = ["heat_colour", "heatmap_figure", "radar_figure"]
 
@@ -37,8 +38,8 @@ def heatmap_figure(cube: ScoreCube, regime: str) -> Figure | None:
     canvas = Canvas(
         width,
         top + cell_height * len(order) + 12,
-        f"MCC by category, {regime}",
-        "A row a model, best macro MCC first; a column a category; darker is higher.",
+        f"{metric_title(cube.metric)} by category, {regime}",
+        "A row a model, best macro mean first; a column a category; darker is higher.",
     )
     for k, name in enumerate(cube.categories):
         canvas.text(left + cell_width * (k + 0.6), top - 8, short_name(name, 18), turn=-50, size=11)
@@ -64,11 +65,11 @@ def heatmap_figure(cube: ScoreCube, regime: str) -> Figure | None:
     return Figure(
         "figure-3-heatmap",
         "Categories",
-        "Mean MCC of each category; models in order of macro MCC.",
+        in_metric("Mean MCC of each category; models in order of macro MCC.", cube.metric),
         canvas.markup(),
         Table(
             "figure-3-heatmap",
-            f"MCC by category, {regime}",
+            f"{metric_title(cube.metric)} by category, {regime}",
             ("model_id", *cube.categories),
             rows,
         ),
@@ -89,7 +90,7 @@ def radar_figure(cube: ScoreCube, regime: str) -> Figure | None:
         columns * wide,
         lines * tall,
         f"Category profiles, {regime}",
-        "Radar plots of five models each, in order of macro MCC; the rim is an MCC of 1, the "
+        "Radar plots of five models each, in order of the macro mean; the rim is a score of 1, the "
         "centre 0.",
     )
     angles = [2 * math.pi * k / count for k in range(count)]
@@ -128,8 +129,8 @@ def radar_figure(cube: ScoreCube, regime: str) -> Figure | None:
     return Figure(
         "figure-4-radar",
         "Category profiles",
-        "Category MCC of five models at a time, in order of macro MCC. Negative means sit in the "
-        "centre.",
+        "Category means of five models at a time, in order of the macro mean. Negative ones sit in "
+        "the centre.",
         canvas.markup(),
         Table(
             "figure-4-radar",

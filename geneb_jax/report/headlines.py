@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from geneb_jax.analysis import Leaderboard, LeaderboardRow, Statistics
+from geneb_jax.report.boards import row_decimals
 from geneb_jax.report.svg import short_name
+from geneb_jax.report.wording import metric_title
 from geneb_jax.results import listed
 
 __all__ = ["headlines"]
@@ -40,8 +42,8 @@ def _own(
 ) -> str:
     name = row.model.label
     parts = [
-        f"{_name(row)}: macro MCC {_score(row.macro[board.regime])}{_interval(row)} on "
-        f"{board.tasks} tasks, rank {row.rank} of {len(ranked)}{_firmness(board, name, statistics)}"
+        f"{_name(row)}: macro {metric_title(board.metric)} {_macro(board, row)}{_interval(row)} on "
+        f"{board.tasks} tasks, rank {row.rank} of {len(ranked)}{_firmness(row)}"
     ]
     tied = [other for other in ranked if other.tie_group == row.tie_group and other is not row]
     if row.tie_group is not None:
@@ -76,13 +78,14 @@ def _field(
     regime, first = board.regime, ranked[0]
     tied = [row for row in ranked[1:] if row.tie_group == first.tie_group]
     lines = [
-        f"Best overall: {_name(first)}, macro MCC {_score(first.macro[regime])}{_interval(first)}"
+        f"Best overall: {_name(first)}, macro {metric_title(board.metric)} "
+        f"{_macro(board, first)}{_interval(first)}"
         + (f"; in its tie group: {_names(tied)}." if tied else ".")
     ]
     small = [row for row in ranked if (row.model.params or SMALL + 1) <= SMALL]
     if small and small[0] is not first:
         lines.append(
-            f"Best up to 100M parameters: {_name(small[0])}, {_score(small[0].macro[regime])} "
+            f"Best up to 100M parameters: {_name(small[0])}, {_macro(board, small[0])} "
             f"(rank {small[0].rank})."
         )
     leaders = {name for names in statistics.category_leaders[regime].values() for name in names}
@@ -98,17 +101,21 @@ def _field(
     return lines
 
 
-def _firmness(board: Leaderboard, model_id: str, statistics: Statistics) -> str:
-    if statistics.tasks != board.tasks:  # ranges of ranks over other tasks
-        return ""
-    span = statistics.rank_ranges.get(model_id)
-    return f" ({span.low} to {span.high} in 95% of resamplings)" if span else ""
+def _firmness(row: LeaderboardRow) -> str:
+    span = row.rank_range
+    return f" (by what can be told apart, {span.low} to {span.high})" if span else ""
 
 
 def _interval(row: LeaderboardRow) -> str:
     if row.interval is None:
         return ""
-    return f" (95% interval over tasks {row.interval[0]:.3f} to {row.interval[1]:.3f})"
+    low, high = (f"{bound:.{row_decimals(row)}f}" for bound in row.interval)
+    return f" (95% interval over {row.interval_over} {low} to {high})"
+
+
+def _macro(board: Leaderboard, row: LeaderboardRow) -> str:
+    value = row.macro[board.regime]
+    return "-" if value is None else f"{value:.{row_decimals(row)}f}"
 
 
 def _names(rows: Sequence[LeaderboardRow]) -> str:

@@ -22,7 +22,7 @@ from geneb_jax.analysis import (
     published_pairs,
 )
 from geneb_jax.benchmark import Suite
-from geneb_jax.report.boards import boards_of, size_text
+from geneb_jax.report.boards import boards_of, row_decimals, size_text
 from geneb_jax.report.figure_parts import Figure
 from geneb_jax.report.figure_profiles import heat_colour
 from geneb_jax.report.figures import draw_figures
@@ -32,6 +32,7 @@ from geneb_jax.report.run_tables import run_tables
 from geneb_jax.report.statistics_tables import paper_tables, robustness_tables
 from geneb_jax.report.svg import short_name
 from geneb_jax.report.tables import Table, write_table
+from geneb_jax.report.wording import metric_title
 from geneb_jax.results import RunRecord, RunScores, ScoreRow, csv_text
 
 __all__ = ["FIGURE_FOLDER", "REPORT_FILE", "write_panel_report", "write_report"]
@@ -68,7 +69,7 @@ def write_report(
         OutputError: if the folder cannot be written.
     """
     panel = build_panel([RunScores(suite, scores, run, out)], published=published)
-    return write_panel_report(out, panel, versions=run.versions if run else {})
+    return write_panel_report(out, panel)
 
 
 def write_panel_report(
@@ -79,7 +80,7 @@ def write_panel_report(
     Args:
         out: The output folder.
         panel: Who is compared with whom.
-        versions: Package versions to name at the foot of the page.
+        versions: Package versions to name at the foot of the page; by default the panel's.
     """
     boards = boards_of(panel)
     regime = boards[-1].regime
@@ -91,6 +92,7 @@ def write_panel_report(
     for figure in figures:
         durable_files.write_text(out / FIGURE_FOLDER / f"{figure.name}.svg", str(figure.svg) + "\n")
         write_table(out / FIGURE_FOLDER, figure.data, "csv")
+    metric = cube.metric
     page = _render(
         panel=panel,
         boards=boards,
@@ -98,12 +100,12 @@ def write_panel_report(
         regime=boards[0].regime,
         statistics=statistics,
         headlines=headlines(boards[0], statistics),
-        choice=choice_table(cube, boards[0].regime),
-        own=run_tables(statistics),
-        tasks=task_table(panel.shown, boards[0].regime),
-        paper=paper_tables(statistics),
-        robustness=robustness_tables(statistics),
-        versions=versions or {},
+        choice=choice_table(cube, boards[0].regime).for_metric(metric),
+        own=tuple(one.for_metric(metric) for one in run_tables(statistics)),
+        tasks=task_table(panel.shown, boards[0].regime).for_metric(metric),
+        paper=tuple(one.for_metric(metric) for one in paper_tables(statistics)),
+        robustness=tuple(one.for_metric(metric) for one in robustness_tables(statistics)),
+        versions=panel.versions if versions is None else versions,
     )
     path = out / REPORT_FILE
     durable_files.write_text(path, page)
@@ -138,6 +140,7 @@ def _render(
     environment.filters["short"] = short_name
     environment.filters["tip"] = _tip
     environment.filters["data_uri"] = _csv_uri
+    environment.filters["decimals"] = row_decimals
     script, style = _asset(environment, "page.js.jinja"), _asset(environment, "page.css.jinja")
     # The policy names the one script by its hash: a script that slipped in would not run.
     digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
@@ -155,6 +158,11 @@ def _render(
         paper=paper,
         robustness=robustness,
         versions=versions,
+        metric=statistics.metric,
+        metric_title=metric_title(statistics.metric),
+        paper_models=sum(
+            one.ranked and one.facts.source != "live" for one in statistics.models.values()
+        ),
         script=script,
         style=style,
         script_hash=digest,

@@ -6,7 +6,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from geneb_jax.analysis import CLOSE, Budget, Candidate, ScoreCube, Statistics, recommend
+from geneb_jax.analysis import (
+    CLOSE,
+    FEWEST_TASKS,
+    Budget,
+    Candidate,
+    ScoreCube,
+    Statistics,
+    recommend,
+)
 from geneb_jax.errors import SelectionError
 from geneb_jax.report.tables import Cell, Table, bounds
 from geneb_jax.results import listed
@@ -20,9 +28,6 @@ __all__ = [
     "task_table",
 ]
 
-#: Tasks from which on an interval over a category's tasks says something.
-TELLING = 5
-
 
 def leaderboard_table(statistics: Statistics) -> Table:
     """The ranking with every model's facts, intervals and coverage."""
@@ -30,7 +35,7 @@ def leaderboard_table(statistics: Statistics) -> Table:
     rows = []
     for line in statistics.leaderboard:
         facts = line.model
-        ranks = statistics.rank_ranges.get(facts.label)
+        ranks = line.rank_range
         rows.append(
             (
                 line.rank,
@@ -65,8 +70,15 @@ def leaderboard_table(statistics: Statistics) -> Table:
             *(f"tasks_{name}" for name in regimes),
         ),
         tuple(rows),
-        f"Ranked by macro MCC, {statistics.regime}; 95% intervals by bootstrap over tasks.",
+        f"Ranked by macro MCC, {statistics.regime}; 95% intervals by bootstrap over "
+        f"{_intervals_over(statistics)}; ranks and tie groups by the same comparisons.",
+        spans=tuple((f"macro_{name}", "macro_low", "macro_high") for name in regimes),
     )
+
+
+def _intervals_over(statistics: Statistics) -> str:
+    found = {line.interval_over for line in statistics.leaderboard if line.interval_over}
+    return " and ".join(sorted(found)) or "tasks, none with fewer than five of them"
 
 
 def category_table(statistics: Statistics) -> Table:
@@ -97,14 +109,16 @@ def score_table(cube: ScoreCube) -> Table:
                 task.category,
                 float(cube.mcc[m, r, t]),
                 spread if np.isfinite(spread) else None,
+                cube.data.get(cube.model_ids[m], {}).get(task.task_id, ""),
             )
         )
     return Table(
         "scores",
         "Scores by task",
-        ("model_id", "regime", "task_id", "category", "mcc", "seed_sd"),
+        ("model_id", "regime", "task_id", "category", "mcc", "seed_sd", "data"),
         tuple(rows),
-        "MCC is the mean over seeds; the published scores keep no seeds.",
+        "MCC is the mean over seeds; the published scores keep no seeds. data: how near the files "
+        "of a run's task are to the benchmark's.",
     )
 
 
@@ -172,6 +186,7 @@ def pair_table(statistics: Statistics) -> Table:
         ),
         "delta: macro MCC of the first minus the second, with its 95% bootstrap interval over "
         "tasks; stated: as the paper prints it.",
+        spans=(("delta", "low", "high"),),
     )
 
 
@@ -192,7 +207,7 @@ def choice_table(cube: ScoreCube, regime: str, *, limits: Sequence[float] = (1e8
         smallest = answer.smallest_equal
         second = answer.candidates[1] if len(answer.candidates) > 1 else None
         # With few tasks an interval over tasks holds almost anything.
-        telling = answer.tasks >= TELLING
+        telling = answer.tasks >= FEWEST_TASKS
         lead = second.behind if second and telling else None
         rows.append(
             (
@@ -232,10 +247,11 @@ def choice_table(cube: ScoreCube, regime: str, *, limits: Sequence[float] = (1e8
         tuple(rows),
         "margin: lead over the second, with its 95% interval over the category's tasks. not told "
         "apart: other models whose paired interval to the best includes zero. Both are given from "
-        f"{TELLING} tasks on. smallest equal: the smallest model not told apart and within "
+        f"{FEWEST_TASKS} tasks on. smallest equal: the smallest model not told apart and within "
         f"{CLOSE:g} of the best. yours: the best of the run's models, untrained controls aside."
         + (f" No model has every task of: {', '.join(absent)}." if absent else ""),
         3,
+        (("margin", "margin_low", "margin_high"),),
     ).without_empty_columns()
 
 

@@ -76,6 +76,7 @@ def _own_table(statistics: Statistics) -> Table:
             "test_rows",
             "leaked",
             "mcc_without",
+            "data",
         ),
         tuple(
             (
@@ -91,6 +92,7 @@ def _own_table(statistics: Statistics) -> Table:
                 one.test_rows,
                 one.leaked,
                 one.clean_mcc,
+                one.data or None,
             )
             for one in statistics.own_scores
         ),
@@ -98,8 +100,13 @@ def _own_table(statistics: Statistics) -> Table:
         "few-shot seeds. chance: what guessing reaches by luck on so many rows. untrained, "
         "composition: the run's random-weight control and its best k-mer counts on the task. "
         "leaked: test rows whose sequence is a training row too; mcc_without: the score on the "
-        "others." + (" Here no test row repeats a training row." if clean else ""),
+        "others."
+        + (" Here no test row repeats a training row." if clean else "")
+        + " data: verified (the files have the digests of the benchmark's pinned revision), size "
+        "alike (the official number of test rows), unlike (another number: never ranked beside "
+        "published scores).",
         3,
+        (("mcc", "low", "high"),),
     ).without_empty_columns()
 
 
@@ -154,11 +161,23 @@ def _setting_table(found: SettingAgreement) -> Table:
     return Table(
         f"settings-{found.regime}",
         f"Agreement of probe settings, {found.regime}",
-        ("first", "second", "rho_cells", "rho_models", "top3", "top5", "mean_change"),
+        (
+            "first",
+            "second",
+            "models",
+            "tasks",
+            "rho_cells",
+            "rho_models",
+            "top3",
+            "top5",
+            "mean_change",
+        ),
         tuple(
             (
                 str(pair.first),
                 str(pair.second),
+                pair.shared_models,
+                pair.shared_tasks,
                 None if pair.cells is None else pair.cells.rho,
                 None if pair.models is None else pair.models.rho,
                 pair.top3,
@@ -167,6 +186,7 @@ def _setting_table(found: SettingAgreement) -> Table:
             )
             for pair in found.pairs
         ),
-        f"Over the models and tasks that all settings have. Widest ranges of a mean: {moved}.",
+        "Each pair over the models that both settings have, and the tasks that these have in both. "
+        f"Widest ranges of a mean: {moved}.",
         3,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ from pathlib import Path
 from geneb_jax import durable_files
 from geneb_jax.analysis import Interval
 from geneb_jax.errors import OutputError
+from geneb_jax.report.wording import MOST_DECIMALS, decimals_of, in_metric
 from geneb_jax.results import csv_text
 
 __all__ = [
@@ -44,6 +46,8 @@ class Table:
         rows: Cells, as many a row as there are columns.
         note: What a reader must know, in one or two sentences.
         digits: Decimals that the readable formats show; CSV and Parquet keep every digit.
+        spans: (value, low, high): columns of a value and of its interval. The readable formats show
+            all three with the decimals that the interval leaves meaning to.
     """
 
     name: str
@@ -51,7 +55,8 @@ class Table:
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     note: str = ""
-    digits: int = 4
+    digits: int = MOST_DECIMALS
+    spans: tuple[tuple[str, str, str], ...] = ()
 
     def __post_init__(self) -> None:
         if any(len(row) != len(self.columns) for row in self.rows):
@@ -64,6 +69,37 @@ class Table:
             self,
             columns=tuple(self.columns[k] for k in keep),
             rows=tuple(tuple(row[k] for k in keep) for row in self.rows),
+        )
+
+    def shown_row(self, row: Sequence[Cell]) -> list[str]:
+        """A row as people read it: digits follow the interval where the row has one."""
+        decimals = dict.fromkeys(self.columns, self.digits)
+        place = {name: k for k, name in enumerate(self.columns)}
+        for names in self.spans:
+            if all(name in place for name in names):
+                low, high = (row[place[name]] for name in names[1:])
+                if isinstance(low, float) and isinstance(high, float):
+                    for name in names:
+                        decimals[name] = min(decimals_of(low, high), MOST_DECIMALS)
+        return [
+            replace(self, digits=decimals[name], rows=()).shown(cell, name)
+            if isinstance(cell, float)
+            else self.shown(cell, name)
+            for cell, name in zip(row, self.columns, strict=True)
+        ]
+
+    def for_metric(self, metric: str) -> Table:
+        """The table of another metric's scores: title, note and columns call it by its name."""
+        if metric == "mcc":
+            return self
+        return replace(
+            self,
+            title=in_metric(self.title, metric),
+            note=in_metric(self.note, metric),
+            columns=tuple(re.sub(r"^mcc(?=$|_)", metric, name) for name in self.columns),
+            spans=tuple(
+                (re.sub(r"^mcc(?=$|_)", metric, one), two, three) for one, two, three in self.spans
+            ),
         )
 
     def numeric(self, column: int) -> bool:
@@ -122,7 +158,7 @@ def markdown_text(table: Table) -> str:
 
 
 def _shown(table: Table, row: Sequence[Cell]) -> list[str]:
-    return [table.shown(cell, name) for cell, name in zip(row, table.columns, strict=True)]
+    return table.shown_row(row)
 
 
 def _markdown_row(cells: Sequence[str], *, escape: bool = True) -> str:

@@ -40,6 +40,7 @@ from geneb_jax.results.score_rows import (
     PROTOCOL_PROBE,
     PROTOCOL_SOLVER,
     SCORE_COLUMNS,
+    SCORE_RANGES,
     ScoreRow,
 )
 from geneb_jax.results.score_tables import SCORES_FILE, csv_text, read_scores, write_scores_csv
@@ -51,25 +52,35 @@ from geneb_jax.results.seed_means import (
 )
 from geneb_jax.results.submission import (
     SUBMISSION_FOLDER,
+    UNLIKE_DATA,
     SubmissionMeta,
     build_submission,
-    stale_submissions,
     submission_gaps,
     submission_obstacles,
     write_submission,
 )
-from geneb_jax.results.submission_check import validate_submission
+from geneb_jax.results.submission_check import SubmissionVerdict, validate_submission
+from geneb_jax.results.submission_reading import (
+    METRIC_NAMES,
+    ReadSubmission,
+    read_submission,
+    read_submissions,
+)
 from geneb_jax.results.suite_record import claim_folder, require_no_suite, require_suite
 from geneb_jax.results.unit_keys import UnitKey, unit_digest
+from geneb_jax.results.written_submissions import note_submissions, remove_stale_submissions
 
 __all__ = [
     "FAILED",
+    "METRIC_NAMES",
     "PROTOCOL_PROBE",
     "PROTOCOL_SOLVER",
     "RUN_FILE",
     "SCORES_FILE",
     "SCORE_COLUMNS",
+    "SCORE_RANGES",
     "SUBMISSION_FOLDER",
+    "UNLIKE_DATA",
     "UNTRAINED",
     "AnswerKey",
     "DamagedRecord",
@@ -77,12 +88,14 @@ __all__ = [
     "FolderContents",
     "KeptUnit",
     "ModelFacts",
+    "ReadSubmission",
     "Records",
     "RunRecord",
     "RunScores",
     "RunSettings",
     "ScoreRow",
     "SubmissionMeta",
+    "SubmissionVerdict",
     "SuiteFacts",
     "TaskFacts",
     "UnitKey",
@@ -96,14 +109,18 @@ __all__ = [
     "keep_answer_key",
     "listed",
     "mean_over_seeds",
+    "note_submissions",
     "one_at_a_time",
     "other_revision",
     "read_contents",
     "read_run_folder",
     "read_run_record",
     "read_scores",
+    "read_submission",
+    "read_submissions",
     "redacted",
     "redacted_data",
+    "remove_stale_submissions",
     "require_no_suite",
     "require_same_data",
     "require_suite",
@@ -111,7 +128,6 @@ __all__ = [
     "safe_folder_name",
     "sd_over_seeds",
     "seeds_of_the_mean",
-    "stale_submissions",
     "submission_file_name",
     "submission_gaps",
     "submission_obstacles",

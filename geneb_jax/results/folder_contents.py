@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from geneb_jax.benchmark.definition import Suite
+from geneb_jax.benchmark import Suite, data_standing
 from geneb_jax.identity import EncoderIdentity, identity_digest
 from geneb_jax.results.file_names import safe_folder_name
 from geneb_jax.results.labels import labels_of, variant_of
@@ -25,10 +25,10 @@ from geneb_jax.results.name_lists import listed
 from geneb_jax.results.records import Records, StoredUnit
 from geneb_jax.results.run_record import TaskFacts
 from geneb_jax.results.score_rows import ScoreRow
-from geneb_jax.results.sealed_files import read_sealed, write_sealed
 from geneb_jax.results.suite_record import SuiteRecord, suite_record
 from geneb_jax.results.typed_json import from_plain, to_plain
 from geneb_jax.results.unit_keys import UnitKey
+from geneb_jax.sealed_files import read_sealed, write_sealed
 
 __all__ = [
     "FolderContents",
@@ -103,7 +103,7 @@ def keep_task_facts(records: Records, task_id: str, facts: TaskFacts) -> None:
     Raises:
         OutputError: if the file cannot be written.
     """
-    content = {"task_id": task_id, "fingerprint": facts.fingerprint, "notes": dict(facts.notes)}
+    content = {"task_id": task_id, **to_plain(facts)}
     write_sealed(_task_path(records, task_id), _TASK_KIND, content)
 
 
@@ -111,7 +111,8 @@ def find_task_facts(records: Records, task_id: str) -> TaskFacts | None:
     """What the files of a task were when a run last looked; None if absent or not believed."""
     try:
         content = read_sealed(_task_path(records, task_id), _TASK_KIND)
-        return TaskFacts(fingerprint=content["fingerprint"], notes=content["notes"])
+        del content["task_id"]
+        return TaskFacts(**content)
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -143,7 +144,7 @@ def read_contents(out: Path, suite: Suite, *, code: str) -> FolderContents:
     alone = _facts(records, shown, lost)
     labels = labels_of({identity: one.label for identity, one in alone.items()})
     models = [replace(one, label=labels[identity]) for identity, one in alone.items()]
-    rows = _rows(shown, labels, suite, code)
+    rows = _rows(shown, labels, suite, tasks, code)
     return FolderContents(
         rows=tuple(_in_order(rows, suite)),
         models={one.label: one for one in sorted(models, key=lambda one: one.label)},
@@ -239,14 +240,25 @@ def _facts_of_key(key: UnitKey) -> ModelFacts:
 
 
 def _rows(
-    units: Iterable[StoredUnit], labels: Mapping[str, str], suite: Suite, code: str
+    units: Iterable[StoredUnit],
+    labels: Mapping[str, str],
+    suite: Suite,
+    files: Mapping[str, TaskFacts],
+    code: str,
 ) -> list[ScoreRow]:
-    categories = {task.task_id: task.category for task in suite.tasks}
+    by_id = {task.task_id: task for task in suite.tasks}
     best: dict[tuple[object, ...], tuple[tuple[bool, bool, bool, str], ScoreRow]] = {}
     for unit in units:
         label = labels[identity_digest(unit.key.embedding)]
         for row in unit.rows:
-            shown = replace(row, model_id=label, category=categories[row.task_id])
+            task, facts = by_id[row.task_id], files[row.task_id]
+            standing = data_standing(
+                suite,
+                task,
+                test_rows=facts.test_rows or row.n_test,
+                verified_as=facts.verified_as,
+            )
+            shown = replace(row, model_id=label, category=task.category, data=standing.value)
             lower = unit.key.dtype != _PRECISE
             rank = (row.failed, unit.key.code != code, lower, unit.key.digest)
             there = best.get(shown.fit)

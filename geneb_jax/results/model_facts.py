@@ -25,11 +25,11 @@ __all__ = [
 ]
 
 Weights = Literal["pretrained", "random", "none"]
-Source = Literal["user", "published"]
+Source = Literal["user", "published", "live", "submission"]
 
 #: The word of a variant for random weights.
 UNTRAINED = "untrained"
-_IN_BRACKETS = (UNTRAINED, "run")
+_IN_BRACKETS = (UNTRAINED, "run", "submission")
 _TEXTS = (
     "label", "name", "identity_short", "display", "architecture", "tokenization", "corpus", "url"
 )  # fmt: skip
@@ -119,7 +119,8 @@ class ModelFacts:
         corpus: Pretraining corpus label.
         weights: "pretrained", "random" (an untrained control) or "none" (no network, as k-mers).
         width: Length of an embedding, where known.
-        source: "published" for the benchmark's own 40, "user" for everything else.
+        source: "published" for the paper's 40, "live" for entries that the leaderboard got since,
+            "submission" for files that the user gave, "user" for what runs made.
         embedding: What embedding did in the run; None where nothing had to be embedded.
         probing_seconds: Wall time of fitting and scoring; None where nothing had to be fitted.
         units_reused: (task, regime) units that an earlier run had finished.

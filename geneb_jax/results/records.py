@@ -27,7 +27,7 @@ from geneb_jax import durable_files
 from geneb_jax.results.file_names import safe_folder_name
 from geneb_jax.results.predictions import UnitPredictions, pack_predictions, unpack_predictions
 from geneb_jax.results.redaction import redacted
-from geneb_jax.results.score_rows import SCORE_COLUMNS, ScoreRow
+from geneb_jax.results.score_rows import RECORD_COLUMNS, ScoreRow
 from geneb_jax.results.unit_keys import UnitKey
 from geneb_jax.strict_json import read_json
 
@@ -155,7 +155,7 @@ class Records:
             OutputError: if the record cannot be written; an earlier one is intact.
         """
         stored = _in_order([_presentable(row, key) for row in rows], key)
-        plain = [row.as_dict() for row in stored]
+        plain = [row.for_a_record() for row in stored]
         record = {
             "schema_version": _SCHEMA_VERSION,
             "digest": key.digest,
@@ -214,8 +214,11 @@ def _unit_with_predictions(path: Path, rows: Collection[ScoreRow]) -> KeptUnit |
         return None
     stored = _rows_of(record, key)
     first = next(iter(rows))
-    # A table has its own label for the model and its suite's category for the task.
-    shown = {replace(row, model_id=first.model_id, category=first.category) for row in stored}
+    # A table has its own label for the model, its suite's category and word on the task's data.
+    shown = {
+        replace(row, model_id=first.model_id, category=first.category, data=first.data)
+        for row in stored
+    }
     if not set(rows) <= shown:
         return None
     with path.with_suffix(".npz").open("rb") as file:
@@ -238,7 +241,7 @@ def _require_shape(predictions: UnitPredictions, key: UnitKey, rows: Collection[
 def _presentable(row: ScoreRow, key: UnitKey) -> ScoreRow:
     """The row with the columns of the key's identity; its error fit to be shown to strangers."""
     columns = {} if row.identity else key.identity_columns()
-    return replace(row, **columns, error=redacted(row.error)[:_LONGEST_ERROR])
+    return replace(row, **columns, data="", error=redacted(row.error)[:_LONGEST_ERROR])
 
 
 def _in_order(rows: list[ScoreRow], key: UnitKey) -> tuple[ScoreRow, ...]:
@@ -285,9 +288,9 @@ def _rows_of(record: Any, key: UnitKey) -> tuple[ScoreRow, ...]:
         raise ValueError("the rows are not a list of objects")
     if record["rows_sha256"] != _rows_digest(plain):
         raise ValueError("the rows do not match their checksum: edited by hand or damaged")
-    if any(tuple(row) != SCORE_COLUMNS for row in plain):
+    if any(tuple(row) != RECORD_COLUMNS for row in plain):
         raise ValueError("a row has missing, unknown or misplaced columns")
     rows = _in_order([ScoreRow(**row) for row in plain], key)
-    if [row.as_dict() for row in rows] != plain:
+    if [row.for_a_record() for row in rows] != plain:
         raise ValueError("the rows are out of order or not in their exact form")
     return rows

@@ -1,20 +1,23 @@
 """Read a run's output folder back: its scores, its run.json, and the suite they belong to.
 
 The folder of a run has records, and they are what is read: a table that somebody edited changes no
-report, comparison or submission. A scores.csv without records is read as it stands.
+report, comparison or submission, and a run.json that was cut only costs what it alone says. A
+scores.csv without records is read as it stands.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from geneb_jax.benchmark import Suite, builtin_suites, load_suite
+from geneb_jax.benchmark import Suite, builtin_suites, data_standing, load_suite
 from geneb_jax.errors import DataError
 from geneb_jax.results.folder_contents import read_contents
 from geneb_jax.results.records import Records
 from geneb_jax.results.run_record import RUN_FILE, RunRecord, read_run_record
 from geneb_jax.results.run_scores import RunScores
+from geneb_jax.results.score_rows import ScoreRow
 from geneb_jax.results.score_tables import read_scores
 from geneb_jax.results.suite_record import (
     SuiteRecord,
@@ -40,22 +43,58 @@ def read_run_folder(folder: Path, suite: str | Path | None = None) -> RunScores:
 
     Raises:
         ConfigError: if the record of the folder's suite is damaged.
-        DataError: if the folder has no scores, run.json is damaged, or they are of another suite
-            than the one named, or of that one as it was before.
+        DataError: if the folder has no scores, or they are of another suite than the one named, or
+            of that one as it was before.
         SelectionError: if there is no such suite.
     """
-    record = read_run_record(folder) if (folder / RUN_FILE).is_file() else None
     held = read_suite_record(folder)
+    kept = held is not None or not Records(folder).is_empty
+    record, lost = _record(folder, kept)
     if held is not None:
         chosen = _recorded_suite(folder, held, suite)
     else:
         chosen = _suite_of_table(folder, suite, record)
-        if Records(folder).is_empty:
-            return RunScores(chosen, read_scores(folder), record, folder)
+        if not kept:
+            return RunScores(chosen, _by_size(read_scores(folder), chosen), record, folder, lost)
     contents = read_contents(folder, chosen, code=CODE_VERSION)
-    if record is not None:
-        record = replace(record, models=contents.models, tasks=contents.tasks)
-    return RunScores(chosen, contents.rows, record, folder, contents.left_out)
+    return RunScores(
+        chosen,
+        contents.rows,
+        record,
+        folder,
+        (*lost, *contents.left_out),
+        models=contents.models,
+        tasks=contents.tasks,
+    )
+
+
+def _record(folder: Path, has_records: bool) -> tuple[RunRecord | None, tuple[str, ...]]:
+    """run.json; where it cannot be read, None and a sentence on what is missing without it."""
+    path = folder / RUN_FILE
+    if not path.is_file():
+        return None, ()
+    try:
+        return read_run_record(folder), ()
+    except DataError as error:
+        kept = (
+            "scores and models are read from the records; versions and times are missing"
+            if has_records
+            else "scores are read from scores.csv; what was known of its models is missing"
+        )
+        return None, (
+            f"{path}: not used ({error.what}): {kept}. Running again into the folder rewrites it.",
+        )
+
+
+def _by_size(rows: Sequence[ScoreRow], suite: Suite) -> tuple[ScoreRow, ...]:
+    """Rows of a table without records: anybody may have written ``verified`` into it."""
+    tasks = {task.task_id: task for task in suite.tasks}
+    return tuple(
+        replace(row, data=data_standing(suite, tasks[row.task_id], test_rows=row.n_test).value)
+        if row.task_id in tasks
+        else row
+        for row in rows
+    )
 
 
 def _recorded_suite(folder: Path, held: SuiteRecord, named: str | Path | None) -> Suite:

@@ -15,7 +15,7 @@ from importlib import metadata
 from pathlib import Path
 
 from geneb_jax import durable_files
-from geneb_jax.benchmark import DatasetPin, Suite
+from geneb_jax.benchmark import DatasetPin, Suite, pin_name
 from geneb_jax.errors import DataError
 from geneb_jax.results.model_facts import ModelFacts
 from geneb_jax.results.redaction import redacted_data
@@ -38,7 +38,7 @@ __all__ = [
 
 RUN_FILE = "run.json"
 
-_SCHEMA_VERSION = 2
+_SCHEMA_VERSION = 3
 _LARGEST_BYTES = 64 * 2**20
 _DEEPEST = 32
 _PACKAGES = (
@@ -90,7 +90,8 @@ class SuiteFacts:
         name: Its name.
         digest: SHA-256 of what decides its scores (see :meth:`of`).
         simulated: Whether no organism ever wrote its sequences.
-        dataset: Where its data are, at which revision; None for a suite that carries its data.
+        dataset: The data set and revision that every scored task's files were verified to be of;
+            None where any of them was not (``tasks`` of run.json says which were).
     """
 
     name: str
@@ -99,9 +100,19 @@ class SuiteFacts:
     dataset: DatasetPin | None = None
 
     @classmethod
-    def of(cls, suite: Suite) -> SuiteFacts:
-        """The facts of a suite, whole: one restricted to some tasks has another digest."""
-        return cls(suite.name, suite_record(suite).digest, suite.simulated, suite.dataset)
+    def of(cls, suite: Suite, tasks: Mapping[str, TaskFacts] | None = None) -> SuiteFacts:
+        """The facts of a suite, whole: one restricted to some tasks has another digest.
+
+        Args:
+            suite: The suite.
+            tasks: The files that its scores were made on.
+        """
+        pin, found = suite.dataset, list((tasks or {}).values())
+        whole = pin is not None and all(
+            one.verified_as.split(" ")[0] == pin_name(pin) for one in found
+        )
+        dataset = pin if found and whole else None
+        return cls(suite.name, suite_record(suite).digest, suite.simulated, dataset)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +132,20 @@ class RunSettings:
 
 @dataclass(frozen=True, slots=True)
 class TaskFacts:
-    """A task's files: the digest of their content, and what was noted in them, counted."""
+    """A task's files when a run last looked.
+
+    Attributes:
+        fingerprint: SHA-256 over their bytes.
+        notes: What was noted in them, counted.
+        test_rows: Rows of the test set; None where nothing was parsed yet.
+        verified_as: The data set and revision whose digests the files were found to have, with the
+            hub if it was not the usual one; empty where that was not so or not checked.
+    """
 
     fingerprint: str
     notes: Mapping[str, int] = field(default_factory=dict)
+    test_rows: int | None = None
+    verified_as: str = ""
 
 
 @dataclass(frozen=True, slots=True)

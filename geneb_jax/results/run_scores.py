@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from geneb_jax.benchmark import Suite
 from geneb_jax.errors import DataError
+from geneb_jax.results.model_facts import ModelFacts
 from geneb_jax.results.name_lists import listed
-from geneb_jax.results.run_record import RunRecord
+from geneb_jax.results.run_record import RunRecord, TaskFacts
 from geneb_jax.results.score_rows import ScoreRow
 
 __all__ = ["RunScores", "changed_files", "other_revision", "require_same_data"]
@@ -19,7 +20,15 @@ __all__ = ["RunScores", "changed_files", "other_revision", "require_same_data"]
 class RunScores:
     """One run: its suite, rows, run.json and folder, where predictions may be kept.
 
-    ``left_out`` says what is recorded in the folder and in none of the rows.
+    Attributes:
+        suite: The suite.
+        scores: Rows of scores.csv.
+        record: run.json; None where there is none or it cannot be read.
+        folder: The output folder.
+        left_out: Sentences on what is recorded in the folder and in none of the rows, and on what
+            of it could not be read.
+        models: Label -> facts as the folder's records have them; None where there are no records.
+        tasks: Task id -> its files, likewise.
     """
 
     suite: Suite
@@ -27,6 +36,27 @@ class RunScores:
     record: RunRecord | None = None
     folder: Path | None = None
     left_out: tuple[str, ...] = ()
+    models: Mapping[str, ModelFacts] | None = None
+    tasks: Mapping[str, TaskFacts] | None = None
+
+    @property
+    def model_facts(self) -> Mapping[str, ModelFacts]:
+        """Label -> what is known of the model: from the records, else from run.json."""
+        if self.models is not None:
+            return self.models
+        return self.record.models if self.record else {}
+
+    @property
+    def task_facts(self) -> Mapping[str, TaskFacts]:
+        """Task id -> its files: from the records, else from run.json."""
+        if self.tasks is not None:
+            return self.tasks
+        return self.record.tasks if self.record else {}
+
+    @property
+    def versions(self) -> Mapping[str, str]:
+        """Package -> version of the last run into the folder; empty where run.json is silent."""
+        return self.record.versions if self.record else {}
 
 
 def require_same_data(runs: Sequence[RunScores]) -> None:
@@ -69,7 +99,7 @@ def changed_files(runs: Sequence[RunScores]) -> list[str]:
     """A notice where runs scored different files under the same task id."""
     seen: dict[str, set[str]] = {}
     for run in runs:
-        for task_id, facts in (run.record.tasks if run.record else {}).items():
+        for task_id, facts in run.task_facts.items():
             seen.setdefault(task_id, set()).add(facts.fingerprint)
     changed = sorted(task_id for task_id, prints in seen.items() if len(prints) > 1)
     if not changed:

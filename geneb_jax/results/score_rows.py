@@ -13,12 +13,14 @@ import re
 from dataclasses import dataclass, fields
 from typing import Any, SupportsFloat, SupportsIndex
 
+from geneb_jax.benchmark.data_standing import DataStanding
 from geneb_jax_probes.endings import Ending
 
 __all__ = [
     "FAILED",
     "PROTOCOL_PROBE",
     "PROTOCOL_SOLVER",
+    "RECORD_COLUMNS",
     "SCORE_COLUMNS",
     "SCORE_RANGES",
     "FitName",
@@ -41,6 +43,7 @@ _NAMES = ("model_id", "task_id", "category", "regime", "probe", "solver")
 _COUNTS = ("n_train", "n_test", "n_classes", "n_iter")
 _TEXTS = ("weights", "pooling", "dtype")
 _ENDINGS = tuple(ending.value for ending in Ending)
+_STANDINGS = tuple(standing.value for standing in DataStanding)
 _IDENTITY = re.compile(r"([0-9a-f]{8})?")
 _ROUNDING = 1e-9  # a score computed in floating point may leave its range by a few ulp
 
@@ -69,6 +72,8 @@ class ScoreRow:
         pooling: How token vectors became one.
         dtype: Compute dtype of the embedding.
         error: Why the fit failed, on one line of printable characters whatever it was made from.
+        data: A word of :class:`geneb_jax.benchmark.DataStanding`: how near the task's files are to
+            the benchmark's. A table's word, as the suite's sizes may be mended; no record has it.
 
     Raises:
         ValueError: if a value is missing, of the wrong type, not finite or out of range.
@@ -97,6 +102,7 @@ class ScoreRow:
     pooling: str = ""
     dtype: str = ""
     error: str = ""
+    data: str = ""
 
     def __post_init__(self) -> None:
         for name in _NAMES:
@@ -145,6 +151,8 @@ class ScoreRow:
         for name in _TEXTS:
             if getattr(self, name) != "":
                 _require_name(name, getattr(self, name))
+        if self.data not in _STANDINGS:
+            raise ValueError(f"data {self.data!r} is none of {', '.join(filter(None, _STANDINGS))}")
         if self.layer is not None:
             self._set("layer", _integer("layer", self.layer))
 
@@ -179,6 +187,10 @@ class ScoreRow:
         """The columns in their order."""
         return dict(zip(SCORE_COLUMNS, self.cells(), strict=True))
 
+    def for_a_record(self) -> dict[str, Any]:
+        """The columns that a record keeps: all that the fit itself decided."""
+        return {name: value for name, value in self.as_dict().items() if name in RECORD_COLUMNS}
+
     def cells(self) -> tuple[str | int | float | None, ...]:
         """The values in the order of :data:`SCORE_COLUMNS`."""
         return _cells(self)
@@ -186,6 +198,8 @@ class ScoreRow:
 
 #: The header of scores.csv, in order.
 SCORE_COLUMNS: tuple[str, ...] = tuple(field.name for field in fields(ScoreRow))
+#: The columns of a row in a record.
+RECORD_COLUMNS: tuple[str, ...] = tuple(name for name in SCORE_COLUMNS if name != "data")
 _cells = operator.attrgetter(*SCORE_COLUMNS)
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from geneb_jax import durable_files
 from geneb_jax.errors import DataError
-from geneb_jax.results.score_rows import SCORE_COLUMNS, FitName, ScoreRow
+from geneb_jax.results.score_rows import RECORD_COLUMNS, SCORE_COLUMNS, FitName, ScoreRow
 
 __all__ = ["SCORES_FILE", "csv_text", "read_scores", "write_scores_csv"]
 
@@ -92,8 +92,8 @@ def read_scores(source: Path) -> list[ScoreRow]:
         raise DataError(f"not UTF-8 (byte {error.start})", where=path) from error
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     lines = _numbered(reader, path)
-    header = next(lines, (1, []))[1]
-    if tuple(header) != SCORE_COLUMNS:
+    header = tuple(next(lines, (1, []))[1])
+    if header not in (SCORE_COLUMNS, RECORD_COLUMNS):  # without ``data``: an earlier release's
         raise DataError(
             f"the columns are not {','.join(SCORE_COLUMNS)}",
             where=f"{path}:1",
@@ -103,7 +103,7 @@ def read_scores(source: Path) -> list[ScoreRow]:
     seen: dict[FitName, int] = {}
     for number, cells in lines:
         try:
-            row = _parse(cells)
+            row = _parse(header, cells)
         except ValueError as error:
             raise DataError(str(error), where=f"{path}:{number}") from error
         first = seen.setdefault(row.fit, number)
@@ -124,11 +124,11 @@ def _numbered(reader: Iterator[list[str]], path: Path) -> Iterator[tuple[int, li
         raise DataError(f"not a CSV row ({error})", where=f"{path}:{number + 1}") from error
 
 
-def _parse(cells: list[str]) -> ScoreRow:
-    if len(cells) != len(SCORE_COLUMNS):
-        raise ValueError(f"{len(cells)} cells where {len(SCORE_COLUMNS)} belong")
+def _parse(header: Sequence[str], cells: list[str]) -> ScoreRow:
+    if len(cells) != len(header):
+        raise ValueError(f"{len(cells)} cells where {len(header)} belong")
     values: dict[str, Cell] = {}
-    for column, cell in zip(SCORE_COLUMNS, cells, strict=True):
+    for column, cell in zip(header, cells, strict=True):
         if column in _FLOATS or column in _INTEGERS:
             values[column] = _number(column, cell)
         else:

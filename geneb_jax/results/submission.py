@@ -4,40 +4,45 @@
    simulated demo), and only when every task, regime and seed of it has a score.
 2. Its scores are means over the protocol's seeds, of the protocol's probe and C with the reference
    solver: a different solver or C is a different benchmark.
-3. Names, order and separators are those of the benchmark's own runner, so the file differs from it
+3. Scores of data that are not the benchmark's (:mod:`geneb_jax.benchmark.data_standing`) are no
+   submission unless asked for, and then the file names their tasks.
+4. Names, order and separators are those of the benchmark's own runner, so the file differs from it
    only in the digits: as in the 40 published submissions, nothing is rounded.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from geneb_jax import durable_files
-from geneb_jax.benchmark.definition import Suite
+from geneb_jax.benchmark import DataStanding, Suite
 from geneb_jax.errors import SubmissionError
 from geneb_jax.results.file_names import submission_file_name
 from geneb_jax.results.model_facts import ModelFacts
 from geneb_jax.results.score_rows import PROTOCOL_PROBE, PROTOCOL_SOLVER, SCORE_RANGES, ScoreRow
 from geneb_jax.results.seed_means import mean_over_seeds
-from geneb_jax.results.submission_check import submission_problems
+from geneb_jax.results.submission_check import SCHEMA_VERSION, check_submission
+from geneb_jax.results.submission_reading import METRIC_NAMES
 
 __all__ = [
     "SUBMISSION_FOLDER",
+    "UNLIKE_DATA",
     "SubmissionMeta",
     "build_submission",
-    "stale_submissions",
     "submission_gaps",
     "submission_obstacles",
     "write_submission",
 ]
 
 SUBMISSION_FOLDER = "submissions"
-SCHEMA_VERSION = "1.0"
-_METRIC_NAMES = {"mcc": "MCC", "accuracy": "Acc", "macro_f1": "F1"}
+#: What a gap says of a score that is whole but not the benchmark's.
+UNLIKE_DATA = "data unlike the benchmark's"
+
+_Scores = dict[tuple[str, str], dict[int, ScoreRow]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +82,19 @@ class SubmissionMeta:
         )
 
 
-def submission_gaps(model_id: str, rows: Iterable[ScoreRow], suite: Suite) -> tuple[str, ...]:
+def submission_gaps(
+    model_id: str, rows: Iterable[ScoreRow], suite: Suite, *, unverified: bool = False
+) -> tuple[str, ...]:
     """What keeps a model's rows from being a submission; empty when nothing does."""
-    return _collect(model_id, rows, suite)[1]
+    return _collect(model_id, rows, suite, unverified=unverified)[1]
 
 
 def submission_obstacles(
-    models: Iterable[ModelFacts], rows: Sequence[ScoreRow], suite: Suite
+    models: Iterable[ModelFacts],
+    rows: Sequence[ScoreRow],
+    suite: Suite,
+    *,
+    unverified: bool = False,
 ) -> dict[str, tuple[str, ...]]:
     """Label -> what keeps a model from being submitted; empty where nothing does.
 
@@ -97,7 +108,7 @@ def submission_obstacles(
         if facts.untrained:
             found[facts.label] = ("its weights are random: a control, not a submission",)
             continue
-        found[facts.label] = submission_gaps(facts.label, rows, suite)
+        found[facts.label] = submission_gaps(facts.label, rows, suite, unverified=unverified)
         if not found[facts.label]:
             # Some file systems take two cases for one name.
             name = submission_file_name(facts.label)
@@ -108,22 +119,39 @@ def submission_obstacles(
 
 
 def build_submission(
-    model_id: str, meta: SubmissionMeta, rows: Iterable[ScoreRow], suite: Suite
+    model_id: str,
+    meta: SubmissionMeta,
+    rows: Iterable[ScoreRow],
+    suite: Suite,
+    *,
+    unverified: bool = False,
 ) -> dict[str, Any]:
     """Assemble a submission from the protocol's score rows of a model; others are ignored.
+
+    Args:
+        model_id: The model.
+        meta: What is said of it.
+        rows: Rows of scores.csv.
+        suite: The benchmark.
+        unverified: Take scores of data unlike the benchmark's too; ``unverified`` of the file then
+            names their tasks.
 
     Raises:
         SubmissionError: if anything is missing or failed, or the suite takes no submissions.
     """
-    scores, gaps = _collect(model_id, rows, suite)
+    scores, gaps = _collect(model_id, rows, suite, unverified=unverified)
     if gaps:
         more = f", and {len(gaps) - 3} more" if len(gaps) > 3 else ""
         raise SubmissionError(
             f"the submission of {model_id} is incomplete: {'; '.join(gaps[:3])}{more}",
-            hint="run the missing tasks into the same folder and write the submission again",
+            hint="`geneb-jax data fetch` brings the benchmark's files; --unverified writes the "
+            "scores of other data all the same, and says so in the file"
+            if UNLIKE_DATA in gaps[0]
+            else "run the missing tasks into the same folder and write the submission again",
         )
     names = ("display", "params", "url", "zero_shot", "training_data", "provenance", "submitted_by")
     about = asdict(meta)
+    unlike = _unlike(scores)
     return {
         "schema_version": SCHEMA_VERSION,
         "model_id": model_id,
@@ -133,17 +161,24 @@ def build_submission(
             regime.name: {
                 task.task_id: {
                     name: _seed_mean(scores[regime.name, task.task_id], metric)
-                    for metric, name in _METRIC_NAMES.items()
+                    for metric, name in METRIC_NAMES.items()
                 }
                 for task in suite.tasks
             }
             for regime in suite.protocol.regimes
         },
+        **({"unverified": {"unlike_data": unlike}} if unlike else {}),
     }
 
 
 def write_submission(
-    out: Path, model_id: str, meta: SubmissionMeta, rows: Iterable[ScoreRow], suite: Suite
+    out: Path,
+    model_id: str,
+    meta: SubmissionMeta,
+    rows: Iterable[ScoreRow],
+    suite: Suite,
+    *,
+    unverified: bool = False,
 ) -> Path:
     """Write ``out/submissions/<model_id>.json`` atomically, once the validator has accepted it.
 
@@ -151,29 +186,31 @@ def write_submission(
         SubmissionError: if anything is missing, failed or would be refused.
         OutputError: if the file cannot be written.
     """
-    submission = build_submission(model_id, meta, rows, suite)
+    submission = build_submission(model_id, meta, rows, suite, unverified=unverified)
     path = out / SUBMISSION_FOLDER / submission_file_name(model_id)
-    problems = submission_problems(submission, path.name, suite)
-    if problems:
-        raise SubmissionError("; ".join(problems[:3]), where=path)
+    verdict = check_submission(submission, path.name, suite)
+    if verdict.errors:
+        raise SubmissionError("; ".join(verdict.errors[:3]), where=path)
     text = json.dumps(submission, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     durable_files.write_text(path, text)
     return path
 
 
-def stale_submissions(out: Path, written: Collection[Path]) -> tuple[Path, ...]:
-    """Submission files in a folder that are none of those just written, sorted."""
-    found = sorted((out / SUBMISSION_FOLDER).glob("*.json"))
-    return tuple(path for path in found if path not in written)
-
-
-_Scores = dict[tuple[str, str], dict[int, ScoreRow]]
+def _unlike(scores: _Scores) -> list[str]:
+    """Ids of the tasks whose data are unlike the benchmark's, in order of appearance."""
+    return list(
+        dict.fromkeys(
+            task_id
+            for (_, task_id), seeds in scores.items()
+            if any(row.data == DataStanding.UNLIKE for row in seeds.values())
+        )
+    )
 
 
 def _collect(
-    model_id: str, rows: Iterable[ScoreRow], suite: Suite
+    model_id: str, rows: Iterable[ScoreRow], suite: Suite, *, unverified: bool
 ) -> tuple[_Scores, tuple[str, ...]]:
-    """The protocol's rows of a model by (regime, task) and seed, and what is missing among them."""
+    """The protocol's rows of a model by (regime, task) and seed, and what is wrong with them."""
     if suite.harness_version is None:
         return {}, (f"the suite {suite.name} takes no submissions",)
     protocol = suite.protocol
@@ -202,6 +239,10 @@ def _collect(
                 gaps.append(f"{where} lacks seed {', '.join(map(str, missing))}")
             elif failed:
                 gaps.append(f"{where} failed ({failed[0].error})")
+    unlike = [] if unverified else _unlike(scores)
+    gaps += [
+        f"{task_id} was scored on {UNLIKE_DATA} (another size of test set)" for task_id in unlike
+    ]
     return scores, tuple(gaps)
 
 

@@ -1,28 +1,33 @@
-"""Refuse whatever the GENEB benchmark would refuse of a submission, and more.
+"""Tell apart what the GENEB benchmark refuses of a submission and what we would rather see.
 
-Accepted: the schema-1.0 files of the benchmark's own runner and its 40 published submissions.
-Refused beyond the benchmark's own check: booleans as numbers, repeated names, NaN and infinities in
-any spelling, missing or unknown names at any level, another harness version, texts with control
-characters, files that are not UTF-8, too large or nested too deep.
+Errors are the benchmark's own: with one of them its check fails, and without any it passes. That
+check looks at the file name, the names and ranges of the scores, and five fields of ``meta``; it
+reads past anything else. Warnings are ours: a file with them is accepted, but something in it is
+unusual enough that its author should know (names that nobody reads, names that occur twice,
+booleans as numbers, another schema or harness version, texts that cannot be shown).
 """
 
 from __future__ import annotations
 
+import json
 import math
+import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from geneb_jax.benchmark.definition import Suite
 from geneb_jax.results.file_names import submission_file_name
-from geneb_jax.strict_json import read_json
 
-__all__ = ["submission_problems", "validate_submission"]
+__all__ = ["SubmissionVerdict", "check_submission", "read_submission_json", "validate_submission"]
 
 SCHEMA_VERSION = "1.0"
 
-_LARGEST_BYTES = 8 * 2**20
-_DEEPEST = 8
+_LARGEST_BYTES = 64 * 2**20
+_USUAL_BYTES = 8 * 2**20
+_DEEPEST = 100
+_USUAL_DEPTH = 8
 _LONGEST_TEXT = 10_000  # characters
 _LONGEST_FILE_NAME = 255  # bytes, the limit of common file systems
 _RANGES = {"MCC": (-1.0, 1.0), "Acc": (0.0, 1.0), "F1": (0.0, 1.0)}
@@ -31,10 +36,31 @@ _PROVENANCE = ("official", "verified", "reproduced", "self-reported")
 _TEXTS = ("display", "url", "training_data", "provenance", "submitted_by")
 _META = {*_TEXTS, "params", "zero_shot"}
 _TOP = {"schema_version", "model_id", "harness_version", "meta", "results"}
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 
 
-def validate_submission(path: Path, suite: Suite, *, official_ids: Iterable[str] = ()) -> list[str]:
-    """List what is wrong with a submission file; an empty list means that it is accepted.
+@dataclass(slots=True)
+class SubmissionVerdict:
+    """What is wrong with a submission.
+
+    Attributes:
+        errors: What the benchmark refuses; empty for a file that it accepts.
+        warnings: What it accepts and we would rather not see.
+    """
+
+    errors: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the benchmark takes the file."""
+        return not self.errors
+
+
+def validate_submission(
+    path: Path, suite: Suite, *, official_ids: Iterable[str] = ()
+) -> SubmissionVerdict:
+    """Check a submission file.
 
     Args:
         path: The file; its name is part of what is checked.
@@ -42,45 +68,113 @@ def validate_submission(path: Path, suite: Suite, *, official_ids: Iterable[str]
         official_ids: Models that may claim the provenance ``official``.
     """
     try:
-        content = read_json(path, largest_bytes=_LARGEST_BYTES, deepest=_DEEPEST)
+        content, odd = read_submission_json(path)
     except OSError as error:
-        return [f"cannot be read ({error.strerror})"]
+        return SubmissionVerdict([f"cannot be read ({error.strerror})"])
     except (ValueError, RecursionError) as error:
-        return [str(error)]
-    return submission_problems(content, path.name, suite, official_ids=official_ids)
+        return SubmissionVerdict([str(error)])
+    verdict = check_submission(content, path.name, suite, official_ids=official_ids)
+    verdict.warnings[:0] = odd
+    return verdict
 
 
-def submission_problems(
+def read_submission_json(path: Path) -> tuple[Any, list[str]]:
+    """Parse a file as the benchmark does, and say what is unusual in it as a file.
+
+    Raises:
+        OSError: if it cannot be read.
+        ValueError: if it is not JSON in UTF-8, or too large or too deep to be looked at.
+    """
+    with path.open("rb") as file:
+        raw = file.read(_LARGEST_BYTES + 1)
+    if len(raw) > _LARGEST_BYTES:
+        raise ValueError(f"the file is larger than {_LARGEST_BYTES} bytes")
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"not UTF-8 (byte {error.start})") from error
+    odd: list[str] = []
+    depth = _depth(text)
+    if depth > _DEEPEST:
+        raise ValueError(f"nested deeper than {_DEEPEST} levels")
+    if depth > _USUAL_DEPTH:
+        odd.append(f"nested deeper than {_USUAL_DEPTH} levels")
+    if len(raw) > _USUAL_BYTES:
+        odd.append(f"the file is larger than {_USUAL_BYTES} bytes")
+
+    def last_of_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        content = dict(pairs)
+        if len(content) != len(pairs):
+            names = [name for name, _ in pairs]
+            twice = next(name for name in names if names.count(name) > 1)
+            odd.append(f"the name {_shown(twice)} occurs twice in one object; the last one counts")
+        return content
+
+    try:
+        return json.loads(text, object_pairs_hook=last_of_repeats), odd
+    except json.JSONDecodeError as error:
+        raise ValueError(
+            f"not JSON ({error.msg}, line {error.lineno}, column {error.colno})"
+        ) from error
+
+
+def _depth(text: str) -> int:
+    depth = deepest = 0
+    for bracket in re.finditer(r"[\[\]{}]", _STRING.sub("", text)):
+        depth += 1 if bracket.group() in "[{" else -1
+        deepest = max(deepest, depth)
+    return deepest
+
+
+def check_submission(
     content: Any, file_name: str, suite: Suite, *, official_ids: Iterable[str] = ()
-) -> list[str]:
-    """List what is wrong with the parsed content of a submission file of that name."""
+) -> SubmissionVerdict:
+    """Check the parsed content of a submission file of that name."""
+    verdict = SubmissionVerdict()
     if not isinstance(content, dict):
-        return ["not a JSON object"]
-    problems = _names("the submission", content, _TOP)
-    if "schema_version" in content and content["schema_version"] != SCHEMA_VERSION:
-        problems.append(f"schema_version is {_shown(content['schema_version'])}, not '1.0'")
-    if "model_id" in content:
-        problems += _model_id(content["model_id"], file_name)
+        verdict.errors.append("not a JSON object")
+        return verdict
     if suite.harness_version is None:
-        problems.append(f"the suite {suite.name} takes no submissions")
-    elif "harness_version" in content:
-        problems += _harness(content["harness_version"], suite.harness_version)
-    if "meta" in content:
-        problems += _meta(content["meta"], content.get("model_id"), frozenset(official_ids))
-    if "results" in content:
-        problems += _results(content["results"], suite)
-    return problems
+        verdict.errors.append(f"the suite {suite.name} takes no submissions")
+    _names(verdict, "the submission", content, _TOP, needed={"model_id", "harness_version"})
+    version = content.get("schema_version", SCHEMA_VERSION)
+    if version != SCHEMA_VERSION:
+        verdict.warnings.append(f"schema_version is {_shown(version)}, not '1.0'")
+    if "model_id" in content:
+        _model_id(verdict, content["model_id"], file_name)
+    if "harness_version" in content and suite.harness_version is not None:
+        _harness(verdict, content["harness_version"], suite.harness_version)
+    _meta(verdict, content.get("meta"), content.get("model_id"), frozenset(official_ids))
+    _results(verdict, content.get("results"), suite)
+    return verdict
 
 
-def _names(where: str, content: Mapping[str, Any], expected: Iterable[str]) -> list[str]:
-    expected = set(expected)
-    missing, unknown = sorted(expected - set(content)), sorted(set(content) - expected)
-    problems = []
-    for word, names in (("lacks", missing), ("has unknown", unknown)):
+def _names(
+    verdict: SubmissionVerdict,
+    where: str,
+    content: Mapping[str, Any],
+    expected: Iterable[str],
+    *,
+    needed: Iterable[str] = (),
+    unknown_refused: bool = False,
+) -> None:
+    """Names that are missing (an error if needed) or unknown."""
+    expected, needed = set(expected), set(needed)
+    missing = expected - set(content)
+    found = (
+        ("lacks", missing & needed, verdict.errors),
+        ("lacks", missing - needed, verdict.warnings),
+        (
+            "has unknown",
+            set(content) - expected,
+            verdict.errors if unknown_refused else verdict.warnings,
+        ),
+    )
+    for word, names, said in found:
         if names:
-            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-            problems.append(f"{where} {word} {', '.join(map(_shown, names[:3]))}{more}")
-    return problems
+            first = sorted(names)
+            more = f" and {len(first) - 3} more" if len(first) > 3 else ""
+            said.append(f"{where} {word} {', '.join(map(_shown, first[:3]))}{more}")
 
 
 def _shown(value: Any) -> str:
@@ -100,80 +194,95 @@ def _text_problem(value: Any, *, empty: bool) -> str | None:
     return None
 
 
-def _model_id(model_id: Any, file_name: str) -> list[str]:
+def _model_id(verdict: SubmissionVerdict, model_id: Any, file_name: str) -> None:
     problem = _text_problem(model_id, empty=False)
+    if problem and (not isinstance(model_id, str) or not model_id):
+        verdict.errors.append(f"model_id {problem}")
+        return
     if problem:
-        return [f"model_id {problem}"]
+        verdict.warnings.append(f"model_id {problem}")
     expected = submission_file_name(model_id)
     if len(expected) > _LONGEST_FILE_NAME:
-        return [f"model_id has {len(model_id)} characters, too long for a file name"]
-    if file_name != expected:
-        return [f"the file must be named {expected}"]
-    return []
+        verdict.errors.append(f"model_id has {len(model_id)} characters, too long for a file name")
+    elif file_name != expected:
+        verdict.errors.append(f"the file must be named {expected}")
 
 
-def _harness(version: Any, expected: str) -> list[str]:
+def _harness(verdict: SubmissionVerdict, version: Any, expected: str) -> None:
+    if not version:
+        verdict.errors.append(f"harness_version is {_shown(version)}")
     # The published files spell it in lower case, the runner in upper case.
-    if not isinstance(version, str) or version.lower() != expected.lower():
-        return [f"harness_version is {_shown(version)}, not {expected!r}"]
-    return []
+    elif not isinstance(version, str) or version.lower() != expected.lower():
+        verdict.warnings.append(f"harness_version is {_shown(version)}, not {expected!r}")
 
 
-def _meta(meta: Any, model_id: Any, official_ids: frozenset[str]) -> list[str]:
+def _meta(
+    verdict: SubmissionVerdict, meta: Any, model_id: Any, official_ids: frozenset[str]
+) -> None:
     if not isinstance(meta, dict):
-        return [f"meta is {_shown(meta)}, not an object"]
-    problems = _names("meta", meta, _META)
-    for name in _TEXTS:
-        if name in meta:
-            problem = _text_problem(meta[name], empty=name != "display")
-            if problem:
-                problems.append(f"meta.{name} {problem}")
+        what = f"meta is {_shown(meta)}, not an object"
+        verdict.errors.append("the submission lacks 'meta'" if meta is None else what)
+        return
+    _names(verdict, "meta", meta, _META, needed={"display", "params"})
+    for name in (name for name in _TEXTS if name in meta):
+        problem = _text_problem(meta[name], empty=name != "display")
+        if problem:
+            refused = name == "display" and not meta[name]
+            (verdict.errors if refused else verdict.warnings).append(f"meta.{name} {problem}")
     if "params" in meta:
         params = meta["params"]
-        if isinstance(params, bool) or not isinstance(params, int) or params < 0:
-            problems.append(f"meta.params is {_shown(params)}, not a whole number of parameters")
-    if "zero_shot" in meta and not isinstance(meta["zero_shot"], bool):
-        problems.append(f"meta.zero_shot is {_shown(meta['zero_shot'])}, not true or false")
-    provenance = meta.get("provenance")
-    if isinstance(provenance, str) and provenance not in _PROVENANCE:
-        problems.append(f"meta.provenance is {_shown(provenance)}, not one of {_PROVENANCE}")
-    if provenance == "official" and model_id not in official_ids:
-        problems.append("meta.provenance 'official' is for the benchmark's authors' own models")
-    return problems
+        if not isinstance(params, int) or params < 0:
+            verdict.errors.append(
+                f"meta.params is {_shown(params)}, not a whole number of parameters"
+            )
+        elif isinstance(params, bool):
+            verdict.warnings.append(f"meta.params is {_shown(params)}, not a number")
+    if not isinstance(meta.get("zero_shot", False), bool):
+        verdict.errors.append(f"meta.zero_shot is {_shown(meta['zero_shot'])}, not true or false")
+    provenance = meta.get("provenance", "self-reported")
+    if provenance not in _PROVENANCE:
+        verdict.errors.append(
+            f"meta.provenance is {_shown(provenance)}, not one of {', '.join(_PROVENANCE)}"
+        )
+    elif provenance == "official" and model_id not in official_ids:
+        verdict.errors.append(
+            "meta.provenance 'official' is for the benchmark's authors' own models"
+        )
 
 
-def _results(results: Any, suite: Suite) -> list[str]:
+def _results(verdict: SubmissionVerdict, results: Any, suite: Suite) -> None:
     if not isinstance(results, dict):
-        return [f"results is {_shown(results)}, not an object"]
+        what = "the submission lacks 'results'" if results is None else "results is not an object"
+        verdict.errors.append(what)
+        return
     regimes = [regime.name for regime in suite.protocol.regimes]
     tasks = [task.task_id for task in suite.tasks]
-    problems = _names("results", results, regimes)
-    for regime in regimes:
-        if regime not in results:
-            continue
+    _names(verdict, "results", results, regimes, needed=regimes)
+    for regime in (name for name in regimes if name in results):
         scores = results[regime]
         if not isinstance(scores, dict):
-            problems.append(f"results.{regime} is {_shown(scores)}, not an object")
+            verdict.errors.append(f"results.{regime} is {_shown(scores)}, not an object")
             continue
-        problems += _names(f"results.{regime}", scores, tasks)
+        _names(verdict, f"results.{regime}", scores, tasks, needed=tasks, unknown_refused=True)
         for task in tasks:
             if task in scores:
-                problems += _metrics(f"results.{regime}.{task}", scores[task])
-    return problems
+                _metrics(verdict, f"results.{regime}.{task}", scores[task])
 
 
-def _metrics(where: str, metrics: Any) -> list[str]:
+def _metrics(verdict: SubmissionVerdict, where: str, metrics: Any) -> None:
     if not isinstance(metrics, dict):
-        return [f"{where} is {_shown(metrics)}, not an object"]
-    problems = _names(where, metrics, _RANGES)
+        verdict.errors.append(f"{where} is {_shown(metrics)}, not an object")
+        return
+    _names(verdict, where, metrics, _RANGES, needed=_RANGES)
     for name, (low, high) in _RANGES.items():
         if name not in metrics:
             continue
         value = metrics[name]
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            problems.append(f"{where}.{name} is {_shown(value)}, not a number")
+        if not isinstance(value, int | float):
+            verdict.errors.append(f"{where}.{name} is {_shown(value)}, not a number")
         elif isinstance(value, float) and not math.isfinite(value):
-            problems.append(f"{where}.{name} is {value}")
+            verdict.errors.append(f"{where}.{name} is {value}, outside [{low:g}, {high:g}]")
         elif not low - _SLACK <= value <= high + _SLACK:
-            problems.append(f"{where}.{name} is {_shown(value)}, outside [{low:g}, {high:g}]")
-    return problems
+            verdict.errors.append(f"{where}.{name} is {_shown(value)}, outside [{low:g}, {high:g}]")
+        elif isinstance(value, bool):
+            verdict.warnings.append(f"{where}.{name} is {_shown(value)}, not a number")

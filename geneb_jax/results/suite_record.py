@@ -15,7 +15,7 @@ from geneb_jax.benchmark.definition import DatasetPin, Protocol, Regime, Suite, 
 from geneb_jax.errors import ConfigError
 from geneb_jax.results.records import Records
 from geneb_jax.results.score_tables import SCORES_FILE
-from geneb_jax.results.sealed_files import read_sealed, seal_of, write_sealed
+from geneb_jax.sealed_files import read_sealed, seal_of, write_sealed
 
 __all__ = [
     "SuiteRecord",

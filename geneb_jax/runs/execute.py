@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from geneb_jax.benchmark import Task
+from geneb_jax.data import pinned_files
 from geneb_jax.durable_files import require_writable_folder
 from geneb_jax.embed import BatchMemoryError
 from geneb_jax.errors import GenebError
@@ -112,17 +113,24 @@ class _Run:
     def keep_task_facts(self) -> None:
         """Record what every chosen task's files are now.
 
-        A run that parsed nothing keeps the counted notes.
+        A run that parsed nothing keeps what was counted; whether the files are the pinned
+        revision's is asked anew.
         """
-        tables, notes = self.work.tables, self.work.tables.notes
+        tables, notes, counts = self.work.tables, self.work.tables.notes, self.work.tables.test_rows
+        pinned = pinned_files(self.work.suite, tables.chosen.source.folder)
         for task in (*tables.chosen.fingerprints, *tables.chosen.failures):
             fingerprint = tables.chosen.fingerprints.get(task, "")
             known = find_task_facts(self.records, task.task_id)
             if known is not None and not fingerprint:
                 continue  # rows on the files that were here stay what they are
             same = known is not None and known.fingerprint == fingerprint
-            found = notes.get(task.task_id, known.notes if known is not None and same else {})
-            facts = TaskFacts(fingerprint=fingerprint, notes=found)
+            before = known if known is not None and same else TaskFacts(fingerprint)
+            facts = TaskFacts(
+                fingerprint,
+                notes.get(task.task_id, before.notes),
+                counts.get(task.task_id, before.test_rows),
+                pinned.verified_as(task, fingerprint) if pinned else "",
+            )
             keep_task_facts(self.records, task.task_id, facts)
 
     def model_that_fits(self, model: ModelWork) -> ModelFacts:

@@ -12,14 +12,17 @@ from geneb_jax.analysis import summarise, write_summary_csv
 from geneb_jax.benchmark import Suite
 from geneb_jax.report import write_report
 from geneb_jax.results import (
+    UNLIKE_DATA,
+    FolderContents,
     ModelFacts,
     RunRecord,
     RunSettings,
     ScoreRow,
     SubmissionMeta,
     SuiteFacts,
+    TaskFacts,
     read_contents,
-    stale_submissions,
+    remove_stale_submissions,
     submission_obstacles,
     write_run_record,
     write_scores_csv,
@@ -100,7 +103,7 @@ def write_outcome(
         for regime in work.settings.regimes
     }
     run = RunRecord(
-        suite=SuiteFacts.of(suite),
+        suite=SuiteFacts.of(suite, _scored(contents)),
         settings=RunSettings(**{**asdict(work.settings), "regimes": work.settings.regime_names}),
         devices=tuple(f"{device.platform}: {device.device_kind}" for device in jax.devices()),
         models=shown,
@@ -111,13 +114,20 @@ def write_outcome(
     write_scores_csv(out, contents.rows)
     write_summary_csv(out, summarise(suite, contents.rows))
     write_run_record(out, run)
-    submissions = tuple(
-        write_submission(out, label, SubmissionMeta.of(shown[label]), contents.rows, suite)
-        for label, obstacles in submission_obstacles(shown.values(), contents.rows, suite).items()
-        if not obstacles
-    )
-    for stale in stale_submissions(out, submissions):
-        observer.note(f"{stale}: of an earlier state of the folder; no model of its tables is this")
+    submissions: list[Path] = []
+    for label, obstacles in submission_obstacles(shown.values(), contents.rows, suite).items():
+        if not obstacles:
+            meta = SubmissionMeta.of(shown[label])
+            submissions.append(write_submission(out, label, meta, contents.rows, suite))
+        elif all(UNLIKE_DATA in one for one in obstacles):
+            observer.note(
+                f"no submission of {label}: {len(obstacles)} tasks, such as {obstacles[0]}"
+            )
+    stale = remove_stale_submissions(out, submissions)
+    for path in stale.removed:
+        observer.note(f"{path}: removed; it was of an earlier state of the folder")
+    for path in stale.left:
+        observer.note(f"{path}: no model of the tables is this, and no run wrote it: left alone")
     report = write_report(out, suite=suite, scores=contents.rows, run=run)
     return RunOutcome(
         out=out,
@@ -125,7 +135,7 @@ def write_outcome(
         rows=contents.rows,
         run=run,
         report=report,
-        submissions=submissions,
+        submissions=tuple(submissions),
         problems=dict(problems),
         failed=tuple(
             row
@@ -146,3 +156,9 @@ def _measured(recorded: ModelFacts, now: ModelFacts) -> ModelFacts:
         embedding=cost.embedding,
         probing_seconds=cost.probing_seconds,
     )
+
+
+def _scored(contents: FolderContents) -> dict[str, TaskFacts]:
+    """The files of the tasks that have rows."""
+    there = {row.task_id for row in contents.rows}
+    return {task_id: facts for task_id, facts in contents.tasks.items() if task_id in there}

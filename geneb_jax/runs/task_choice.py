@@ -8,6 +8,7 @@ import numpy as np
 
 from geneb_jax.benchmark import Suite, Task, load_suite, select_tasks
 from geneb_jax.data import (
+    OWN_FILES_HINT,
     SequenceTable,
     TaskSource,
     TaskTable,
@@ -72,7 +73,7 @@ def choose_tasks(request: RunRequest) -> ChosenTasks:
         shown = ", ".join(found.other_ids[:3]) + (" ..." if len(found.other_ids) > 3 else "")
         notes.append(
             f"{len(found.other_ids)} files are no task of the suite {suite.name} and are left out: "
-            f"{shown} (a folder with a suite.toml is a suite of its own)"
+            f"{shown} ({OWN_FILES_HINT})"
         )
     source = TaskSource(folder)
     fingerprints: dict[Task, str] = {}
@@ -87,7 +88,7 @@ def choose_tasks(request: RunRequest) -> ChosenTasks:
             f"no task of the suite {suite.name} can be used",
             where=folder,
             cause=next(iter(failures.values()), "there is no file named after one of its tasks"),
-            hint="`geneb-jax list tasks` shows the ids that files must be named after",
+            hint=OWN_FILES_HINT,
         )
     return ChosenTasks(suite, source, fingerprints, failures, tuple(notes))
 
@@ -130,6 +131,12 @@ class TaskTables:
         """Task id -> counted acceptances of its files, of the tasks that were parsed."""
         tables = self._read.tables if self._read else {}
         return {task.task_id: dict(table.notes) for task, table in tables.items()}
+
+    @property
+    def test_rows(self) -> dict[str, int]:
+        """Task id -> rows of its test set, of the tasks that were parsed."""
+        tables = self._read.tables if self._read else {}
+        return {task.task_id: len(table.test_labels) for task, table in tables.items()}
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -6,13 +6,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import matthews_corrcoef
+from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 from statsmodels.stats.weightstats import DescrStatsW
 
 from geneb_jax.analysis import (
+    aggregate,
     bootstrap,
+    compare_models,
     compare_predictions,
     published_cube,
+    ranking,
+    row_bootstrap,
     row_bootstrap_mcc,
     task_bootstrap,
 )
@@ -46,7 +50,7 @@ def categories(sizes) -> np.ndarray:
 
 @settings(max_examples=40, deadline=None)
 @given(
-    st.lists(st.integers(1, 6), min_size=1, max_size=6).filter(lambda sizes: sum(sizes) > 1),
+    st.lists(st.integers(1, 6), min_size=1, max_size=6).filter(lambda sizes: sum(sizes) > 4),
     st.integers(0, 10**6),
 )
 def test_weights_keep_the_macro_mean_and_follow_a_shift(tolerance, sizes, seed) -> None:
@@ -96,8 +100,9 @@ def test_the_same_seed_gives_the_same_draws_and_pairs_the_models(tolerance: Tole
 
 
 def test_too_little_to_resample(tolerance: Tolerance) -> None:
-    assert task_bootstrap(np.array([0])) is None
-    assert task_bootstrap(np.array([], dtype=np.int64)) is None
+    for tasks in range(5):
+        assert task_bootstrap(np.zeros(tasks, dtype=np.int64)) is None
+    assert task_bootstrap(np.zeros(5, dtype=np.int64)) is not None
     lone = task_bootstrap(np.arange(13))  # a task a category: the categories are ignored
     assert lone.exact == pytest.approx(1 / 13, rel=tolerance("statistic", "float64"))
     assert lone.degrees == 12
@@ -152,7 +157,9 @@ def test_coverage_of_95_percent_intervals_at_length(law) -> None:
 
 
 @pytest.mark.sweep
-@pytest.mark.parametrize("sizes", [(9, 8, 2, 4, 1, 3, 3, 2, 1), (1,) * 13, (5, 5, 5), (30,), (4,)])
+@pytest.mark.parametrize(
+    "sizes", [(9, 8, 2, 4, 1, 3, 3, 2, 1), (1,) * 13, (5, 5, 5), (30,), (5,), (2, 2, 1)]
+)
 def test_coverage_on_other_suites_at_length(sizes) -> None:
     mean = np.mean([coverage("normal", sizes, 5000, seed) for seed in range(8)])
     assert 0.93 <= mean <= 0.97
@@ -269,3 +276,90 @@ def test_coverage_of_intervals_over_test_rows() -> None:
 @pytest.mark.sweep
 def test_coverage_of_intervals_over_test_rows_at_length() -> None:
     assert 0.93 <= row_coverage(10_000, 5) <= 0.97
+
+
+#: Laws of few tasks; "mcc" is a skewed score between -1 and 1, such as good models have.
+FEW_LAWS = ("normal", "uneven", "heavy", "mcc")
+
+
+def small_suite(rng: np.random.Generator) -> np.ndarray:
+    """Two to twelve tasks in any number of categories: their categories."""
+    tasks = int(rng.integers(2, 13))
+    count = int(rng.integers(1, tasks + 1))
+    rest = rng.integers(0, count, tasks - count)
+    return np.sort(np.concatenate([np.arange(count), rest]))
+
+
+def simulated_scores(law: str, category: np.ndarray, models: int, rng) -> np.ndarray:
+    """Scores of an MCC's range whose mean is 0.5 in every category."""
+    sizes = np.bincount(category)
+    if law == "mcc":
+        return 2 * rng.beta(4.5, 1.5, (models, len(category))) - 1
+    return 0.5 + 0.1 * draw(law, sizes, models, rng)
+
+
+def hold_in_small_suites(suites: int, make_cube, *, models: int = 6) -> float:
+    """Check what must hold in every suite; the share of intervals that hold the truth, 0.5."""
+    rng = np.random.default_rng(7)
+    covered: list[bool] = []
+    for number in range(suites):
+        category = small_suite(rng)
+        law = FEW_LAWS[number % len(FEW_LAWS)]
+        scores = np.clip(simulated_scores(law, category, models, rng), -1, 1)
+        cube = make_cube(scores, np.bincount(category))
+        found = ranking(cube, "full")
+        if len(category) < 5:
+            assert not found.intervals and not found.groups and not found.ranges
+            continue
+        for row, (low, high) in found.intervals.items():
+            macro = float(aggregate(cube).macro[row, 0])
+            assert -1.0 <= low <= macro <= high <= 1.0
+            covered.append(low <= 0.5 <= high)
+        for row in found.order:
+            span = found.ranges[row]
+            for other in found.order:
+                if found.groups[other] == found.groups[row]:
+                    assert span.low <= found.ranks[other] <= span.high
+        one, two = rng.choice(models, 2, replace=False)
+        pair = compare_models(cube, f"model-{one}", f"model-{two}", "full")
+        assert -2.0 <= pair.interval.low <= pair.interval.high <= 2.0
+        covered.append(pair.interval.low <= 0.0 <= pair.interval.high)
+        told = pair.interval.excludes_zero
+        assert not (told and found.groups[int(one)] == found.groups[int(two)])
+    return float(np.mean(covered))
+
+
+def test_small_suites_keep_their_promises(make_cube) -> None:
+    # About 150 intervals: the simulation's own standard error is 1.6 percentage points.
+    assert hold_in_small_suites(30, make_cube) >= 0.93 - 0.04
+
+
+@pytest.mark.sweep
+def test_five_hundred_small_suites_keep_their_promises(make_cube) -> None:
+    assert hold_in_small_suites(500, make_cube) >= 0.93
+
+
+def test_an_interval_cannot_leave_the_range(make_cube) -> None:
+    scores = np.array([[0.99, 0.98, 1.0, 0.2, 0.99], [1.0, 1.0, 1.0, 1.0, 1.0]])
+    found = ranking(make_cube(scores, [5]), "full")
+    assert found.intervals[0][1] == 1.0
+    assert found.intervals[1] == (1.0, 1.0)
+    plain = task_bootstrap(np.zeros(5, dtype=np.int64)).bounds(scores)
+    assert plain[1][0] > 1.0  # without the range it would
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "macro_f1", "mcc"])
+def test_row_draws_of_every_metric_are_scikit_learns(metric, tolerance: Tolerance) -> None:
+    theirs = {
+        "accuracy": accuracy_score,
+        "macro_f1": lambda y, p: f1_score(y, p, average="macro"),
+        "mcc": matthews_corrcoef,
+    }[metric]
+    rng = np.random.default_rng(8)
+    for classes in (2, 3, 5):
+        y, p = rng.integers(0, classes, 40), rng.integers(0, classes + 1, (3, 40))
+        found = row_bootstrap(y, p, metric=metric, draws=0)[0]
+        expected = [theirs(y, one) for one in p]
+        assert np.allclose(found, expected, rtol=0, atol=tolerance("metrics", "float64"))
+        drawn = row_bootstrap(y, p, metric=metric, draws=200)
+        assert drawn.shape == (200, 3) and np.isfinite(drawn).all()

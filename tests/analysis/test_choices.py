@@ -11,17 +11,18 @@ from geneb_jax.analysis import (
     Budget,
     baselines,
     build_panel,
+    compare_models,
     contrasts,
     controls_of,
     leaderboard,
     pair_differences,
     published_cube,
     published_pairs,
+    ranking,
     read_pairs,
     recommend,
     seed_spread,
     setting_agreement,
-    task_bootstrap,
     tasks_at_chance,
     tie_groups,
 )
@@ -39,33 +40,47 @@ def graded(count: int, gap: float, noise: float) -> np.ndarray:
 
 
 def test_tie_groups_follow_the_gaps(make_cube) -> None:
-    category = np.repeat(np.arange(3), SIZES)
-    found = task_bootstrap(category)
+    def groups(scores: np.ndarray) -> list[int]:
+        found = ranking(make_cube(scores, SIZES), "full")
+        return [found.groups[row] for row in found.order]
+
     clear = graded(5, 0.1, 0.01)
-    assert tie_groups(clear, found) == [1, 2, 3, 4, 5]
-    blurred = graded(5, 0.0, 0.05)
-    order = np.argsort(-blurred.mean(axis=1))
-    assert tie_groups(blurred[order], found)[0] == 1
-    assert max(tie_groups(blurred[order], found)) < 5
-    twins = np.repeat(graded(2, 0.1, 0.01), 2, axis=0)
-    assert tie_groups(twins, found) == [1, 1, 2, 2]
-    assert tie_groups(clear[:1], found) == [1]
-    assert tie_groups(clear[:0], found) == []
+    assert groups(clear) == [1, 2, 3, 4, 5]
+    blurred = groups(graded(5, 0.0, 0.05))
+    assert blurred[0] == 1 and max(blurred) < 5
+    assert groups(np.repeat(graded(2, 0.1, 0.01), 2, axis=0)) == [1, 1, 2, 2]
+    assert groups(clear[:1]) == [1]
+    assert groups(clear[:0]) == []
 
 
-def test_a_group_opens_where_the_paired_interval_leaves_zero() -> None:
+def test_a_group_ends_where_any_two_of_its_models_are_told_apart() -> None:
+    # The third is not told from the first, but from the second: it opens a group.
+    ahead = np.zeros((4, 4), dtype=bool)
+    ahead[1, 2] = ahead[0, 3] = True
+    assert tie_groups(ahead) == [1, 1, 2, 2]
+
+
+def test_groups_ranges_and_paired_comparisons_say_the_same() -> None:
     cube = published_cube()
     board = leaderboard(cube, title="")
-    found = task_bootstrap(cube.category_of_task)
-    scores = cube.in_regime("full")
-    first: dict[int, str] = {}
-    for row in board.rows:
-        leader = first.setdefault(row.tie_group, row.model.label)
-        pair = scores[cube.model_index(leader)] - scores[cube.model_index(row.model.label)]
-        assert found.interval(pair).low <= 0.0
-    for group in range(2, max(first) + 1):
-        gap = scores[cube.model_index(first[group - 1])] - scores[cube.model_index(first[group])]
-        assert found.interval(gap).low > 0.0
+    labels = [row.model.label for row in board.rows]
+    low = {
+        (a, b): compare_models(cube, a, b, "full").interval.low
+        for k, a in enumerate(labels)
+        for b in labels[k + 1 :]
+    }
+    for k, row in enumerate(board.rows):
+        better = sum(low[a, labels[k]] > 0.0 for a in labels[:k])
+        worse = sum(low[labels[k], b] > 0.0 for b in labels[k + 1 :])
+        assert (row.rank_range.low, row.rank_range.high) == (1 + better, len(labels) - worse)
+        group = [r for r in board.rows if r.tie_group == row.tie_group]
+        for other in group:
+            assert row.rank_range.low <= other.rank <= row.rank_range.high
+            if other.rank > row.rank:
+                assert low[row.model.label, other.model.label] <= 0.0
+        if k and board.rows[k - 1].tie_group != row.tie_group:
+            before = [r for r in board.rows[:k] if r.tie_group == row.tie_group - 1]
+            assert any(low[r.model.label, row.model.label] > 0.0 for r in before)
 
 
 def test_equal_scores_share_a_rank(make_cube) -> None:
@@ -105,12 +120,20 @@ def test_equals_are_those_whose_interval_includes_zero(tolerance: Tolerance) -> 
         assert candidate.equal == (candidate.behind.low <= 0.0)
     near = [c for c in found.candidates if c.equal and found.best.mcc - c.mcc <= 0.02]
     assert found.smallest_equal.model.params == min(c.model.params for c in near)
-    # Three tasks tell hardly anyone apart: that alone must not recommend the smallest of all.
-    few = recommend(published_cube(), ["Species Clf."])
-    assert sum(c.equal for c in few.candidates) > 20
+    # Five tasks tell hardly anyone apart: that alone must not recommend the smallest of all.
+    few = recommend(published_cube(), ["Mouse Enh."])
+    assert few.tasks == 5 and sum(c.equal for c in few.candidates) >= 8
     assert few.best.mcc - few.smallest_equal.mcc <= 0.02
-    wide = recommend(published_cube(), ["Species Clf."], close=1.0)
+    wide = recommend(published_cube(), ["Mouse Enh."], close=1.0)
     assert wide.smallest_equal.model.params < few.smallest_equal.model.params
+
+
+@pytest.mark.parametrize("category", ["Species Clf.", "Regulatory"])
+def test_below_five_tasks_nobody_is_told_apart_or_called_equal(category) -> None:
+    found = recommend(published_cube(), [category])
+    assert found.tasks < 5
+    assert all(candidate.behind is None for candidate in found.candidates)
+    assert found.smallest_equal == found.best
 
 
 def test_one_task_says_nothing_of_its_kind() -> None:

@@ -175,7 +175,10 @@ def test_what_another_setting_scored_is_said(make_suite, make_rows) -> None:
     assert "one probe setting (logistic, C = 1, reference solver)" in notice
     assert "logistic, C = 10, reference solver" in notice
     assert "b: not shown, having no score of that one" in notice
-    assert any("b: not in the agreement" in text for text in notices_of(suite, rows))
+    # Each pair of settings is over the models of both: b alone lacks none of the others a pair.
+    assert not any("agreement of settings lacks" in text for text in notices_of(suite, rows))
+    apart = [*make_rows(suite, "a"), *make_rows(suite, "b", C=10.0)]
+    assert any("agreement of settings lacks this pair" in text for text in notices_of(suite, apart))
 
 
 def notices_of(suite, rows) -> tuple[str, ...]:
@@ -222,7 +225,7 @@ def test_other_settings_are_not_ranked_with_the_published(changes, reason, make_
     panel = build_panel([RunScores(suite, make_rows(suite, level=-0.9, **changes), None)])
     (mine,) = [model for model in panel.cube.models if model.source == "user"]
     assert panel.cube.off_protocol == {mine.label: (reason,)}
-    assert len(panel.ranked.models) == 40
+    assert len(panel.ranked.models) == 41
     assert any(reason in text and "not ranked" in text for text in panel.notices)
 
 
@@ -242,7 +245,7 @@ def test_another_data_set_revision_is_not_ranked_with_the_published(make_rows) -
     panel = build_panel([RunScores(suite, make_rows(suite, level=-0.9), run)])
     (mine,) = [model for model in panel.cube.models if model.source == "user"]
     assert "data set revision 000000000000 instead of" in panel.cube.off_protocol[mine.label][0]
-    assert len(panel.ranked.models) == 40
+    assert len(panel.ranked.models) == 41
 
 
 def test_runs_on_two_revisions_are_refused(make_suite, make_rows) -> None:

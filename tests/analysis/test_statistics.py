@@ -33,6 +33,7 @@ KEYS = {
     "suite",
     "simulated",
     "published",
+    "metric",
     "regime",
     "regimes",
     "tasks",

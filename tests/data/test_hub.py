@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import socket
@@ -16,8 +17,17 @@ from click.testing import CliRunner
 
 from geneb_jax.benchmark import DatasetPin, Suite, Task, load_suite
 from geneb_jax.cli.main import command
-from geneb_jax.data import FetchReport, TaskSource, fetch_suite, find_task_files, read_task
+from geneb_jax.data import (
+    FetchReport,
+    TaskSource,
+    fetch_suite,
+    find_task_files,
+    pinned_files,
+    read_task,
+    task_fingerprint,
+)
 from geneb_jax.errors import ConfigError, DownloadError, OutputError
+from geneb_jax.sealed_files import write_sealed
 from tests.hub_server import COMMIT, Hub, serve
 
 REPOSITORY, REVISION = "org/tasks", COMMIT
@@ -271,7 +281,7 @@ def test_a_killed_fetch_is_resumed(hub: Hub, tmp_path: Path) -> None:
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             if (folder / "fetched.json").exists():
-                known = json.loads((folder / "fetched.json").read_text())["files"]
+                known = json.loads((folder / "fetched.json").read_text())["content"]["files"]
                 if sorted(known) == expected:
                     break
             time.sleep(0.02)
@@ -335,9 +345,43 @@ def test_changed_and_lost_files_are_fetched_again(hub: Hub, tmp_path: Path) -> N
     hub.requests.clear()
     assert fetch(hub, tmp_path / "data").fetched == 2
     assert_whole(tmp_path / "data")
-    (tmp_path / "data" / "fetched.json").write_text("{")
-    assert fetch(hub, tmp_path / "data").fetched == 4
-    assert_whole(tmp_path / "data")
+
+
+@pytest.mark.parametrize("damage", ["{", "edited"])
+def test_a_list_that_is_not_believed_is_made_anew_from_the_hub(hub, tmp_path, damage) -> None:
+    folder = tmp_path / "data"
+    fetch(hub, folder)
+    whole = (folder / "fetched.json").read_text()
+    (folder / FIRST_TRAIN).write_bytes(b"text,label\nX,0\n")
+    if damage == "edited":
+        digest = hashlib.sha256(b"text,label\nX,0\n").hexdigest()
+        old = json.loads(whole)["content"]["files"][FIRST_TRAIN]["sha256"]
+        damage = whole.replace(old, digest)
+    (folder / "fetched.json").write_text(damage)
+    assert pinned_files(SUITE, folder) is None
+    # What is in its place with the hash that the hub states is not brought again.
+    assert fetch(hub, folder).fetched == 1
+    assert_whole(folder)
+    assert (folder / "fetched.json").read_text() == whole
+
+
+def test_files_are_verified_until_one_byte_differs(hub: Hub, tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    fetch(hub, folder)
+    pinned, source = pinned_files(SUITE, folder), TaskSource(folder)
+    assert pinned is not None
+    for task in SUITE.tasks:
+        for part in ("train", "test"):
+            path = f"tasks/{task.task_id}/{part}.csv"
+            assert pinned.sha256[path] == hashlib.sha256(contents()[path]).hexdigest()
+        said = pinned.verified_as(task, task_fingerprint(task, source))
+        assert said == f"org/tasks@{REVISION} from {hub.url}"
+    first, second = SUITE.tasks
+    content = bytearray((folder / FIRST_TRAIN).read_bytes())
+    content[-2] ^= 1
+    (folder / FIRST_TRAIN).write_bytes(content)
+    assert pinned.verified_as(first, task_fingerprint(first, source)) == ""
+    assert pinned.verified_as(second, task_fingerprint(second, source)) != ""
 
 
 def test_a_link_is_replaced_not_followed(hub: Hub, tmp_path: Path) -> None:
@@ -357,8 +401,8 @@ def test_folders_with_other_files_are_refused(hub: Hub, tmp_path: Path) -> None:
         fetch(hub, tmp_path / "flat")
     fetch(hub, tmp_path / "data")
     manifest = json.loads((tmp_path / "data" / "fetched.json").read_text())
-    manifest["revision"] = "f" * 40
-    (tmp_path / "data" / "fetched.json").write_text(json.dumps(manifest))
+    content = {**manifest["content"], "revision": "f" * 40}
+    write_sealed(tmp_path / "data" / "fetched.json", manifest["kind"], content)
     with pytest.raises(OutputError, match="at revision ffff"):
         fetch(hub, tmp_path / "data")
 

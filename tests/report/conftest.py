@@ -59,7 +59,7 @@ def make_rows() -> Callable[..., list[ScoreRow]]:
                         "accuracy": 0.5,
                         "macro_f1": 0.5,
                         "n_train": 100,
-                        "n_test": 401,
+                        "n_test": task.test_rows or 401,
                         "n_classes": 2,
                         "n_iter": 7,
                         "grad_norm": 1e-5,

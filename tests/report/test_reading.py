@@ -29,9 +29,11 @@ def told(panel) -> list[str]:
 
 def test_the_published_report_answers_first() -> None:
     first, small, _, few = told(build_panel([]))
-    assert first.startswith("Best overall: GENERator-Eukaryote-3B, macro MCC 0.6049 (95% interval")
+    assert first.startswith(
+        "Best overall: GENERator-Eukaryote-3B, macro MCC 0.605 (95% interval over tasks"
+    )
     assert first.endswith("in its tie group: LucaOne.")
-    assert small == "Best up to 100M parameters: MutBERT, 0.5294 (rank 15)."
+    assert small == "Best up to 100M parameters: SpliceBERT 1024nt, 0.568 (rank 7)."
     assert few.endswith("full 0.4881, 10shot 0.2526, 1shot 0.1062.")
 
 
@@ -48,7 +50,7 @@ def test_each_model_of_a_run_has_its_sentence(geneb, make_rows) -> None:
     ]
     panel = build_panel([RunScores(geneb, rows, run_record(*facts))])
     mine, kmer, control = told(panel)
-    assert mine.startswith("mine: macro MCC 0.5835 (95% interval") and "rank 3 of 43 (" in mine
+    assert mine.startswith("mine: macro MCC 0.58") and "rank 3 of 44 (" in mine
     assert "against the best untrained baseline of the run" in mine
     assert "against the best composition baseline of the run" in mine
     assert kmer.startswith("kmer: macro MCC 0.43") and "baseline" not in kmer

@@ -111,6 +111,7 @@ def score_all() -> Callable[..., list[ScoreRow]]:
                 category=task.category,
                 regime=regime.name,
                 seed=seed,
+                n_test=task.test_rows or ROW.n_test,
                 mcc=float(generator.uniform(-1, 1)),
                 accuracy=float(generator.uniform()),
                 macro_f1=float(generator.uniform()),

@@ -15,7 +15,7 @@ def test_the_columns_are_the_contract() -> None:
     assert SCORE_COLUMNS == (
         "model_id", "task_id", "category", "regime", "seed", "C", "probe", "solver", "mcc",
         "accuracy", "macro_f1", "n_train", "n_test", "n_classes", "n_iter", "grad_norm", "status",
-        "identity", "weights", "layer", "pooling", "dtype", "error",
+        "identity", "weights", "layer", "pooling", "dtype", "error", "data",
     )  # fmt: skip
 
 

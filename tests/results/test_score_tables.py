@@ -20,7 +20,7 @@ from geneb_jax.results import SCORE_COLUMNS, ScoreRow, csv_text, read_scores, wr
 HEADER = ",".join(SCORE_COLUMNS)
 LINE = (
     "kmer-4,task-a,One,10shot,13,1.0,logistic,reference,0.30000000000000004,0.6666666666666666,"
-    "0.5,20,180,2,7,3.5e-05,converged,,,,,,"
+    "0.5,20,180,2,7,3.5e-05,converged,,,,,,,"
 )
 
 
@@ -36,8 +36,21 @@ def test_what_made_a_row_is_in_it(tmp_path: Path, row: ScoreRow) -> None:
         row, identity="0a1b2c3d", weights="random:0", layer=-1, pooling="cls", dtype="bfloat16"
     )
     path = write_scores_csv(tmp_path, [made])
-    assert path.read_text("utf-8").endswith(",converged,0a1b2c3d,random:0,-1,cls,bfloat16,\n")
+    assert path.read_text("utf-8").endswith(",converged,0a1b2c3d,random:0,-1,cls,bfloat16,,\n")
     assert read_scores(path) == [made]
+
+
+def test_a_table_of_an_earlier_release_is_read(tmp_path: Path, row: ScoreRow) -> None:
+    header = HEADER.removesuffix(",data")
+    (tmp_path / "scores.csv").write_text(f"{header}\n{LINE.removesuffix(',')}\n", "utf-8")
+    assert read_scores(tmp_path) == [row]
+
+
+def test_a_word_on_the_data_is_one_of_three(row: ScoreRow) -> None:
+    for word in ("verified", "size alike", "unlike", ""):
+        assert replace(row, data=word).data == word
+    with pytest.raises(ValueError, match="data 'genuine' is none of verified, size alike, unlike"):
+        replace(row, data="genuine")
 
 
 def test_the_order_is_the_callers(tmp_path: Path, small_suite: Suite, score_all: Callable) -> None:
@@ -103,7 +116,7 @@ def test_f39_no_text_cell_starts_as_a_formula(tmp_path: Path, row: ScoreRow, sta
     with path.open(newline="", encoding="utf-8") as file:
         cells = list(csv.reader(file))[1]
     assert cells[0] == "'=HYPERLINK(1)"
-    assert cells[-1] == "'" + made.error
+    assert cells[-2] == "'" + made.error
     assert read_scores(path) == [made]
 
 
@@ -125,9 +138,9 @@ def test_two_rows_of_one_fit_are_refused(tmp_path: Path, row: ScoreRow) -> None:
         (f"{HEADER},mcc\n", ":1", "columns"),
         ("", ":1", "columns"),
         (f"{HEADER}\n{LINE}\n{LINE}\n", ":3", "same fit as row 2"),
-        (f"{HEADER}\n{LINE},x\n", ":2", "24 cells where 23"),
-        (f"{HEADER}\nkmer-4\n", ":2", "1 cells where 23"),
-        (f"{HEADER}\n\n", ":2", "0 cells where 23"),
+        (f"{HEADER}\n{LINE},x\n", ":2", "25 cells where 24"),
+        (f"{HEADER}\nkmer-4\n", ":2", "1 cells where 24"),
+        (f"{HEADER}\n\n", ":2", "0 cells where 24"),
         (f"{HEADER}\n{LINE.replace('0.5,', 'nan,')}\n", ":2", "'nan' is not a finite number"),
         (f"{HEADER}\n{LINE.replace('0.5,', 'inf,')}\n", ":2", "'inf' is not a finite number"),
         (f"{HEADER}\n{LINE.replace('0.5,', '1e400,')}\n", ":2", "is inf"),
