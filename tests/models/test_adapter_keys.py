@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -295,3 +296,18 @@ def test_any_byte_of_any_file_changes_the_key_of_a_torch_model(folder: Path, pla
                 continue
         file.write_bytes(whole)
     assert load_encoder(f"torch:{folder}").identity == before.identity
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "tokenizer.json", "extra"])
+@pytest.mark.parametrize("kind", ["pipe", "Git LFS pointer"])
+def test_what_is_no_file_is_refused_before_transformers_waits_for_it(
+    folder: Path, name: str, kind: str
+) -> None:
+    path = folder / name
+    path.unlink(missing_ok=True)
+    if kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+    with pytest.raises(CheckpointError, match=rf"{name}.*{kind.split()[-1]}"):
+        load_encoder(f"torch:{folder}")

@@ -11,6 +11,8 @@ from typing import Any
 from geneb_jax.errors import CheckpointError, ModelError
 from geneb_jax.models.adapters.opened_files import may_be_read
 from geneb_jax.models.checkpoints.file_digests import DigestedFile, combined_sha256
+from geneb_jax.plain_files import refuse_git_lfs_pointer
+from geneb_jax.strict_json import read_json
 
 __all__ = ["FolderFiles", "adapter_base"]
 
@@ -123,18 +125,33 @@ def adapter_base(folder: Path) -> Path | None:
 
 def _base_name(file: Path) -> str:
     try:
-        content: Any = json.loads(file.read_text(encoding="utf-8"))
+        content: Any = read_json(file)
         named = content["base_model_name_or_path"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise CheckpointError("is not the configuration of an adapter", where=file) from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(
+            f"is not the configuration of an adapter ({error})", where=file
+        ) from error
     if not isinstance(named, str) or not named:
         raise CheckpointError("names no base_model_name_or_path", where=file)
     return named
 
 
 def _plain_files(folder: Path, pattern: str) -> dict[str, Path]:
-    return {
+    """Name -> path of every file that may be read; pipes and Git LFS pointers are refused.
+
+    Raises:
+        CheckpointError: for what is no file, before another library waits for it.
+    """
+    found = {
         path.relative_to(folder).as_posix(): path
         for path in sorted(folder.glob(pattern))
-        if path.is_file() and may_be_read(path.relative_to(folder))
+        # A link to nothing is nothing, to transformers as well.
+        if path.exists() and not path.is_dir() and may_be_read(path.relative_to(folder))
     }
+    for path in found.values():
+        try:
+            refuse_git_lfs_pointer(path)
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise CheckpointError(reason, where=path) from error
+    return found
