@@ -34,6 +34,9 @@ class OwnScore:
         composition: The best of the run's k-mer counts, other than the model itself.
         leaked: Test rows that are training rows too, from kept predictions.
         clean_mcc: The score without them.
+        reverse_complements: Test rows whose reverse complement is a training row, likewise.
+        near_repeats: Test rows that are nearly a training row, likewise.
+        distinct_mcc: The score without all three.
     """
 
     model_id: str
@@ -50,6 +53,9 @@ class OwnScore:
     composition: float | None
     leaked: int | None
     clean_mcc: float | None
+    reverse_complements: int | None
+    near_repeats: int | None
+    distinct_mcc: float | None
 
 
 def own_scores(
@@ -96,6 +102,9 @@ def own_scores(
                     composition=_known(composition[k]),
                     leaked=None if leak is None else leak.leaked,
                     clean_mcc=None if leak is None else leak.clean_mcc,
+                    reverse_complements=None if leak is None else leak.reverse_complements,
+                    near_repeats=None if leak is None else leak.near_repeats,
+                    distinct_mcc=None if leak is None else leak.distinct_mcc,
                 )
             )
     return tuple(found)

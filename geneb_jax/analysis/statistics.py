@@ -277,7 +277,7 @@ def _of_test_rows(
                     if scored[r, t]:
                         unbelieved[label] = unbelieved.get(label, 0) + 1
                     continue
-                entry = leakage(task.task_id, rows.truth, rows.guesses, rows.leaked)
+                entry = leakage(task.task_id, rows.truth, rows.guesses, rows.leaked, rows.kinds)
                 leaks.append(ModelLeakage(label, name, entry))
                 if name == regime:
                     intervals.append(score_interval(label, name, task.task_id, rows))

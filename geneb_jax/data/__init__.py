@@ -12,6 +12,7 @@ from geneb_jax.data.distinct import (
 )
 from geneb_jax.data.few_shot import few_shot_rows
 from geneb_jax.data.hub import FetchReport, fetch_suite, fetched_data_folder
+from geneb_jax.data.leaks import LeakKind, TaskLeaks, find_leaks, leaks_across
 from geneb_jax.data.notes import NOTES, SMALL_CLASS_ROWS
 from geneb_jax.data.sources import (
     FoundTasks,
@@ -39,11 +40,13 @@ __all__ = [
     "FetchReport",
     "FolderCheck",
     "FoundTasks",
+    "LeakKind",
     "LengthQuantiles",
     "SequenceTable",
     "SuiteStats",
     "TaskCheck",
     "TaskFiles",
+    "TaskLeaks",
     "TaskSource",
     "TaskStats",
     "TaskTable",
@@ -52,7 +55,9 @@ __all__ = [
     "fetch_suite",
     "fetched_data_folder",
     "few_shot_rows",
+    "find_leaks",
     "find_task_files",
+    "leaks_across",
     "read_task",
     "sequence_digest",
     "suite_stats",
