@@ -44,6 +44,7 @@ class RunOutcome:
         submissions: Paths of the submission files written.
         problems: Task or model -> why it has no scores.
         left_out: A sentence for each group of recorded rows that no table shows.
+        labels: What the tables call the models of this very run.
     """
 
     out: Path
@@ -54,6 +55,7 @@ class RunOutcome:
     submissions: tuple[Path, ...]
     problems: Mapping[str, str]
     left_out: tuple[str, ...]
+    labels: tuple[str, ...]
 
     @property
     def complete(self) -> bool:
@@ -108,5 +110,13 @@ def write_outcome(
         observer.note(f"{stale}: of an earlier state of the folder; no model of its tables is this")
     report = write_report(out, suite=suite, scores=contents.rows, run=run)
     return RunOutcome(
-        out, suite, contents.rows, run, report, submissions, dict(problems), contents.left_out
+        out=out,
+        suite=suite,
+        rows=contents.rows,
+        run=run,
+        report=report,
+        submissions=submissions,
+        problems=dict(problems),
+        left_out=contents.left_out,
+        labels=tuple(label for label, one in shown.items() if one.identity_short in now),
     )

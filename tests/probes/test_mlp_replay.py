@@ -189,7 +189,12 @@ def test_tasks_of_other_sizes_share_a_program_and_start_from_their_own_weights()
         assert fits.hidden_weights.shape == (1, width, 8)
         assert fits.output_bias.shape == (1, classes)
         still = train_mlps(
-            X, y, classes, [np.arange(rows)], [7], MLPRecipe(hidden=8, max_epochs=2, learning_rate=0)
+            X,
+            y,
+            classes,
+            [np.arange(rows)],
+            [7],
+            MLPRecipe(hidden=8, max_epochs=2, learning_rate=0),
         )
         drawn, _ = first_weights(jnp.uint32(7), width, 8, classes)
         found = (
