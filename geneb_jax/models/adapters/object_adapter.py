@@ -29,12 +29,19 @@ from geneb_jax.models.checkpoints.file_digests import file_sha256
 from geneb_jax.models.checkpoints.hub import HubSnapshot
 from geneb_jax.models.encoder import SequenceEncoder
 
-__all__ = ["ObjectEncoder", "encoder_from_file", "encoder_from_object"]
+__all__ = [
+    "TRIAL",
+    "ObjectEncoder",
+    "described",
+    "encoder_from_file",
+    "encoder_from_object",
+    "rows_of",
+]
 
 _LOG = logging.getLogger(__name__)
 _BATCH = 8  # the benchmark's harness
 #: Three lengths: a model whose rows depend on the batch shows it on these.
-_TRIAL = ("ACGTTGCAAC", "GATTACATTCAGGCATTA" * 3, "TTGACCGATA" * 12)
+TRIAL = ("ACGTTGCAAC", "GATTACATTCAGGCATTA" * 3, "TTGACCGATA" * 12)
 _TRIAL_TOLERANCE = 1e-3
 
 Embed = Callable[[Sequence[str]], np.ndarray]
@@ -113,6 +120,18 @@ def encoder_from_file(file: Path, name: str, *, name_model: str | None) -> Objec
         ModelError: if the file or the class fails, or the class asks for more than is known.
     """
     model = construct(file, name, name_model=name_model)
+    label, digest, modules = described(model, file, name, name_model=name_model)
+    return _encoder(model, name=label, weights=digest, modules=modules)
+
+
+def described(
+    model: Any, file: Path, name: str, *, name_model: str | None
+) -> tuple[str, str, dict[str, Any]]:
+    """What a model made from a file is called, a digest of all it was made of, its torch modules.
+
+    Raises:
+        ModelError: if a file cannot be read.
+    """
     modules = _torch_modules(model)
     parts = [*(file_sha256(part) for part in own_files(file)), _state_digest(modules)]
     beside = Path(name_model).expanduser() if name_model else None
@@ -125,12 +144,12 @@ def encoder_from_file(file: Path, name: str, *, name_model: str | None) -> Objec
     snapshot = HubSnapshot.at(beside) if beside is not None else None
     given = snapshot.hub_id if snapshot is not None else Path(name_model or "").name
     label = f"{file.stem}.{name}" + (f"@{given}" if name_model else "")
-    return _encoder(model, name=label, weights=digest, modules=modules)
+    return label, digest, modules
 
 
 def _encoder(model: Any, *, name: str, weights: str, modules: Mapping[str, Any]) -> ObjectEncoder:
     embed = _embedder(model, where=name)
-    width = embed(list(_TRIAL)).shape[1]
+    width = embed(list(TRIAL)).shape[1]
     identity = EncoderIdentity(
         model_id=name,
         revision="local",
@@ -154,9 +173,9 @@ def _embedder(model: Any, *, where: str) -> Embed:
     """The object's method as texts to float32 rows, tried on a few texts."""
     if callable(getattr(model, "extract_embeddings", None)):
         batch = _independent_batch(model.extract_embeddings, where=where)
-        return lambda texts: _rows(model.extract_embeddings, list(texts), batch, where=where)
+        return lambda texts: rows_of(model.extract_embeddings, list(texts), batch, where=where)
     if callable(getattr(model, "embed", None)):
-        return lambda texts: _rows(model.embed, list(texts), where=where)
+        return lambda texts: rows_of(model.embed, list(texts), where=where)
     raise ModelError(
         "has neither extract_embeddings(sequences, batch_size) nor embed(sequences)", where=where
     )
@@ -168,10 +187,10 @@ def _independent_batch(extract: Callable[..., Any], *, where: str) -> int:
     Several published extractors do (padding that leaks, wrong rows of shorter records); the order
     and size of batches would then be part of every score.
     """
-    texts = list(_TRIAL)
-    alone = _rows(extract, texts, 1, where=where)
+    texts = list(TRIAL)
+    alone = rows_of(extract, texts, 1, where=where)
     try:
-        together = _rows(extract, texts, _BATCH, where=where)
+        together = rows_of(extract, texts, _BATCH, where=where)
     except ModelError:
         together = None
     scale = np.abs(alone).max()
@@ -187,7 +206,7 @@ def _independent_batch(extract: Callable[..., Any], *, where: str) -> int:
     return 1
 
 
-def _rows(method: Callable[..., Any], texts: list[str], *more: Any, where: str) -> np.ndarray:
+def rows_of(method: Callable[..., Any], texts: list[str], *more: Any, where: str) -> np.ndarray:
     """Call the user's method; float32 ``[len(texts), width]``."""
     try:
         with contextlib.redirect_stdout(sys.stderr):  # our stdout is for results
