@@ -9,11 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 __all__ = ["EncoderIdentity", "identity_digest", "short_identity", "weights_column"]
 
 _SHORT_DIGITS = 8
+#: In ``code``: rows are what an extractor gives for a whole split, in file order, in such batches.
+_AS_HARNESS = "+as-harness/1,batch="
 
 
 def identity_digest(fields: Mapping[str, str | int]) -> str:
@@ -62,6 +64,20 @@ class EncoderIdentity:
     def as_dict(self) -> dict[str, str | int]:
         """The fields as plain data, in declaration order."""
         return asdict(self)
+
+    def as_harness(self, batch_size: int) -> EncoderIdentity:
+        """The identity of rows made as the benchmark's harness makes them.
+
+        Such a row depends on its whole split, so it belongs to (task files, split, place) and never
+        to a sequence: stores keep it under :func:`geneb_jax.runs.harness_order.split_digests`.
+        """
+        return replace(self, code=f"{self.code}{_AS_HARNESS}{batch_size}")
+
+    @property
+    def harness_batch(self) -> int | None:
+        """Sequences of a batch of the harness's; None for an embedding of a sequence alone."""
+        _, marked, size = self.code.partition(_AS_HARNESS)
+        return int(size) if marked else None
 
     @property
     def digest(self) -> str:

@@ -61,6 +61,7 @@ from geneb_jax.analysis.pairs import (
 )
 from geneb_jax.analysis.panel import Panel, build_panel
 from geneb_jax.analysis.pareto import pareto_frontier
+from geneb_jax.analysis.probe_stability import SettingMeans, Stability, probe_stability
 from geneb_jax.analysis.published import (
     OUT_OF_DOMAIN_CORPORA,
     ControlledPair,
@@ -178,6 +179,7 @@ __all__ = [
     "ScoreInterval",
     "SeedSpread",
     "SettingAgreement",
+    "SettingMeans",
     "SettingPair",
     "SizeColumn",
     "SizeGap",
@@ -186,6 +188,7 @@ __all__ = [
     "SizeTier",
     "Specialisation",
     "Spread",
+    "Stability",
     "Statistics",
     "StatisticsOptions",
     "Summary",
@@ -230,6 +233,7 @@ __all__ = [
     "own_scores",
     "pair_differences",
     "pareto_frontier",
+    "probe_stability",
     "published_cube",
     "published_pairs",
     "published_probe_subset",

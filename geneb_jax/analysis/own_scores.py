@@ -35,6 +35,9 @@ class OwnScore:
         leaked: Test rows that are training rows too, from kept predictions.
         clean_mcc: The score without them.
         data: How near the task's data are to the benchmark's, where that is known.
+        reverse_complements: Test rows whose reverse complement is a training row, likewise.
+        near_repeats: Test rows that are nearly a training row, likewise.
+        distinct_mcc: The score without all three.
     """
 
     model_id: str
@@ -51,6 +54,9 @@ class OwnScore:
     composition: float | None
     leaked: int | None
     clean_mcc: float | None
+    reverse_complements: int | None
+    near_repeats: int | None
+    distinct_mcc: float | None
     data: str = ""
 
 
@@ -101,6 +107,9 @@ def own_scores(
                     leaked=None if leak is None else leak.leaked,
                     clean_mcc=None if leak is None else leak.clean_mcc,
                     data=cube.data.get(model.label, {}).get(task.task_id, ""),
+                    reverse_complements=None if leak is None else leak.reverse_complements,
+                    near_repeats=None if leak is None else leak.near_repeats,
+                    distinct_mcc=None if leak is None else leak.distinct_mcc,
                 )
             )
     return tuple(found)

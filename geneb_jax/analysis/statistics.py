@@ -296,7 +296,7 @@ def _of_test_rows(
                         unbelieved[label] = unbelieved.get(label, 0) + 1
                     continue
                 if cube.metric == "mcc":
-                    entry = leakage(task.task_id, rows.truth, rows.guesses, rows.leaked)
+                    entry = leakage(task.task_id, rows.truth, rows.guesses, rows.leaked, rows.kinds)
                     leaks.append(ModelLeakage(label, name, entry))
                 if name == regime:
                     intervals.append(

@@ -14,7 +14,7 @@ import numpy as np
 
 from geneb_jax.analysis.bootstrap import row_bootstrap
 from geneb_jax.analysis.cube_from_scores import ProbeSetting, setting_of
-from geneb_jax.results import Records, ScoreRow, find_answer_key
+from geneb_jax.results import Records, ScoreRow, find_answer_key, find_repeats
 
 __all__ = ["ModelPredictions", "TaskRows", "model_predictions"]
 
@@ -31,12 +31,15 @@ class TaskRows:
         truth: int64 ``[row]``.
         leaked: Bool ``[row]``: the sequence is among the task's training rows.
         guesses: int64 ``[fit, row]``: a fit a seed, or one that serves all seeds.
+        kinds: uint8 ``[row]`` of :class:`geneb_jax.data.LeakKind`, where the run searched for
+            reverse complements and near repeats.
     """
 
     fingerprint: str
     truth: np.ndarray
     leaked: np.ndarray
     guesses: np.ndarray
+    kinds: np.ndarray | None = None
 
     def mcc(self) -> np.ndarray:
         """float64 ``[fit]``: MCC of each fit on all rows."""
@@ -91,8 +94,13 @@ class ModelPredictions:
         if answers is None or len(answers.labels) != labels.shape[1]:
             return None
         fits = [0] if len(labels) == 1 else [unit.key.seeds.index(row.seed) for row in rows]
+        kinds = find_repeats(self.folder, task_id, unit.key.task_fingerprint)
         found = TaskRows(
-            unit.key.task_fingerprint, answers.labels, answers.in_training, labels[fits]
+            unit.key.task_fingerprint,
+            answers.labels,
+            answers.in_training,
+            labels[fits],
+            kinds if kinds is not None and len(kinds) == len(answers.labels) else None,
         )
         recorded = np.array([row.mcc for row in rows], dtype=np.float64)
         return found if np.abs(found.mcc() - recorded).max() <= _SAME else None

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from geneb_jax.benchmark import Suite
     from geneb_jax.data import FolderCheck, SuiteStats, TaskStats, TaskTable
 
-__all__ = ["command"]
+__all__ = ["command", "reading_progress", "resolve_folder"]
 
 
 @click.group()
@@ -67,7 +67,7 @@ def fetch(
 
     definition = load_suite(suite)
     destination = data_dir or fetched_data_folder(definition)
-    with _progress("fetching") as show:
+    with reading_progress("fetching") as show:
         report = fetch_suite(
             definition,
             destination,
@@ -118,8 +118,8 @@ def check(
     from geneb_jax.cli.console import print_json
     from geneb_jax.data import check_folder
 
-    definition, source = _resolve(folder, data_dir, suite)
-    with _progress("checking") as show:
+    definition, source = resolve_folder(folder, data_dir, suite)
+    with reading_progress("checking") as show:
         result = check_folder(definition, source, patterns, on_task=show)
     if as_json:
         print_json(
@@ -163,8 +163,8 @@ def stats(
     from geneb_jax.cli.console import note, print_json
     from geneb_jax.data import check_folder, suite_stats, task_stats
 
-    definition, source = _resolve(folder, data_dir, suite)
-    with _progress("reading") as show:
+    definition, source = resolve_folder(folder, data_dir, suite)
+    with reading_progress("reading") as show:
         result = check_folder(definition, source, patterns, on_task=show)
     for refused in result.refused:
         note(f"left out: {refused.error.message if refused.error else refused.task_id}")
@@ -209,7 +209,9 @@ def simulate(out: Path) -> None:
     click.echo(f"{out}: the simulated demo suite")
 
 
-def _resolve(folder: Path | None, data_dir: Path | None, suite: str | None) -> tuple[Suite, Path]:
+def resolve_folder(
+    folder: Path | None, data_dir: Path | None, suite: str | None
+) -> tuple[Suite, Path]:
     """The suite and the folder that the arguments mean."""
     from geneb_jax.benchmark import SUITE_FILE, load_suite
     from geneb_jax.data import fetched_data_folder
@@ -224,7 +226,7 @@ def _resolve(folder: Path | None, data_dir: Path | None, suite: str | None) -> t
 
 
 @contextmanager
-def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
+def reading_progress(what: str) -> Iterator[Callable[[int, int], None]]:
     """A bar on a terminal's stderr; nothing elsewhere."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
@@ -309,3 +311,12 @@ def _stats_row(task: TaskStats) -> tuple[Any, ...]:
         task.notes.get("conflicting_sequences", 0),
         sum(count for letter, count in letters.items() if letter not in "ACGT"),
     )
+
+
+def _register() -> None:
+    from geneb_jax.cli import data_leaks
+
+    command.add_command(data_leaks.command, "leaks")
+
+
+_register()

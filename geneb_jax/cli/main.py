@@ -31,6 +31,7 @@ VERBS = {
     "plan": "Show what run would do, and do nothing.",
     "report": "Write the HTML report, figures and tables from records.",
     "stats": "The paper's statistics, recomputed, with your models added.",
+    "stability": "Does the ranking hold with another probe, another C.",
     "compare": "Two models or runs, paired, with intervals.",
     "recommend": "The best model for a category under a budget.",
     "list": "List models, tasks, categories and probes.",

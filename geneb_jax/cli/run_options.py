@@ -106,6 +106,15 @@ embedding_options = _stack(
         help="What tables call the model. Default: its name, and what sets this variant apart.",
     ),
     click.option("--batch-tokens", type=int, help="Token budget of one batch; default: automatic."),
+    click.option(
+        "--as-harness",
+        is_flag=True,
+        help="Call extractor modules (path.py:Class) as the benchmark's harness does: a split at a "
+        "time, in file order, repeats included. Batch effects are then part of the score.",
+    ),
+    click.option(
+        "--batch-size", type=int, help="With --as-harness: the extractor's batch size. Default: 8."
+    ),
 )
 
 probe_options = _stack(

@@ -13,6 +13,7 @@ from geneb_jax.data.distinct import (
 from geneb_jax.data.fetched_files import PinnedFiles, fetched_data_folder, pinned_files
 from geneb_jax.data.few_shot import few_shot_rows
 from geneb_jax.data.hub import FetchReport, fetch_suite
+from geneb_jax.data.leaks import LeakKind, TaskLeaks, find_leaks, leaks_across
 from geneb_jax.data.notes import NOTES, SMALL_CLASS_ROWS
 from geneb_jax.data.sources import (
     OWN_FILES_HINT,
@@ -42,12 +43,14 @@ __all__ = [
     "FetchReport",
     "FolderCheck",
     "FoundTasks",
+    "LeakKind",
     "LengthQuantiles",
     "PinnedFiles",
     "SequenceTable",
     "SuiteStats",
     "TaskCheck",
     "TaskFiles",
+    "TaskLeaks",
     "TaskSource",
     "TaskStats",
     "TaskTable",
@@ -56,7 +59,9 @@ __all__ = [
     "fetch_suite",
     "fetched_data_folder",
     "few_shot_rows",
+    "find_leaks",
     "find_task_files",
+    "leaks_across",
     "pinned_files",
     "read_task",
     "sequence_digest",

@@ -19,6 +19,7 @@ from geneb_jax.report.result_tables import (
     task_table,
 )
 from geneb_jax.report.run_tables import run_tables
+from geneb_jax.report.stability_tables import stability_tables
 from geneb_jax.report.statistics_tables import paper_tables, robustness_tables
 from geneb_jax.report.tables import FORMATS, Table, write_table
 from geneb_jax.report.wording import decimals_of, in_metric, metric_title
@@ -44,6 +45,7 @@ __all__ = [
     "run_tables",
     "score_table",
     "size_text",
+    "stability_tables",
     "task_table",
     "write_panel_report",
     "write_report",

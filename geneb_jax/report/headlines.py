@@ -67,6 +67,11 @@ def _own(
                 f"{_score(entry.clean_macro)} without the {entry.leaked:,} test rows that "
                 "are training rows too"
             )
+        if mine and entry.resembling and entry.distinct_macro is not None:
+            parts.append(
+                f"{_score(entry.distinct_macro)} without the {entry.resembling:,} test rows that "
+                "are training rows, their reverse complements or near repeats"
+            )
     if chance := statistics.tasks_at_chance.get(name):
         parts.append(f"no better than guessing on {chance} tasks")
     return "; ".join(parts) + "."

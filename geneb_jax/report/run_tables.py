@@ -77,6 +77,9 @@ def _own_table(statistics: Statistics) -> Table:
             "leaked",
             "mcc_without",
             "data",
+            "reverse_complements",
+            "near_repeats",
+            "mcc_distinct",
         ),
         tuple(
             (
@@ -93,6 +96,9 @@ def _own_table(statistics: Statistics) -> Table:
                 one.leaked,
                 one.clean_mcc,
                 one.data or None,
+                one.reverse_complements,
+                one.near_repeats,
+                one.distinct_mcc,
             )
             for one in statistics.own_scores
         ),
@@ -100,7 +106,9 @@ def _own_table(statistics: Statistics) -> Table:
         "few-shot seeds. chance: what guessing reaches by luck on so many rows. untrained, "
         "composition: the run's random-weight control and its best k-mer counts on the task. "
         "leaked: test rows whose sequence is a training row too; mcc_without: the score on the "
-        "others."
+        "others. reverse_complements, near_repeats: further test rows that are a training row's "
+        "other strand, or nearly a training row (some 5% of the letters differ); mcc_distinct: "
+        "the score without these either."
         + (" Here no test row repeats a training row." if clean else "")
         + " data: verified (the files have the digests of the benchmark's pinned revision), size "
         "alike (the official number of test rows), unlike (another number: never ranked beside "
@@ -135,7 +143,17 @@ def _leakage_table(statistics: Statistics) -> Table:
     return Table(
         "leakage",
         "The score without test rows that are training rows too",
-        ("model_id", "regime", "tasks_affected", "leaked", "macro", "macro_without", "change"),
+        (
+            "model_id",
+            "regime",
+            "tasks_affected",
+            "leaked",
+            "macro",
+            "macro_without",
+            "change",
+            "resembling",
+            "macro_distinct",
+        ),
         tuple(
             (
                 entry.model_id,
@@ -145,12 +163,15 @@ def _leakage_table(statistics: Statistics) -> Table:
                 entry.macro,
                 entry.clean_macro,
                 None if entry.clean_macro is None else entry.clean_macro - entry.macro,
+                entry.resembling,
+                entry.distinct_macro,
             )
             for entry in statistics.leakage_free
-            if entry.affected
+            if entry.affected or entry.resembling
         ),
-        "The probe is the same; only the rows it is scored on differ. Exact repeats count, in any "
-        "regime those of the whole training file. Models without a repeated row are not listed. "
+        "The probe is the same; only the rows it is scored on differ. leaked: exact repeats, in "
+        "any regime of the whole training file; resembling: those, reverse complements and near "
+        "repeats, where the run looked for them. Models without any such row are not listed. "
         "Task by task: the table of your scores.",
     )
 

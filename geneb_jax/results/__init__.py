@@ -17,6 +17,7 @@ from geneb_jax.results.name_lists import listed
 from geneb_jax.results.predictions import UnitPredictions
 from geneb_jax.results.records import DamagedRecord, KeptUnit, Records
 from geneb_jax.results.redaction import redacted, redacted_data
+from geneb_jax.results.repeat_files import find_repeats, keep_repeats
 from geneb_jax.results.run_folder import read_run_folder
 from geneb_jax.results.run_record import (
     RUN_FILE,
@@ -105,8 +106,10 @@ __all__ = [
     "claim_folder",
     "csv_text",
     "find_answer_key",
+    "find_repeats",
     "installed_versions",
     "keep_answer_key",
+    "keep_repeats",
     "listed",
     "mean_over_seeds",
     "note_submissions",

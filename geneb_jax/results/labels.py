@@ -40,6 +40,8 @@ def variant_of(identity: EncoderIdentity, *, own_pooling: str | None) -> tuple[s
         parts.append(identity.pooling)
     if identity.dtype in _SHORT_DTYPES:
         parts.append(_SHORT_DTYPES[identity.dtype])
+    if identity.harness_batch is not None:
+        parts.append(f"as harness, batch {identity.harness_batch}")
     return tuple(parts)
 
 

@@ -19,9 +19,11 @@ from geneb_jax.embed import (
 )
 from geneb_jax.embed.shard_work import Embedder
 from geneb_jax.errors import GenebError, NonFiniteError, StoreError
+from geneb_jax.models.adapters.harness_encoder import HarnessEncoder
 from geneb_jax.results import EmbeddingFacts
 from geneb_jax.runs.encoder_source import ModelReference
 from geneb_jax.runs.executors import Executor, SerialExecutor
+from geneb_jax.runs.harness_order import embed_splits, missing_rows
 from geneb_jax.runs.observer import RunObserver
 from geneb_jax.runs.task_choice import ReadTasks
 from geneb_jax.runs.work import ModelWork, RunWork
@@ -93,7 +95,11 @@ def require_stores(
             store = open_store(model.reference.store, encoder)
             if not stored_only:
                 return
-            _require_embeddings(work.tables.read(observer), store, encoder.identity.model_id)
+            read = work.tables.read(observer)
+            if isinstance(encoder, HarnessEncoder):
+                _embed_as_harness(read, store, encoder, RunObserver(), stored_only=True)
+            else:
+                _require_embeddings(read, store, encoder.identity.model_id)
             return
         except GenebError as error:
             reasons.append(error)
@@ -138,6 +144,8 @@ def embed_model(
     sequences = read.sequences
     encoder = model.reference.encoder()
     store = open_store(model.reference.store, encoder)
+    if isinstance(encoder, HarnessEncoder):
+        return _embed_as_harness(read, store, encoder, observer, stored_only=stored_only)
     if stored_only:
         return _require_embeddings(read, store, encoder.identity.model_id)
     refused: list[NonFiniteError] = []
@@ -155,6 +163,39 @@ def embed_model(
     if not refused:
         return Embedded(report, {})
     return Embedded(report, _without(read, refused[0].positions, refused[0]))
+
+
+def _embed_as_harness(
+    read: ReadTasks,
+    store: EmbeddingStore,
+    encoder: HarnessEncoder,
+    observer: RunObserver,
+    *,
+    stored_only: bool,
+) -> Embedded:
+    """Extract what the store lacks, split by split; in this process, whatever the executor.
+
+    Raises:
+        GenebError: if no task has embeddings, or, with ``stored_only``, any that are complete.
+    """
+    name = encoder.identity.model_id
+    if not stored_only:
+        report, failed = embed_splits(store, encoder, read.tables, progress=observer.embedding)
+        observer.finished()
+        return Embedded(report, {task: error.message for task, error in failed.items()})
+    lacking = {task: missing_rows(store, table) for task, table in read.tables.items()}
+    unusable = {
+        task: f"{count} rows are not embedded with {name} as in the harness"
+        for task, count in lacking.items()
+        if count
+    }
+    if len(unusable) == len(lacking):
+        raise StoreError(
+            f"no task is embedded with {name} as in the harness",
+            where=store.place,
+            hint="run `geneb-jax embed` with the same options first, or `geneb-jax run`",
+        )
+    return Embedded(EmbedReport(name, embedded=0, reused=len(read.sequences)), unusable)
 
 
 def _without(read: ReadTasks, positions: np.ndarray, error: GenebError) -> dict[Task, str]:

@@ -8,6 +8,7 @@ from geneb_jax.embed import limited
 from geneb_jax.errors import CheckpointError
 from geneb_jax.identity import EncoderIdentity
 from geneb_jax.models import Encoder, LoadOptions, SequenceEncoder, load_encoder
+from geneb_jax.models.adapters.harness_encoder import load_as_harness
 
 __all__ = ["EncoderSource", "ModelReference"]
 
@@ -20,11 +21,14 @@ class EncoderSource:
         name: A model id, hub id, folder, ``torch:...`` or ``path.py:Class``.
         options: How.
         batch_tokens: Most tokens of a batch on one device; None for the model's own number.
+        harness_batch: Sequences of a batch, for an extractor that is called as the benchmark's
+            harness calls it; None for every other model.
     """
 
     name: str
     options: LoadOptions
     batch_tokens: int | None = None
+    harness_batch: int | None = None
 
     def load(self) -> Encoder:
         """Load it anew; the next :meth:`ModelReference.encoder` of its identity gets this one.
@@ -32,7 +36,11 @@ class EncoderSource:
         Raises:
             GenebError: see :func:`geneb_jax.models.load_encoder`.
         """
-        encoder = limited(load_encoder(self.name, self.options), self.batch_tokens)
+        encoder: Encoder
+        if self.harness_batch is not None:
+            encoder = load_as_harness(self.name, self.options, self.harness_batch)
+        else:
+            encoder = limited(load_encoder(self.name, self.options), self.batch_tokens)
         _keep(self, encoder)
         return encoder
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from geneb_jax.benchmark import Task
-from geneb_jax.data import pinned_files
+from geneb_jax.data import find_leaks, pinned_files
 from geneb_jax.durable_files import require_writable_folder
 from geneb_jax.embed import BatchMemoryError
 from geneb_jax.errors import GenebError
@@ -23,7 +23,9 @@ from geneb_jax.results import (
     Records,
     TaskFacts,
     claim_folder,
+    find_repeats,
     keep_answer_key,
+    keep_repeats,
     one_at_a_time,
     require_suite,
 )
@@ -181,11 +183,22 @@ class _Run:
                 fingerprint = tables.chosen.fingerprints[one.task]
                 out = self.work.request.out
                 keep_answer_key(out, one.task.task_id, fingerprint, one.answers)
+                self.keep_repeats(one.task)
                 for unit in one.units:
                     self.records.add(unit.key, unit.rows, unit.predictions)
                 done += len(one.units)
             self.observer.probing(model.facts.label, done, total)
         self.observer.finished()
+
+    def keep_repeats(self, task: Task) -> None:
+        """Look once a task for test rows that training rows resemble."""
+        out, tables = self.work.request.out, self.work.tables
+        fingerprint = tables.chosen.fingerprints[task]
+        table = tables.read().tables[task]
+        known = find_repeats(out, task.task_id, fingerprint)
+        if known is None or len(known) != len(table.test_labels):
+            kinds, _ = find_leaks(table.train_sequences, table.test_sequences)
+            keep_repeats(out, task.task_id, fingerprint, kinds)
 
     def record_failures(self, model: ModelWork, failures: Mapping[Task, str]) -> None:
         """Record why tasks have no scores, so that every table made later shows it."""

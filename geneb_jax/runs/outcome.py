@@ -48,6 +48,7 @@ class RunOutcome:
         problems: Task or model of this run -> why it has no scores.
         failed: Those of the rows that this run was to score and could not.
         left_out: A sentence for each group of recorded rows that no table shows.
+        labels: What the tables call the models of this very run.
     """
 
     out: Path
@@ -59,6 +60,7 @@ class RunOutcome:
     problems: Mapping[str, str]
     failed: tuple[ScoreRow, ...]
     left_out: tuple[str, ...]
+    labels: tuple[str, ...]
 
     @property
     def complete(self) -> bool:
@@ -143,6 +145,7 @@ def write_outcome(
             if row.failed and (row.identity, row.task_id, row.regime) in asked
         ),
         left_out=contents.left_out,
+        labels=tuple(label for label, one in shown.items() if one.identity_short in now),
     )
 
 

@@ -11,7 +11,9 @@ import numpy as np
 
 from geneb_jax.embed import Forward, embed_sequences, open_store
 from geneb_jax.models import Encoder, TokenEncoder
+from geneb_jax.models.adapters.harness_encoder import HarnessEncoder
 from geneb_jax.results import require_suite
+from geneb_jax.runs.harness_order import missing_rows
 from geneb_jax.runs.observer import RunObserver
 from geneb_jax.runs.request import RunRequest
 from geneb_jax.runs.work import ModelWork, RunWork, plan_work
@@ -102,6 +104,9 @@ def _plan_model(work: RunWork, model: ModelWork, *, measure: bool) -> ModelPlan:
     read, batch_tokens = work.tables.read(), work.request.batch_tokens
     encoder = model.reference.encoder()
     store = open_store(model.reference.store, encoder, read_only=True)
+    if isinstance(encoder, HarnessEncoder):
+        rows = sum(missing_rows(store, table) for table in read.tables.values())
+        return _planned(work, model, encoder, rows)
     missing = store.missing(read.sequences.digests)
     chosen = np.random.RandomState(0).permutation(len(missing))
     texts = [read.sequences.sequences[missing[at]] for at in chosen[:COUNTED]]
@@ -112,13 +117,25 @@ def _plan_model(work: RunWork, model: ModelWork, *, measure: bool) -> ModelPlan:
     seconds: float | None = 0.0 if not texts else None
     if measure and texts:
         seconds = _seconds(encoder, texts, batch_tokens) * len(missing)
+    return _planned(work, model, encoder, len(missing), tokens, seconds)
+
+
+def _planned(
+    work: RunWork,
+    model: ModelWork,
+    encoder: Encoder,
+    missing: int,
+    tokens: int | None = None,
+    seconds: float | None = None,
+) -> ModelPlan:
+    """What is known of a model's part once its missing rows are counted."""
+    read, settings = work.tables.read(), work.settings
     absent = [(task, regime) for task, regime in model.absent if task in read.tables]
-    settings = work.settings
     return ModelPlan(
         model_id=model.facts.label,
-        missing=len(missing),
+        missing=missing,
         tokens=tokens,
-        store_bytes=len(missing) * encoder.width * 4,
+        store_bytes=missing * encoder.width * 4,
         device_bytes=_bytes(encoder),
         embedding_seconds=seconds,
         units=len(absent),

@@ -11,8 +11,10 @@ from geneb_jax.analysis import leaked_rows
 from geneb_jax.benchmark import Regime, Task
 from geneb_jax.data import few_shot_rows
 from geneb_jax.embed import open_store, read_or_embed
+from geneb_jax.models.adapters.harness_encoder import HarnessEncoder
 from geneb_jax.results import FAILED, AnswerKey, ScoreRow, UnitKey, UnitPredictions
 from geneb_jax.runs.encoder_source import ModelReference
+from geneb_jax.runs.harness_order import read_split_rows
 from geneb_jax.runs.task_choice import TaskTables
 from geneb_jax.runs.units import ProbeSettings
 from geneb_jax_probes import Ending, ProbeTask, TaskScores
@@ -76,12 +78,21 @@ def fit_group(group: ProbeGroup) -> list[ScoredTask]:
     encoder = group.model.encoder()
     store = open_store(group.model.store, encoder)
 
-    def features(rows: np.ndarray) -> np.ndarray:
-        """float32 ``[row, width]`` in the file's order; damaged ones are embedded anew."""
-        digests = read.sequences.digests[rows]
-        return read_or_embed(
-            store, encoder, read.sequences, digests, batch_tokens=group.batch_tokens
+    def features(task: Task) -> tuple[np.ndarray, np.ndarray]:
+        """Train and test, float32 ``[row, width]`` in the file's order; damaged ones made anew."""
+        if isinstance(encoder, HarnessEncoder):
+            return read_split_rows(store, encoder, read.tables[task])
+        train, test = (
+            read_or_embed(
+                store,
+                encoder,
+                read.sequences,
+                read.sequences.digests[rows],
+                batch_tokens=group.batch_tokens,
+            )
+            for rows in read.rows_of(task)
         )
+        return train, test
 
     problems = []
     answers = []
@@ -89,11 +100,12 @@ def fit_group(group: ProbeGroup) -> list[ScoredTask]:
         table = read.table(task)
         train, test = read.rows_of(task)
         answers.append(AnswerKey(table.test_labels, leaked_rows(train, test)))
+        X_train, X_test = features(task)
         problems.append(
             ProbeTask(
-                X_train=features(train),
+                X_train=X_train,
                 y_train=table.train_labels,
-                X_test=features(test),
+                X_test=X_test,
                 y_test=table.test_labels,
                 subsets=training_subsets(table.train_labels, settings),
                 name=task.task_id,

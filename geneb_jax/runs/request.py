@@ -35,6 +35,8 @@ __all__ = [
 #: What `geneb-jax run` embeds when no model is named: two counts of words, two untrained networks.
 DEMO_MODELS = ("kmer-4", "kmer-6", "tiny-nt-v1", "tiny-nt-v2")
 #: Where results go unless --out says otherwise; the demo has a folder of its own.
+#: Sequences of a batch in the benchmark's harness, unless it is told otherwise.
+HARNESS_BATCH = 8
 OUT, DEMO_OUT = "geneb-out", "geneb-demo"
 
 
@@ -101,6 +103,9 @@ class RunRequest(BaseModel):
         model: Model ids, hub ids, folders, ``torch:...``, ``path.py:Class``.
         name: Label of the one model in tables; None for its own name.
         solver: Of the probe; its default when None.
+        as_harness: Whether extractor modules are called as the benchmark's harness calls them: a
+            whole split at a time, in file order, nothing de-duplicated.
+        batch_size: The batch size that they are then given; the harness's own when None.
         update_suite: Whether to take a folder over to the suite as it is now defined.
     """
 
@@ -123,6 +128,8 @@ class RunRequest(BaseModel):
     pooling: str | None = None
     layer: int = -1
     batch_tokens: int | None = Field(default=None, ge=1)
+    as_harness: bool = False
+    batch_size: int | None = Field(default=None, ge=1)
     out: Place = Path(OUT)
     store: Text | None = None
     offline: bool = False
@@ -154,6 +161,22 @@ class RunRequest(BaseModel):
         if self.C and not kind.uses_C:
             raise ValueError(f"the probe {kind.name} has no C")
         return self
+
+    @model_validator(mode="after")
+    def _harness(self) -> Self:
+        if self.batch_size is not None and not self.as_harness:
+            raise ValueError(
+                "--batch-size is the harness's, for --as-harness; elsewhere batches change no "
+                "embedding, and --batch-tokens bounds their memory"
+            )
+        if self.as_harness and self.batch_tokens is not None:
+            raise ValueError("--as-harness takes --batch-size, not --batch-tokens")
+        return self
+
+    @property
+    def harness_batch(self) -> int | None:
+        """Sequences of a batch with ``as_harness``; None without."""
+        return (self.batch_size or HARNESS_BATCH) if self.as_harness else None
 
     @model_validator(mode="after")
     def _one_model(self) -> Self:

@@ -98,7 +98,7 @@ def encoder_source(request: RunRequest, name: str) -> EncoderSource:
         # The request's seeds are those of the few-shot draws.
         if field.name in RunRequest.model_fields and field.name != "seed"
     }
-    return EncoderSource(name, LoadOptions(**asked), request.batch_tokens)
+    return EncoderSource(name, LoadOptions(**asked), request.batch_tokens, request.harness_batch)
 
 
 def plan_work(request: RunRequest, observer: RunObserver | None = None) -> RunWork:

@@ -26,10 +26,12 @@ from geneb_jax.analysis import (
 )
 from geneb_jax.analysis.test_row_predictions import TaskRows, as_codes
 from geneb_jax.cli.main import command
+from geneb_jax.data import LeakKind
 from geneb_jax.results import (
     RunScores,
     answer_keys,
     find_answer_key,
+    keep_repeats,
     read_run_folder,
     read_run_record,
     read_scores,
@@ -108,6 +110,46 @@ def test_leakage_is_scikit_learns_score_of_the_other_rows(kept, panel, tolerance
         assert entry["clean_macro"] < entry["macro"]  # a leaked row is always right
         assert (entry["affected"], entry["leaked"]) == (3, 30)
     assert len(statistics["leakage_free"]) == 6
+
+
+def test_scores_without_near_repeats_are_scikit_learns(kept, tmp_path, tolerance) -> None:
+    out, suite, guesses = kept
+    copy = tmp_path / "copy"
+    shutil.copytree(out, copy)
+    kinds = np.zeros(120, np.uint8)
+    kinds[:10], kinds[10:25], kinds[60:90] = LeakKind.EXACT, LeakKind.REVERSE_COMPLEMENT, 1
+    for task in suite.tasks:
+        keep_repeats(copy, task.task_id, fingerprint(task.task_id), kinds)
+    rest = kinds == 0
+    document = document_of(build_panel([run_of((copy, suite, guesses))]))
+    found = {}
+    for entry in document["leakage"]:
+        unit = entry["model_id"], entry["regime"], entry["task_id"]
+        truth = find_answer_key(copy, unit[2], fingerprint(unit[2])).labels
+        found[unit] = np.mean([matthews_corrcoef(truth[rest], fit[rest]) for fit in guesses[unit]])
+        assert entry["distinct_mcc"] == pytest.approx(
+            found[unit], abs=tolerance("statistic", "float64")
+        )
+        assert (entry["leaked"], entry["reverse_complements"], entry["near_repeats"]) == (
+            10,
+            15,
+            30,
+        )
+    for entry in document["leakage_free"]:
+        a, b, c = (found[entry["model_id"], entry["regime"], task.task_id] for task in suite.tasks)
+        assert entry["resembling"] == 3 * 55
+        assert entry["distinct_macro"] == pytest.approx(
+            ((a + b) / 2 + c) / 2, abs=tolerance("rounded_statistic", "float64")
+        )
+    own = {(one["model_id"], one["task_id"]): one for one in document["own_scores"]}
+    for (model_id, task_id), one in own.items():
+        assert one["distinct_mcc"] == pytest.approx(
+            found[model_id, document["regime"], task_id], abs=tolerance("statistic", "float64")
+        )
+    # Without the files, or with one of another length, nothing is said of near repeats.
+    keep_repeats(copy, suite.tasks[0].task_id, fingerprint(suite.tasks[0].task_id), kinds[1:])
+    again = document_of(build_panel([run_of((copy, suite, guesses))]))
+    assert {entry["resembling"] for entry in again["leakage_free"]} == {None}
 
 
 def test_macro_without_leaked_rows_needs_every_task(panel) -> None:

@@ -56,8 +56,9 @@ def _finish(suite: Path, place: Path) -> dict[str, bytes]:
         if path.name not in ("run.json", "cost.json") and path.suffix != ".tmp"
     }
     assert {"scores.csv", "summary.csv", "report.html"} <= found.keys()
-    # Two models, six tasks, three regimes: a record and its predictions each; answers a task.
-    assert sum(name.endswith(".npz") for name in found) == 2 * 6 * 3 + 6
+    # Two models, six tasks, three regimes: a record and its predictions each; a task's
+    # answers and its repeats.
+    assert sum(name.endswith(".npz") for name in found) == 2 * 6 * 3 + 6 + 6
     # Beside them what the suite, each task's files and each model are.
     assert sum(name.startswith("records") for name in found) == 2 * 2 * 6 * 3 + 1 + 6 + 2
     return found

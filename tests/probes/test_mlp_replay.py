@@ -107,6 +107,19 @@ def _replay(
     return _Replayed(best, weights, recipe.max_epochs, loss, False)
 
 
+def replayed_guesses(
+    X: np.ndarray,
+    codes: np.ndarray,
+    classes: int,
+    X_test: np.ndarray,
+    seed: int,
+    recipe: MLPRecipe,
+) -> np.ndarray:
+    """Class codes that the replayed probe, fitted on all rows, gives the test rows."""
+    own = _replay(X.astype(np.float64), codes, classes, np.arange(len(X)), seed, recipe)
+    return np.argmax(_forward(own.best, X_test.astype(np.float64))[1], axis=1)
+
+
 def _data(classes: int) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(classes)
     X = rng.standard_normal((500, 6)).astype(np.float32)
@@ -174,3 +187,32 @@ def test_held_out_rows_are_a_tenth_of_every_class() -> None:
     assert set(held) != set(split_rows(codes, np.arange(450), 8, 0.1)[1])
     few, none = split_rows(codes, np.arange(199), 7, 0.1)
     assert (len(few), len(none)) == (199, 0)
+
+
+def test_tasks_of_other_sizes_share_a_program_and_start_from_their_own_weights() -> None:
+    from geneb_jax_probes.mlp import training
+
+    recipe = MLPRecipe(hidden=8, max_epochs=2)
+    rng = np.random.default_rng(0)
+    before = training._train._cache_size()
+    for rows, width, classes in ((200, 5, 2), (310, 64, 3), (420, 17, 4)):
+        X = rng.standard_normal((rows, width)).astype(np.float32)
+        y = np.arange(rows, dtype=np.int32) % classes
+        fits = train_mlps(X, y, classes, [np.arange(rows)], [7], recipe)
+        assert fits.hidden_weights.shape == (1, width, 8)
+        assert fits.output_bias.shape == (1, classes)
+        still = train_mlps(
+            X,
+            y,
+            classes,
+            [np.arange(rows)],
+            [7],
+            MLPRecipe(hidden=8, max_epochs=2, learning_rate=0),
+        )
+        drawn, _ = first_weights(jnp.uint32(7), width, 8, classes)
+        found = (
+            still.hidden_weights, still.hidden_bias, still.output_weights, still.output_bias
+        )  # fmt: skip
+        for own, first in zip(found, drawn, strict=True):
+            assert np.array_equal(own[0], np.asarray(first))
+    assert training._train._cache_size() - before == 2  # one a recipe

@@ -19,7 +19,7 @@ from geneb_jax.runs.request import request_from_mapping
 SEEDS = (13, 17, 42, 123, 997)
 
 
-def _read(path: Path) -> tuple[list[str], np.ndarray, list[str], np.ndarray]:
+def read_parts(path: Path) -> tuple[list[str], np.ndarray, list[str], np.ndarray]:
     lines = [line.split(",") for line in path.read_text(encoding="utf-8").splitlines()[1:]]
     parts = []
     for split in ("train", "test"):
@@ -49,7 +49,7 @@ def test_scores_are_those_of_the_reference_procedure(
     leaked = {}
     model = geneb_jax.load_model("kmer-2")
     for task in ("one", "two", "three"):
-        train, y_train, test, y_test = _read(suite_folder / f"{task}.csv")
+        train, y_train, test, y_test = read_parts(suite_folder / f"{task}.csv")
         X_train, X_test = (model.embed(part).astype(np.float64) for part in (train, test))
         for regime, shots in (("full", None), ("10shot", 10), ("1shot", 1)):
             for seed in SEEDS:

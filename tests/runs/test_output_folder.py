@@ -337,3 +337,30 @@ def test_tables_are_made_by_one_run_at_a_time(places: dict[str, Path]) -> None:
         assert other.is_alive() and table.read_bytes() == before
     other.join(timeout=60)
     assert b"kmer-2" in table.read_bytes()
+
+
+def test_a_run_says_which_test_rows_training_rows_resemble(
+    suite_folder: Path, tmp_path: Path
+) -> None:
+    from geneb_jax.analysis import build_panel, compute_statistics
+    from geneb_jax.data import LeakKind
+    from geneb_jax.results import find_repeats, read_run_folder
+
+    file = suite_folder / "three.csv"
+    lines = file.read_text(encoding="utf-8").splitlines()
+    text = next(line for line in lines if line.endswith("train")).split(",")[0]
+    other = text.translate(str.maketrans("ACGT", "TGCA"))[::-1]
+    changed = ("C" if text[20] == "A" else "A").join((text[:20], text[21:]))
+    lines += [f"{other},0,test", f"{changed},1,test"]
+    file.write_text("\n".join([*lines, ""]), encoding="utf-8")
+    outcome = run("kmer-2", suite=suite_folder, out=tmp_path / "out", store=tmp_path / "store")
+    fingerprint = outcome.run.tasks["three"].fingerprint
+    kinds = find_repeats(outcome.out, "three", fingerprint)
+    assert kinds[-2:].tolist() == [LeakKind.REVERSE_COMPLEMENT, LeakKind.NEAR]
+    assert not kinds[:-2].any()
+    statistics = compute_statistics(build_panel([read_run_folder(outcome.out)]))
+    found = {one.task_id: one for one in statistics.own_scores}
+    assert (found["three"].reverse_complements, found["three"].near_repeats) == (1, 1)
+    assert (found["two"].leaked, found["two"].near_repeats) == (5, 0)
+    assert found["two"].distinct_mcc == found["two"].clean_mcc
+    assert "near_repeats" in (outcome.out / "report.html").read_text(encoding="utf-8")

@@ -16,13 +16,14 @@ import hashlib
 import logging
 import sys
 import uuid
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from geneb_jax.errors import ModelError
+from geneb_jax.errors import CheckpointError, ModelError
 from geneb_jax.identity import EncoderIdentity
 from geneb_jax.models.adapters.opened_files import checkpoint_files, opened_files
 from geneb_jax.models.adapters.reachable import ContentDigest
@@ -31,16 +32,26 @@ from geneb_jax.models.checkpoints.file_digests import file_sha256
 from geneb_jax.models.checkpoints.hub import HubSnapshot
 from geneb_jax.models.encoder import SequenceEncoder
 
-__all__ = ["ObjectEncoder", "encoder_from_file", "encoder_from_object"]
+__all__ = [
+    "TRIAL",
+    "MadeFromFile",
+    "ObjectEncoder",
+    "encoder_from_file",
+    "encoder_from_object",
+    "make_from_file",
+    "parameter_count",
+    "rows_of",
+]
 
 _LOG = logging.getLogger(__name__)
 _BATCH = 8  # the benchmark's harness
 #: Three lengths: a model whose rows depend on the batch shows it on these.
-_TRIAL = ("ACGTTGCAAC", "GATTACATTCAGGCATTA" * 3, "TTGACCGATA" * 12)
+TRIAL = ("ACGTTGCAAC", "GATTACATTCAGGCATTA" * 3, "TTGACCGATA" * 12)
 #: Relative to the largest number: a difference below it is rounding, and no fault of the model's.
 _ROUNDING = 1e-5
 
 Embed = Callable[[Sequence[str]], np.ndarray]
+Tried = TypeVar("Tried")
 
 
 class ObjectEncoder(SequenceEncoder):
@@ -99,7 +110,7 @@ def encoder_from_object(
     """
     name = str(model_id or getattr(model, "model_id", None) or type(model).__name__)
     embed = _embedder(model, where=name)
-    width = embed(list(_TRIAL)).shape[1]
+    width = embed(list(TRIAL)).shape[1]
     if weights is None:
         content = ContentDigest(model)
         weights = _kept_if_whole(content, content.hexdigest(), where=name)
@@ -120,30 +131,122 @@ def encoder_from_file(file: Path, name: str, *, name_model: str | None) -> Objec
         SelectionError: if there is no such file or name.
         ModelError: if the file or the class fails, or the class asks for more than is known.
     """
-    beside = Path(name_model).expanduser() if name_model else None
     where = f"{file}:{name}"
+
+    def tried(model: Any) -> tuple[Embed, int]:
+        embed = _embedder(model, where=where)
+        return embed, embed(list(TRIAL)).shape[1]
+
+    made = make_from_file(file, name, name_model=name_model, trial=tried)
+    embed, width = made.tried
+    guarded = made.with_known_files_only(embed)
+    return _encoder(made.model, guarded, name=made.label, weights=made.weights, width=width)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MadeFromFile(Generic[Tried]):
+    """A model that a user's file made, and all that it was made of.
+
+    Attributes:
+        model: The object.
+        label: What it is called.
+        weights: A digest of everything that decides its embeddings.
+        tried: What the trial gave.
+        files: The files it was made of -> SHA-256.
+        folders: The file's folder and the ``name_model`` folder, in which it may open no others.
+        where: ``path.py:Class``, for messages.
+    """
+
+    model: Any
+    label: str
+    weights: str
+    tried: Tried
+    files: Mapping[Path, str]
+    folders: tuple[Path, ...]
+    where: str
+
+    def with_known_files_only(self, embed: Embed) -> Embed:
+        """Refuse a file of the model's that is opened only now: the model's key has none of it."""
+
+        def guarded(texts: Sequence[str]) -> np.ndarray:
+            with opened_files() as opened:
+                rows = embed(texts)
+            late = [
+                path
+                for path in opened.paths()
+                if path not in self.files and any(map(path.is_relative_to, self.folders))
+            ]
+            if late:
+                raise ModelError(
+                    f"it opened {late[0]} for some sequences only, after its key was made",
+                    where=self.where,
+                    hint="open the file when the object is made, so that its content is in the key",
+                )
+            return rows
+
+        return guarded
+
+    def require_same_files(self) -> None:
+        """Make sure that the object, made again from its files now, is the same.
+
+        Raises:
+            CheckpointError: if a file is another one, or gone.
+        """
+        for path, digest in self.files.items():
+            if file_sha256(path) != digest:
+                raise CheckpointError(
+                    "was changed while the run was going on",
+                    where=path,
+                    hint="run the same command again: it embeds with the model as it is now",
+                )
+
+
+def make_from_file(
+    file: Path, name: str, *, name_model: str | None, trial: Callable[[Any], Tried]
+) -> MadeFromFile[Tried]:
+    """Make what a file calls ``name``, try it, and digest all that it then is made of.
+
+    Args:
+        file: A Python file.
+        name: In that file.
+        name_model: Given to a class that asks for ``name_model``: a folder or a hub id.
+        trial: Called with the object once, so that it loads what it loads late.
+
+    Raises:
+        SelectionError: if there is no such file or name.
+        ModelError: if the file, the class or the trial fails.
+        CheckpointError: if a file that it opened changes meanwhile.
+    """
+    where = f"{file}:{name}"
+    beside = Path(name_model).expanduser() if name_model else None
     with opened_files() as opened:
         model = construct(file, name, name_model=name_model)
-        embed = _embedder(model, where=where)
-        width = embed(list(_TRIAL)).shape[1]  # also makes it load what it loads late
-    files = {*own_files(file), *checkpoint_files(opened.paths())}
+        tried = trial(model)
+    paths = {*own_files(file), *checkpoint_files(opened.paths())}
+    folders = [file.resolve().parent]
     if beside is not None and beside.exists():
         inside = [beside] if beside.is_file() else beside.rglob("*")
-        files |= {part.resolve() for part in inside if part.is_file()}
-    folders = [file.resolve().parent, *([] if beside is None else [beside.resolve()])]
+        paths |= {part.resolve() for part in inside if part.is_file()}
+        folders.append(beside.resolve())
+    files = {path: file_sha256(path) for path in sorted(paths)}
     places = {str(folder): f"<{at}>" for at, folder in reversed(list(enumerate(folders)))}
     content = ContentDigest(model, places | {package_name(file): "<package>"})
-    parts = [*(file_sha256(part) for part in sorted(files)), content.hexdigest(), name_model or ""]
-    if beside is not None and beside.exists():
-        parts.pop()
-    digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()
     opened.require_unchanged()
-    digest = _kept_if_whole(content, digest, where=where)
+    # A folder counts by what is in it; a hub id stands for itself.
+    named = "" if len(folders) > 1 else name_model or ""
+    parts = [*files.values(), content.hexdigest(), named]
+    digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()
     snapshot = HubSnapshot.at(beside) if beside is not None else None
     given = snapshot.hub_id if snapshot is not None else Path(name_model or "").name
-    label = f"{file.stem}.{name}" + (f"@{given}" if name_model else "")
-    guarded = _only_known_files(embed, files, folders, where=where)
-    return _encoder(model, guarded, name=label, weights=digest, width=width)
+    return MadeFromFile(
+        model=model,
+        label=f"{file.stem}.{name}" + (f"@{given}" if name_model else ""),
+        weights=_kept_if_whole(content, digest, where=where),
+        tried=tried,
+        files=files,
+        folders=tuple(folders),
+        where=where,
+    )
 
 
 def _unrepeated() -> str:
@@ -164,30 +267,6 @@ def _kept_if_whole(content: ContentDigest, digest: str, *, where: str) -> str:
     return _unrepeated()
 
 
-def _only_known_files(
-    embed: Embed, known: Set[Path], folders: Sequence[Path], *, where: str
-) -> Embed:
-    """Refuse a file of the model's that is opened only now: the model's key does not have it."""
-
-    def guarded(texts: Sequence[str]) -> np.ndarray:
-        with opened_files() as opened:
-            rows = embed(texts)
-        late = [
-            path
-            for path in opened.paths()
-            if path not in known and any(path.is_relative_to(folder) for folder in folders)
-        ]
-        if late:
-            raise ModelError(
-                f"it opened {late[0]} for some sequences only, after its key was made",
-                where=where,
-                hint="open the file when the object is made, so that its content is in the key",
-            )
-        return rows
-
-    return guarded
-
-
 def _encoder(model: Any, embed: Embed, *, name: str, weights: str, width: int) -> ObjectEncoder:
     identity = EncoderIdentity(
         model_id=name,
@@ -199,44 +278,46 @@ def _encoder(model: Any, embed: Embed, *, name: str, weights: str, width: int) -
         dtype="its own",
         code=f"object/{type(model).__name__}/2",
     )
+    return ObjectEncoder(
+        embed=embed, identity=identity, width=width, parameter_count=parameter_count(model)
+    )
+
+
+def parameter_count(model: Any) -> int | None:
+    """Number of parameters of the torch modules that the object holds; None without any."""
     modules = _torch_modules(model)
     counts = [sum(p.numel() for p in module.parameters()) for module in modules.values()]
-    return ObjectEncoder(
-        embed=embed,
-        identity=identity,
-        width=width,
-        parameter_count=sum(counts) if counts else None,
-    )
+    return sum(counts) if counts else None
 
 
 def _embedder(model: Any, *, where: str) -> Embed:
     """The object's method as texts to float32 rows, tried on a few texts."""
     if callable(getattr(model, "extract_embeddings", None)):
         extract: Callable[..., Any] = model.extract_embeddings
-        if _depends_on_company(lambda texts: _rows(extract, texts, _BATCH, where=where), where):
-            return lambda texts: _rows(extract, list(texts), 1, where=where)
-        return lambda texts: _rows(extract, list(texts), _BATCH, where=where)
+        if _depends_on_company(lambda texts: rows_of(extract, texts, _BATCH, where=where), where):
+            return lambda texts: rows_of(extract, list(texts), 1, where=where)
+        return lambda texts: rows_of(extract, list(texts), _BATCH, where=where)
     if callable(getattr(model, "embed", None)):
         embed: Callable[..., Any] = model.embed
-        if _depends_on_company(lambda texts: _rows(embed, texts, where=where), where):
-            return lambda texts: np.concatenate([_rows(embed, [t], where=where) for t in texts])
-        return lambda texts: _rows(embed, list(texts), where=where)
+        if _depends_on_company(lambda texts: rows_of(embed, texts, where=where), where):
+            return lambda texts: np.concatenate([rows_of(embed, [t], where=where) for t in texts])
+        return lambda texts: rows_of(embed, list(texts), where=where)
     raise ModelError(
         "has neither extract_embeddings(sequences, batch_size) nor embed(sequences)", where=where
     )
 
 
-def _depends_on_company(rows_of: Callable[[list[str]], np.ndarray], where: str) -> bool:
+def _depends_on_company(embed: Callable[[list[str]], np.ndarray], where: str) -> bool:
     """Whether a row is another one, be it in its last bit, where other texts are in its batch.
 
     Several published extractors do (padding that leaks, wrong rows of shorter records), and so
     does rounding wherever a batch has another shape; the order and size of batches would then be
     part of every score, so such a model runs one sequence at a time.
     """
-    texts = list(_TRIAL)
-    alone = np.concatenate([rows_of([text]) for text in texts])
+    texts = list(TRIAL)
+    alone = np.concatenate([embed([text]) for text in texts])
     try:
-        together = rows_of(texts)
+        together = embed(texts)
     except ModelError:
         together = None
     if together is not None and np.array_equal(alone, together, equal_nan=True):
@@ -251,7 +332,7 @@ def _depends_on_company(rows_of: Callable[[list[str]], np.ndarray], where: str) 
     return True
 
 
-def _rows(method: Callable[..., Any], texts: list[str], *more: Any, where: str) -> np.ndarray:
+def rows_of(method: Callable[..., Any], texts: list[str], *more: Any, where: str) -> np.ndarray:
     """Call the user's method; float32 ``[len(texts), width]``."""
     try:
         with contextlib.redirect_stdout(sys.stderr):  # our stdout is for results

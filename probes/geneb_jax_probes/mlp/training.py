@@ -6,6 +6,8 @@ rows held out (stratified), a stop after ten epochs without gain in held-out acc
 epoch's weights kept. Where fewer than 20 rows would be held out (few-shot draws) nothing is, and
 the training loss is watched instead. Fits of one feature matrix are advanced together, each with
 its own rows, seed, epochs and stop; a fit's result depends on its rows, labels and seed alone.
+Rows, features and classes are padded to a few sizes (:mod:`geneb_jax_probes.mlp.shapes`), so that
+many tasks and models share a compiled program.
 """
 
 from __future__ import annotations
@@ -21,8 +23,20 @@ import numpy as np
 import optax
 from jaxtyping import Array, Bool, Float, Int, Key, Shaped
 
-from geneb_jax_probes.mlp.chance import MLPWeights, first_weights, shuffled, split_rows
+from geneb_jax_probes.mlp.chance import (
+    MLPWeights,
+    glorot_bounds,
+    padded_weights,
+    shuffled,
+    split_rows,
+)
 from geneb_jax_probes.mlp.recipe import MLPRecipe
+from geneb_jax_probes.mlp.shapes import (
+    HELD_BLOCK,
+    room_for_classes,
+    room_for_features,
+    room_for_rows,
+)
 
 __all__ = ["MLPFits", "train_mlps"]
 
@@ -54,9 +68,15 @@ class _Rows(NamedTuple):
     kept: Int[Array, "*fit slot"]
     kept_count: Int[Array, "*fit"]
     held: Int[Array, "*fit held"]
-    held_codes: Int[Array, "*fit held"]
-    held_mask: Bool[Array, "*fit held"]
     held_count: Int[Array, "*fit"]
+
+
+class _Size(NamedTuple):
+    """What the padded arrays really hold, and the bounds of the first weights."""
+
+    width: Int[Array, ""]
+    classes: Int[Array, ""]
+    bounds: Float[Array, " layer"]
 
 
 class _Training(NamedTuple):
@@ -82,9 +102,13 @@ class _Trained(NamedTuple):
     done: Bool[Array, "*fit"]
 
 
-def _logits(weights: MLPWeights, X: Float[Array, "row dim"]) -> Float[Array, "row class"]:
+def _logits(
+    weights: MLPWeights, X: Float[Array, "row dim"], classes: Int[Array, ""]
+) -> Float[Array, "row class"]:
+    """Logits; those of classes that the probe does not have are never the largest, nor a share."""
     units = jax.nn.relu(X @ weights.w1 + weights.b1[None, :])
-    return units @ weights.w2 + weights.b2[None, :]
+    found = units @ weights.w2 + weights.b2[None, :]
+    return jnp.where((jnp.arange(found.shape[1]) < classes)[None, :], found, -1e30)
 
 
 def _loss(
@@ -92,35 +116,38 @@ def _loss(
     X: Float[Array, "row dim"],
     codes: Int[Array, " row"],
     mask: Float[Array, " row"],
+    classes: Int[Array, ""],
     l2: float,
 ) -> Float[Array, ""]:
-    losses = optax.softmax_cross_entropy_with_integer_labels(_logits(weights, X), codes)
+    logits = _logits(weights, X, classes)
+    losses = optax.softmax_cross_entropy_with_integer_labels(logits, codes)
     count = jnp.maximum(mask.sum(), 1.0)
     penalty = jnp.sum(weights.w1**2) + jnp.sum(weights.w2**2)
     return (jnp.sum(losses * mask) + 0.5 * l2 * penalty) / count
 
 
-@partial(jax.jit, static_argnames=("classes", "recipe"))
+@partial(jax.jit, static_argnames=("room", "recipe"))
 def _train(
     X: Float[Array, "row dim"],
     codes: Int[Array, " row"],
-    kept: Int[Array, "fit slot"],
-    kept_count: Int[Array, " fit"],
-    held: Int[Array, "fit held"],
-    held_count: Int[Array, " fit"],
+    rows: _Rows,
+    size: _Size,
     seeds: Shaped[Array, " fit"],
     *,
-    classes: int,
+    room: int,
     recipe: MLPRecipe,
 ) -> _Trained:
-    slots = kept.shape[1]
+    slots = rows.kept.shape[1]
     batch = min(recipe.batch_rows, slots)
-    steps = -(-slots // batch)
+    # Steps and blocks that hold rows of any fit: padded slots cost no step.
+    steps = -(-rows.kept_count.max() // batch)
+    blocks = -(-rows.held_count.max() // HELD_BLOCK)
     optimiser = optax.adam(recipe.learning_rate)
-    held_mask = jnp.arange(held.shape[1])[None, :] < held_count[:, None]
 
     def begin(seed: Shaped[Array, ""]) -> _Training:
-        weights, key = first_weights(seed, X.shape[1], recipe.hidden, classes)
+        weights, key = padded_weights(
+            seed, size.width, size.classes, size.bounds, (X.shape[1], recipe.hidden, room)
+        )
         return _Training(
             weights=weights,
             best=weights,
@@ -136,7 +163,7 @@ def _train(
     def epoch(old: _Training, rows: _Rows) -> _Training:
         count = rows.kept_count
         order, key = shuffled(old.key, count, slots)
-        order = jnp.concatenate([order, jnp.zeros(steps * batch - slots, order.dtype)])
+        order = jnp.concatenate([order, jnp.zeros(-slots % batch, order.dtype)])
 
         def step(
             i: Shaped[Array, ""], carry: tuple[MLPWeights, optax.OptState, Float[Array, ""]]
@@ -145,7 +172,7 @@ def _train(
             at = jax.lax.dynamic_slice(order, (i * batch,), (batch,))
             mask = ((i * batch + jnp.arange(batch)) < count).astype(jnp.float32)
             loss, gradient = jax.value_and_grad(_loss)(
-                weights, X[rows.kept[at]], codes[rows.kept[at]], mask, recipe.l2
+                weights, X[rows.kept[at]], codes[rows.kept[at]], mask, size.classes, recipe.l2
             )
             # Optax mixes Python floats and int32 counts, which strict promotion refuses.
             with jax.numpy_dtype_promotion("standard"):
@@ -162,8 +189,14 @@ def _train(
             0, steps, step, (old.weights, old.optimiser, jnp.float32(0))
         )
         loss = total / count.astype(jnp.float32)
-        guess = jnp.argmax(_logits(weights, X[rows.held]), axis=1)
-        hits = jnp.sum(((guess == rows.held_codes) & rows.held_mask).astype(jnp.float32))
+
+        def judge(i: Shaped[Array, ""], hits: Float[Array, ""]) -> Float[Array, ""]:
+            at = jax.lax.dynamic_slice(rows.held, (i * HELD_BLOCK,), (HELD_BLOCK,))
+            guess = jnp.argmax(_logits(weights, X[at], size.classes), axis=1)
+            real = i * HELD_BLOCK + jnp.arange(HELD_BLOCK) < rows.held_count
+            return hits + jnp.sum(((guess == codes[at]) & real).astype(jnp.float32))
+
+        hits = jax.lax.fori_loop(0, blocks, judge, jnp.float32(0))
         held_n = rows.held_count
         value = jnp.where(held_n > 0, hits / jnp.maximum(held_n, 1).astype(jnp.float32), -loss)
         gained = value > old.best_value + recipe.gain
@@ -182,8 +215,6 @@ def _train(
         )
         return jax.tree.map(lambda a, b: jnp.where(old.done, a, b), old, new)
 
-    rows = _Rows(kept, kept_count, held, codes[held], held_mask, held_count)
-
     def going(carry: tuple[_Training, Int[Array, ""]]) -> Bool[Array, ""]:
         return (carry[1] < recipe.max_epochs) & ~carry[0].done.all()
 
@@ -196,15 +227,57 @@ def _train(
 
 
 def _padded(
-    lists: Sequence[Int[np.ndarray, " _"]],
-) -> tuple[Int[np.ndarray, "fit slot"], Int[np.ndarray, " fit"]]:
-    """Index lists as one matrix, rows padded to a power of two, and their lengths."""
-    counts = np.array([len(rows) for rows in lists], np.int32)
-    width = 1 << int(max(int(counts.max()), 1) - 1).bit_length()
-    table = np.zeros((len(lists), width), np.int32)
+    lists: Sequence[Int[np.ndarray, " _"]], room: int
+) -> tuple[Int[Array, "fit slot"], Int[Array, " fit"]]:
+    """Index lists as one matrix with ``room`` for each, and their lengths."""
+    table = np.zeros((len(lists), room), np.int32)
     for slot, rows in zip(table, lists, strict=True):
         slot[: len(rows)] = rows
-    return table, counts
+    return jnp.asarray(table), jnp.asarray(np.array([len(rows) for rows in lists], np.int32))
+
+
+def _train_group(
+    X: Float[np.ndarray, "row dim"],
+    codes: Int[np.ndarray, " row"],
+    class_count: int,
+    splits: Sequence[tuple[Int[np.ndarray, " _"], Int[np.ndarray, " _"]]],
+    seeds: Sequence[int],
+    recipe: MLPRecipe,
+) -> _Trained:
+    """Train fits whose rows have the same room; only rows that any of them uses are laid out."""
+    used = np.unique(np.concatenate([rows for split in splits for rows in split]))
+    width = X.shape[1]
+    features = np.zeros((room_for_rows(len(used)), room_for_features(width)), np.float32)
+    features[: len(used), :width] = X[used]
+    labels = np.zeros(len(features), np.int32)
+    labels[: len(used)] = codes[used]
+    kept, held = (
+        [np.searchsorted(used, split[part]).astype(np.int32) for split in splits] for part in (0, 1)
+    )
+    slots = room_for_rows(max(map(len, kept)))
+    blocks = -(-max(map(len, held)) // HELD_BLOCK)
+    rows = _Rows(
+        *_padded(kept, slots), *_padded(held, max(slots // 8, blocks * HELD_BLOCK, HELD_BLOCK))
+    )
+    size = _Size(
+        jnp.int32(width),
+        jnp.int32(class_count),
+        jnp.asarray(glorot_bounds(width, recipe.hidden, class_count)),
+    )
+    found: _Trained = jax.device_get(
+        _train(
+            jnp.asarray(features),
+            jnp.asarray(labels),
+            rows,
+            size,
+            jnp.asarray(np.array(seeds, np.uint32)),
+            room=room_for_classes(class_count),
+            recipe=recipe,
+        )
+    )
+    w1, b1, w2, b2 = found.best
+    own = MLPWeights(w1[:, :width], b1, w2[:, :, :class_count], b2[:, :class_count])
+    return found._replace(best=own)
 
 
 def train_mlps(
@@ -230,25 +303,12 @@ def train_mlps(
         for rows, seed in zip(subsets, seeds, strict=True)
     ]
     # Fits of like size together: a full-data fit must not make few-shot fits as long as itself.
-    sizes = [len(kept).bit_length() for kept, _ in splits]
-    features = jnp.asarray(X.astype(np.float32, copy=False))
-    labels = jnp.asarray(codes, jnp.int32)
+    rooms = [room_for_rows(len(kept)) for kept, _ in splits]
     ended: dict[int, _Trained] = {}
-    for size in sorted(set(sizes)):
-        members = [f for f, own in enumerate(sizes) if own == size]
-        rows = (
-            *_padded([splits[f][0] for f in members]),
-            *_padded([splits[f][1] for f in members]),
-        )
-        found = jax.device_get(
-            _train(
-                features,
-                labels,
-                *map(jnp.asarray, rows),
-                jnp.asarray(np.array([seeds[f] for f in members], np.uint32)),
-                classes=class_count,
-                recipe=recipe,
-            )
+    for room in sorted(set(rooms)):
+        members = [f for f, own in enumerate(rooms) if own == room]
+        found = _train_group(
+            X, codes, class_count, [splits[f] for f in members], [seeds[f] for f in members], recipe
         )
         for position, f in enumerate(members):
             ended[f] = jax.tree.map(lambda leaf, at=position: leaf[at], found)
