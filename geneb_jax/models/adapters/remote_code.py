@@ -6,7 +6,6 @@ it runs when the user has named the repository and the commit (or the folder) it
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from geneb_jax.errors import CheckpointError, SelectionError
+from geneb_jax.strict_json import read_json
 
 __all__ = ["AllowedCode", "own_code", "parse_allowed_code", "require_allowed"]
 
@@ -63,7 +63,7 @@ def own_code(folder: Path) -> list[str]:
         if not file.is_file():
             continue
         try:
-            content = json.loads(file.read_text(encoding="utf-8"))
+            content = read_json(file)
         except (OSError, ValueError) as error:
             raise CheckpointError(f"cannot be read as JSON ({error})", where=file) from error
         found += _references(content)
