@@ -31,6 +31,12 @@ from geneb_jax.models.checkpoints.hub import HubSnapshot, download_repository
 from geneb_jax.models.encoder import SequenceEncoder
 from geneb_jax.models.layers.network import require_layer
 from geneb_jax.models.load_options import LoadOptions
+from geneb_jax.models.model_folder import (
+    looks_like_a_path,
+    model_folder,
+    named_path,
+    no_folder,
+)
 from geneb_jax.models.pooling import NORMALIZED
 from geneb_jax.models.registry import find_spec
 
@@ -230,17 +236,17 @@ def _bring(
     name: str, options: LoadOptions, allowed: AllowedCode | None
 ) -> tuple[Path, HubSnapshot | None]:
     """Folder with the files, and what was downloaded into it (None for a folder of the user's)."""
-    folder = Path(name).expanduser()
+    folder = named_path(name)
     if folder.is_dir():
-        return folder, None
+        return model_folder(folder, revision=options.revision), None
     revision = options.revision
+    if looks_like_a_path(name):
+        raise no_folder(name)
     if "/" not in name:
         spec = find_spec(name)
         if spec.source.hub_id is None:
             raise SelectionError(f"{name} is in no hub repository", hint=f"{PREFIX}FOLDER works")
         name, revision = spec.source.hub_id, revision or spec.source.revision
-    elif name.startswith((".", "/", "~")) or name.count("/") > 1:
-        raise SelectionError(f"there is no folder {name}")
     if allowed is not None and allowed.name == name:
         revision = revision or allowed.revision
     code = allowed is not None and (allowed.name, allowed.revision) == (name, revision)
