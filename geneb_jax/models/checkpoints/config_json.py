@@ -103,6 +103,20 @@ class ConfigJson:
             )
         return choices[name]
 
+    def require_causal(self) -> None:
+        """Refuse a decoder whose tokens look both ways, as transformers lets ``is_causal`` say.
+
+        Raises:
+            CheckpointError: if the key is there and not true.
+        """
+        if not self.values.get("is_causal", True):
+            raise CheckpointError(
+                f"is_causal = {_shown(self.values['is_causal'])} is not supported",
+                where=self.where,
+                cause="only decoders that look back are",
+                hint=_ADAPTER,
+            )
+
     def rope_theta(self) -> float:
         """Base of the rotary frequencies, from the place where transformers takes it.
 
