@@ -142,7 +142,7 @@ def _claims(config: ConfigJson) -> bool:
     return config.optional("model_type", str, "") == "gpt2"
 
 
-#: transformers takes these names for its own ones, and the last in the file counts.
+#: transformers takes these names for its own ones, so they must say the same.
 _OTHER_NAMES = {
     "hidden_size": "n_embd",
     "max_position_embeddings": "n_positions",
