@@ -99,7 +99,11 @@ embedding_options = _stack(
         show_default=True,
         help="Compute dtype of the model.",
     ),
-    click.option("--pooling", help="mean, cls, last, or geneb; default: the model's own."),
+    click.option(
+        "--pooling",
+        help="mean, cls, last, penultimate or max, each also with +normalize behind; or geneb; "
+        "default: the model's own.",
+    ),
     click.option("--layer", type=int, default=-1, show_default=True, help="Hidden state to pool."),
     click.option(
         "--name",

@@ -29,7 +29,12 @@ from geneb_jax.models.checkpoints.hub import HubSnapshot, download_checkpoint, d
 from geneb_jax.models.family import Family, config_as_dict, family_for_folder, find_family
 from geneb_jax.models.layers.parameters import parameter_shapes
 from geneb_jax.models.load_options import LoadOptions
-from geneb_jax.models.model_folder import looks_like_a_path, model_folder, no_folder
+from geneb_jax.models.model_folder import (
+    looks_like_a_path,
+    model_folder,
+    named_path,
+    no_folder,
+)
 from geneb_jax.models.registry import find_spec, known_spec
 from geneb_jax.models.sentence_folder import read_sentence_folder
 from geneb_jax.models.spec import (
@@ -80,7 +85,7 @@ def find_blueprint(id_or_path: str | Path, options: LoadOptions) -> Blueprint:
         ModelError: if the model's family does not run here, or its files must be fetched by hand.
     """
     name = str(id_or_path)
-    folder = Path(name).expanduser()
+    folder = named_path(name)
     # An id means the registered model even beside a folder of its name: ./ID is the folder.
     if isinstance(id_or_path, Path) or (
         options.path is None and known_spec(name) is None and folder.is_dir()

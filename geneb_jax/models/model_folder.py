@@ -7,12 +7,32 @@ from pathlib import Path
 
 from geneb_jax.errors import SelectionError
 
-__all__ = ["looks_like_a_path", "model_folder", "no_folder"]
+__all__ = ["looks_like_a_path", "model_folder", "named_path", "no_folder"]
 
 _REPOSITORY = "models--"
 #: One of these makes a folder a model's.
 _MARKS = ("config.json", "adapter_config.json", "modules.json")
 _SHOWN = 6
+
+
+def named_path(name: str) -> Path:
+    """The path that a name spells, with ``~`` as the user's home where there is one.
+
+    Raises:
+        SelectionError: if no system has a name like it.
+    """
+    path = Path(name)
+    try:
+        path = path.expanduser()
+    except RuntimeError:  # of nobody's home: the folder of that very name
+        pass
+    try:
+        path.is_dir()
+    except OSError as error:
+        raise SelectionError(
+            f"{name[:60]!r} is no name of a model or folder ({error.strerror})"
+        ) from error
+    return path
 
 
 def looks_like_a_path(name: str) -> bool:
@@ -28,7 +48,7 @@ def looks_like_a_path(name: str) -> bool:
 
 def no_folder(name: object) -> SelectionError:
     """What to say of a folder that is not there, with the names beside it that are near."""
-    path = Path(str(name)).expanduser()
+    path = named_path(str(name))
     if path.is_file():
         return SelectionError(
             f"{name} is a file, not a folder", hint="name its folder, with config.json and weights"
@@ -82,7 +102,7 @@ def _snapshot(folder: Path, revision: str | None) -> Path:
     commits = sorted(path.name for path in snapshots.iterdir() if path.is_dir())
     wanted = revision or "main"
     reference = folder / "refs" / wanted
-    inside = reference.resolve().is_relative_to((folder / "refs").resolve())
+    inside = "\0" not in wanted and reference.resolve().is_relative_to((folder / "refs").resolve())
     if inside and reference.is_file():
         with reference.open("rb") as file:
             wanted = file.read(100).decode("ascii", "replace").strip()

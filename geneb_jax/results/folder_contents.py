@@ -118,7 +118,7 @@ def find_task_facts(records: Records, task_id: str) -> TaskFacts | None:
 
 
 def _task_path(records: Records, task_id: str) -> Path:
-    return records.folder / "tasks" / f"{safe_folder_name(task_id)}.json"
+    return records.task_facts_folder / f"{safe_folder_name(task_id)}.json"
 
 
 def read_contents(out: Path, suite: Suite, *, code: str) -> FolderContents:

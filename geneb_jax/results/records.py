@@ -87,6 +87,11 @@ class Records:
         """Whether no unit was ever finished here, believed or not."""
         return next(self._paths(), None) is None
 
+    @property
+    def task_facts_folder(self) -> Path:
+        """Where every run writes what the files of its tasks are."""
+        return self.folder / "tasks"
+
     def _paths(self) -> Iterator[Path]:
         return self.folder.glob("*/*/*-*.json")
 

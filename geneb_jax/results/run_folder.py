@@ -48,7 +48,7 @@ def read_run_folder(folder: Path, suite: str | Path | None = None) -> RunScores:
         SelectionError: if there is no such suite.
     """
     held = read_suite_record(folder)
-    kept = held is not None or not Records(folder).is_empty
+    kept = held is not None or Records(folder).task_facts_folder.is_dir()
     record, lost = _record(folder, kept)
     if held is not None:
         chosen = _recorded_suite(folder, held, suite)

@@ -99,8 +99,8 @@ def _refuse_odd_tokens(ids: dict[str, int], settings: FolderSettings) -> None:
             )
         # transformers' search (``Trie.split``) goes on with a match that has failed, and joins
         # letters into none, where a shorter one ends beside it. That takes a token whose first
-        # letter is none; names in angle brackets are in no sequence.
-        if len(token) > 1 and token[0] not in ids and "<" not in token:
+        # letter is none; names in brackets (<unk>, [UNK]) are in no sequence.
+        if len(token) > 1 and token[0] not in ids and not {"<", "["} & set(token):
             raise CheckpointError(
                 f"the token {token!r:.60} begins with {token[0]!r}, which is no token itself: "
                 "transformers finds such tokens by luck, and that is not built",

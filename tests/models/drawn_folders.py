@@ -161,6 +161,7 @@ class Axes:
     adapter: str
     settings: str
     seed: int
+    rows: int = len(LETTERS)
 
     @property
     def refused_for(self) -> tuple[str, ...]:
@@ -242,7 +243,7 @@ def head_model(axes: Axes) -> PreTrainedModel:
     architecture = ARCHITECTURES[axes.family]
     sizes = dict(zip(architecture.names, axes.size, strict=True))
     config = getattr(transformers, f"{architecture.config}Config")(
-        **{"vocab_size": len(LETTERS), "pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2}
+        **{"vocab_size": axes.rows, "pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2}
         | dict(architecture.settings)
         | sizes
     )

@@ -261,9 +261,6 @@ def test_f61_an_adapter_of_a_torch_model_is_in_the_key(
     keys = {plain.identity.weights}
     for seed in (1, 2):
         _add_adapter(bare, where, seed)
-        if not beside:
-            for file in bare.glob("*token*"):
-                shutil.copy(file, where)
         encoder = load_encoder(f"torch:{where}")
         keys.add(encoder.identity.weights)
         error = relative_error(_rows(encoder), _by_peft(bare, where))

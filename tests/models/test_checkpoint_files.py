@@ -124,6 +124,7 @@ def test_a_file_of_weights_beside_trainer_state(
     torch.save(load_file(folder / "model.safetensors"), target / "esm.pth")
     torch.save({"lr": 0.1}, target / "training_args.bin")
     torch.save({"step": 1}, target / "optimizer.pt")
+    torch.save({"cpu": torch.zeros(3)}, target / "rng_state_0.pth")
     same(load_encoder(target).params, expected)
 
 

@@ -146,7 +146,9 @@ def test_rows_without_tokens_are_zero(
 def test_bfloat16(form: str, sequences: list[str], tolerance: Tolerance, tmp_path: Path) -> None:
     model = esm_model(**FORMS[form])
     encoder = load_encoder(save(model, tmp_path), LoadOptions(dtype="bfloat16"))
-    assert {leaf.dtype.name for leaf in jax.tree.leaves(encoder.params)} == {"bfloat16"}
+    # Rotary frequencies are read as they are stored, and stay float32.
+    kinds = {leaf.dtype.name for leaf in jax.tree.leaves(encoder.params)}
+    assert kinds == {"bfloat16"} | ({"float32"} if form == "rotary" else set())
     ids, mask = padded(encoder, sequences[::9])
     ours = jax.jit(encoder.pooled)(encoder.params, ids, mask)
     assert ours.dtype == np.float32

@@ -5,6 +5,8 @@ Folders are drawn by seed over all that people's folders vary in (tests/models/d
 
 from __future__ import annotations
 
+import dataclasses
+import shutil
 import warnings
 from collections import Counter
 from pathlib import Path
@@ -19,6 +21,7 @@ from transformers import PreTrainedModel
 from geneb_jax.errors import GenebError
 from geneb_jax.models import TokenEncoder, load_encoder
 from tests.models.drawn_folders import SEQUENCES, Axes, Folder, draw_axes, write_folder
+from tests.tokenizers.drawn_tokenizers import draw_tokenizer, drawn_texts
 from tests.tolerance import Tolerance, relative_error
 
 _TOKENS = 64  # one shape for all, so that folders of one size share a compiled program
@@ -87,6 +90,58 @@ def check(axes: Axes, place: Path, limit: float) -> str:
     error_ = relative_error(ours(encoder, ids, mask), theirs(reference_model(folder), ids, mask))
     assert error_ <= limit, f"{axes}: {error_}"
     return "equal"
+
+
+#: A family for what the drawn tokenizer's config.json says; RoBERTa has none here.
+_FAMILIES = {"bert": "bert", "esm": "esm", "llama": "llama", "gpt2": "gpt2", "mistral": "mistral"}
+_ROWS = 400
+_POSITIONS = 80  # max_position_embeddings of all drawn models
+
+
+def check_with_drawn_tokenizer(seed: int, place: Path, limit: float) -> str:
+    """A tidy model with a drawn tokenizer, from text to embedding: ``equal`` or ``refused``."""
+    generator = np.random.default_rng([_ROOT, seed])
+    place.mkdir()
+    drawn_tokenizer = draw_tokenizer(generator, place / "tokenizer")
+    family = _FAMILIES.get(drawn_tokenizer.model_type)
+    if family is None:
+        return "no family"
+    axes = dataclasses.replace(draw_axes(generator), family=family, head="Model", wrapper="")
+    axes = dataclasses.replace(axes, adapter="none", settings="tidy", rows=_ROWS)
+    folder = write_folder(axes, place / "drawn")
+    for file in [*folder.path.glob("*token*"), *folder.path.glob("vocab.*")]:
+        file.unlink()
+    shutil.copytree(place / "tokenizer", folder.path, dirs_exist_ok=True)
+    try:
+        encoder = load_encoder(folder.path)
+    except GenebError:
+        return "refused"
+    assert isinstance(encoder, TokenEncoder)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder.path)
+    longest = min(_POSITIONS, tokenizer.model_max_length)
+    texts = drawn_texts(generator)
+    ids = np.full((len(texts), _POSITIONS), encoder.pad_id, np.int32)
+    mask = np.zeros(ids.shape, bool)
+    for row, text in enumerate(texts):
+        tokens = tokenizer(text, truncation=True, max_length=longest)["input_ids"]
+        found = encoder.tokenize(text).ids  # type: ignore[attr-defined]
+        np.testing.assert_array_equal(found, tokens, err_msg=f"{seed}, {drawn_tokenizer}, {text}")
+        ids[row, : len(tokens)] = tokens
+        mask[row, : len(tokens)] = True
+    some = mask.any(1)
+    ids, mask = ids[some], mask[some]
+    error = relative_error(ours(encoder, ids, mask), theirs(reference_model(folder), ids, mask))
+    assert error <= limit, (seed, drawn_tokenizer)
+    return "equal"
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_drawn_tokenizers_in_drawn_folders(tmp_path: Path, tolerance: Tolerance) -> None:
+    limit = tolerance("pooled_embedding", "float32")
+    results = Counter(
+        check_with_drawn_tokenizer(seed, tmp_path / str(seed), limit) for seed in range(20)
+    )
+    assert results["equal"] >= 10, results
 
 
 def drawn(count: int, seed: int) -> list[Axes]:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import transformers
 from safetensors.torch import load_file
 
 from geneb_jax.errors import CheckpointError, GenebError
@@ -253,3 +254,35 @@ def test_a_name_of_300_letters_is_missing_and_no_traceback(
     index = {"metadata": {}, "weight_map": dict.fromkeys(names, "x" * 300 + ".safetensors")}
     (copy / "model.safetensors.index.json").write_text(json.dumps(index))
     assert "a name of 312 bytes" in outcome(copy)
+
+
+@pytest.mark.parametrize(
+    ("family", "key", "value"),
+    [
+        ("gpt2", "num_hidden_layers", 1),
+        ("gpt2", "num_attention_heads", 1),
+        ("llama", "is_causal", False),
+        ("mistral", "is_causal", False),
+        ("gpt2", "is_causal", False),
+    ],
+)
+def test_keys_that_transformers_follows_beside_the_usual_ones(
+    family: str,
+    key: str,
+    value: object,
+    folders: dict[tuple[str, str, str], Path],
+    tmp_path: Path,
+) -> None:
+    """Each of them gives other vectors there."""
+    copy = Path(shutil.copytree(folders[family, "safetensors", "none"], tmp_path / "model"))
+    ids = torch.arange(8)[None, :]
+
+    def theirs() -> torch.Tensor:
+        with torch.no_grad():
+            return transformers.AutoModel.from_pretrained(copy)(ids).last_hidden_state
+
+    before = theirs()
+    config = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(json.dumps(config | {key: value}))
+    assert not torch.allclose(theirs(), before)
+    assert key in outcome(copy)

@@ -158,3 +158,17 @@ def test_the_table_shows_all_names() -> None:
     assert "zhihan1996/DNABERT-2-117M" in line
     assert "468 MB" in line
     assert "no download" in line
+
+
+@pytest.mark.parametrize("prefix", ["", "torch:"])
+@pytest.mark.parametrize("name", ["~nobody-of-this-name/model", "x" * 5000, "org/" + "y" * 5000])
+def test_names_that_no_system_has_are_one_message(prefix: str, name: str) -> None:
+    with pytest.raises(SelectionError, match=r"no folder|no name of a model"):
+        load_model(prefix + name, offline=True)
+
+
+def test_torch_takes_a_repository_of_the_cache(cache_root: Path) -> None:
+    folder = cache_root / "snapshots" / ("b" * 40)
+    (folder / "vocab.txt").write_text("\n".join(["<cls>", "<pad>", "<eos>", "<unk>", *"ACGTN"]))
+    by_root = load_encoder(f"torch:{cache_root}").identity
+    assert by_root == load_encoder(f"torch:{folder}").identity

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import (
     AutoModel,
     BertConfig,
@@ -27,7 +28,7 @@ from transformers import (
 )
 
 from geneb_jax.embed import load_model
-from geneb_jax.errors import CheckpointError, ModelError, SelectionError
+from geneb_jax.errors import CheckpointError, GenebError, ModelError, SelectionError
 from geneb_jax.models import LoadOptions, load_encoder
 from geneb_jax.models.adapters.remote_code import AllowedCode, own_code, parse_allowed_code
 from geneb_jax.models.adapters.torch_adapter import TorchEncoder
@@ -318,3 +319,99 @@ def test_f66_company_changes_no_bit(kind: str, tmp_path: Path) -> None:
     alone = np.concatenate([encoder.embed([text]) for text in texts])
     assert together.tobytes() == alone.tobytes()
     assert encoder.embed(texts[::-3]).tobytes() == together[::-3].tobytes()
+
+
+@pytest.mark.parametrize("pooling", ["max", "cls+normalize", "mean+normalize", "max+normalize"])
+def test_every_pooling_of_the_native_families(
+    pooling: str, tmp_path: Path, tolerance: Tolerance
+) -> None:
+    folder, texts = write_folder("bert", tmp_path), [text for text in TEXTS if text]
+    options = LoadOptions(pooling=pooling)
+    ours = load_encoder(f"torch:{folder}", options)
+    assert isinstance(ours, TorchEncoder)
+    native = load_model(str(folder)).embed(texts, pooling=pooling)
+    error = relative_error(ours.embed(texts), np.asarray(native))
+    assert error <= tolerance("pooled_embedding", "float32")
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("hidden_size", "abc"),
+        ("hidden_size", None),
+        ("num_attention_heads", 0),
+        ("num_hidden_layers", 10**9),
+        ("num_hidden_layers", -1),
+        ("model_type", ["bert"]),
+        ("layer_norm_eps", "x"),
+        ("pad_token_id", 10**6),
+        ("auto_map", 5),
+        ("auto_map", {"AutoModel": 5}),
+        ("is_encoder_decoder", True),
+        ("rope_parameters", 5),
+        ("transformers_weights", 5),
+        ("quantization_config", 5),
+    ],
+)
+def test_values_of_no_use_are_one_error(key: str, value: object, tmp_path: Path) -> None:
+    folder = write_folder("bert", tmp_path)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {key: value}))
+    with pytest.raises(GenebError) as caught:
+        load_encoder(f"torch:{folder}")
+    assert "\n" not in caught.value.what
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("content", [b"", b"[]", b"5", b"\xff\xfe", b"[" * 100_000, b'{"a":1}'])
+@pytest.mark.parametrize(
+    "name", ["config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors",
+             "adapter_config.json"]
+)  # fmt: skip
+def test_damaged_files_are_one_error(name: str, content: bytes, tmp_path: Path) -> None:
+    folder = write_folder("bert", tmp_path)
+    (folder / name).write_bytes(content)
+    try:
+        load_encoder(f"torch:{folder}")
+    except GenebError as error:
+        assert "\n" not in error.what
+    else:
+        assert name in ("tokenizer_config.json",)
+
+
+@pytest.mark.parametrize("place", ["sub/x.safetensors", ".x.safetensors"])
+def test_weights_that_the_key_would_miss_are_refused(place: str, tmp_path: Path) -> None:
+    """transformers follows the names in an index into folders, and to hidden files."""
+    folder = write_folder("bert", tmp_path)
+    weights = folder / "model.safetensors"
+    (folder / place).parent.mkdir(exist_ok=True)
+    index = {"metadata": {}, "weight_map": dict.fromkeys(load_file(weights), place)}
+    weights.rename(folder / place)
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    (folder / "x.safetensors").write_bytes((folder / place).read_bytes())
+    with pytest.raises(CheckpointError, match="outside of what is hashed"):
+        load_encoder(f"torch:{folder}")
+    (folder / "model.safetensors.index.json").unlink()
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"transformers_weights": place}))
+    with pytest.raises(CheckpointError, match="outside of what is hashed"):
+        load_encoder(f"torch:{folder}")
+
+
+def test_a_weight_file_that_the_config_names_is_in_the_key(tmp_path: Path) -> None:
+    """And native families refuse the key, which transformers puts before all usual names."""
+    folder = write_folder("bert", tmp_path)
+    plain = load_encoder(f"torch:{folder}")
+    assert isinstance(plain, TorchEncoder)
+    doubled = {name: 2 * tensor for name, tensor in load_file(folder / "model.safetensors").items()}
+    save_file(doubled, folder / "other.safetensors", metadata={"format": "pt"})
+    config = json.loads((folder / "config.json").read_text())
+    text = json.dumps(config | {"transformers_weights": "other.safetensors"})
+    (folder / "config.json").write_text(text)
+    other = load_encoder(f"torch:{folder}")
+    assert isinstance(other, TorchEncoder)
+    assert other.identity != plain.identity
+    assert not np.array_equal(plain.embed(TEXTS), other.embed(TEXTS))
+    with pytest.raises(CheckpointError, match="transformers_weights"):
+        load_encoder(folder)

@@ -49,8 +49,9 @@ def test_losses_and_sums_are_scikit_learns_and_numpys_bit_for_bit(classes: int) 
             np.asarray(part)
             for part in rounded_terms(jnp.asarray(z), jnp.asarray(y.astype(np.int32)))
         ]
-    assert np.mean(ours[0].astype(np.float32) != loss) <= 0.002
-    assert np.mean(ours[1].astype(np.float32).reshape(slope.shape) != slope) <= 0.002
+    allowed = tolerance("reference32_terms", "float32")
+    assert np.mean(ours[0].astype(np.float32) != loss) <= allowed
+    assert np.mean(ours[1].astype(np.float32).reshape(slope.shape) != slope) <= allowed
     for count in (1, 2, 7, 8, 20, 30, 127, 128):
         padded = np.zeros((1, 128, 3), np.float32)
         padded[0, :count] = rng.normal(size=(count, 3))
@@ -62,7 +63,7 @@ def test_losses_and_sums_are_scikit_learns_and_numpys_bit_for_bit(classes: int) 
 
 
 @pytest.mark.parametrize("classes", [2, 3])
-def test_steps_and_predictions_are_the_installed_ones(classes: int) -> None:
+def test_steps_and_predictions_are_the_installed_ones(classes: int, tolerance: Tolerance) -> None:
     X, y = _counts(classes, classes)
     rng = np.random.default_rng(0)
     few = [
@@ -85,7 +86,7 @@ def test_steps_and_predictions_are_the_installed_ones(classes: int) -> None:
         assert found.predictions is not None
         wrong += int((found.predictions[s, 0] != peer.predict(X[300:])).sum())
     # Ties fall by the last bit, which no two kernels share; float64 steps miss many times as many.
-    assert steps <= 1 and wrong <= 0.01 * 2100, (steps, wrong)
+    assert steps <= 1 and wrong <= tolerance("reference32_rows", "float32") * 2100, (steps, wrong)
 
 
 def test_float64_features_are_fitted_as_by_reference() -> None:

@@ -62,9 +62,10 @@ def _lowest(X: np.ndarray, y: np.ndarray, C: float) -> float:
         unit = 1 / np.sqrt(np.diag(H) + 1e-300)
         step = unit * np.linalg.lstsq(H * unit * unit[:, None], unit * g.ravel(), rcond=None)[0]
         here, fall, t = value(V), float(step @ g.ravel()), 1.0
-        while value(V - t * step.reshape(V.shape)) > here - 1e-4 * t * fall and t > 1e-12:
-            t /= 2
-        if t <= 1e-12 or fall < 1e-13 * here:
+        halvings = 0
+        while value(V - t * step.reshape(V.shape)) > here - 1e-4 * t * fall and halvings < 40:
+            t, halvings = t / 2, halvings + 1
+        if halvings == 40 or here - fall == here:
             break
         V = V - t * step.reshape(V.shape)
     return value(V)

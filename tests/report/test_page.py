@@ -250,7 +250,7 @@ def test_settings_of_a_sweep_are_compared(tmp_path, geneb, make_rows) -> None:
     assert "Agreement of probe settings, full" in words
     assert "logistic, C = 0.1, reference solver" in words
     panel = build_panel([RunScores(geneb, rows, None)])
-    assert len(panel.ranked.models) == 44
+    assert len(panel.ranked.models) == 45
 
 
 def test_leaked_rows_are_shown_with_the_score_without_them(tmp_path) -> None:

@@ -182,6 +182,14 @@ def test_a_token_that_the_original_search_may_miss_is_refused(tmp_path: Path) ->
         vocabulary_tokenizer(tmp_path, longest=None, rows=8)
 
 
+def test_names_in_brackets_are_in_no_sequence(tmp_path: Path) -> None:
+    (tmp_path / "vocab.txt").write_text("\n".join([*SPECIALS, "ACG", *"ACGTN"]))
+    names = {"unk": "[UNK]", "cls": "[CLS]", "eos": "[SEP]", "pad": "[PAD]", "mask": "[MASK]"}
+    tokens = {f"{name}_token": token for name, token in names.items()}
+    EsmTokenizer(str(tmp_path / "vocab.txt"), **tokens).save_pretrained(tmp_path)
+    assert _ids(tmp_path, ["ACGTACN", "ACxG"], "esm")[0] == [1, 5, 9, 6, 7, 10, 2]
+
+
 def test_a_class_overrules_its_file_and_that_is_said(tmp_path: Path) -> None:
     vocabulary = {token: i for i, token in enumerate([*SPECIALS, *"ACGT", *"acgt", "##c", "##C"])}
     BertTokenizer(vocab=vocabulary, do_lower_case=False).save_pretrained(tmp_path)

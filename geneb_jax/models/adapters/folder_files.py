@@ -5,19 +5,25 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 from geneb_jax.errors import CheckpointError, ModelError
 from geneb_jax.models.adapters.opened_files import may_be_read
 from geneb_jax.models.checkpoints.file_digests import DigestedFile, combined_sha256
+from geneb_jax.models.checkpoints.folder_weights import TOKENIZER_FILES
 from geneb_jax.plain_files import refuse_git_lfs_pointer
 from geneb_jax.strict_json import read_json
 
-__all__ = ["FolderFiles", "adapter_base"]
+__all__ = ["FolderFiles", "adapter_base", "require_bounded_depth", "tokenizer_folder"]
 
 _ADAPTER = "adapter_config.json"
 _CONFIG = "config.json"
+_INDEX = ".index.json"
+#: Deeper than any network; a number beyond would be built before it is compared with the weights.
+_MOST_LAYERS = 4096
+_LAYERS = re.compile(r"(^|_)layers?$")
 _WEIGHT_SUFFIXES = {".bin", ".ckpt", ".gguf", ".h5", ".msgpack", ".pt", ".pth", ".safetensors"}
 
 
@@ -40,6 +46,7 @@ class FolderFiles:
         self._folder = folder
         self._deep = deep
         self._names = self._find()
+        self._require_named_files()
         self._files = {name: DigestedFile(path) for name, path in self._names.items()}
 
     def _find(self) -> dict[str, Path]:
@@ -49,6 +56,30 @@ class FolderFiles:
         if base is not None:
             found |= {f"base/{name}": path for name, path in _plain_files(base, "*").items()}
         return found
+
+    def _require_named_files(self) -> None:
+        """Refuse a folder whose files name weights that are not in the digests.
+
+        transformers follows a shard's name and ``transformers_weights`` into folders inside, and to
+        files that are no weights by their names.
+        """
+        tops = (self._folder, adapter_base(self._folder))
+        for name, path in self._names.items():
+            if path.name.endswith(_INDEX):
+                content = _json_object(path).get("weight_map")
+                named = list(content.values()) if isinstance(content, dict) else []
+            elif path.name == _CONFIG and path.parent in tops:
+                named = [_json_object(path).get("transformers_weights")]
+            else:
+                continue
+            beside = name.removesuffix(path.name)
+            for other in {other for other in named if isinstance(other, str)}:
+                if f"{beside}{other}" not in self._names and _is_there(path.parent / other):
+                    raise CheckpointError(
+                        f"names weights outside of what is hashed: {other[:200]!r}",
+                        where=path,
+                        hint="put the weights beside it, and write their names into it",
+                    )
 
     @property
     def weights(self) -> str:
@@ -121,6 +152,53 @@ def adapter_base(folder: Path) -> Path | None:
             hint="download it, and write its folder into base_model_name_or_path",
         )
     return base
+
+
+def tokenizer_folder(folder: Path) -> Path:
+    """The folder with the tokenizer's files: of an adapter alone without any, that of its base."""
+    base = adapter_base(folder)
+    own = any((folder / name).exists() for name in TOKENIZER_FILES)
+    return folder if base is None or own else base
+
+
+def require_bounded_depth(folder: Path) -> None:
+    """Refuse a number of layers that takes minutes to build before anything is read.
+
+    Raises:
+        CheckpointError: for a config.json that is none, or names such a number.
+    """
+    if not (folder / _CONFIG).is_file():
+        return
+    parts = [_json_object(folder / _CONFIG)]
+    while parts:
+        for key, value in parts.pop().items():
+            if isinstance(value, dict):
+                parts.append(value)
+            if isinstance(value, int) and value > _MOST_LAYERS and _LAYERS.search(key):
+                raise CheckpointError(
+                    f"{key} is {str(value)[:40]}, at most {_MOST_LAYERS} can be",
+                    where=folder / _CONFIG,
+                )
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name that is too long for one
+        return False
+
+
+def _json_object(path: Path) -> dict[str, Any]:
+    """A JSON file's object; an empty one where it holds something else, for transformers to refuse.
+
+    Raises:
+        CheckpointError: if it cannot be read.
+    """
+    try:
+        content = read_json(path)
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"cannot be read as JSON ({error})", where=path) from error
+    return content if isinstance(content, dict) else {}
 
 
 def _base_name(file: Path) -> str:

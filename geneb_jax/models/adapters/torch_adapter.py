@@ -12,19 +12,32 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from geneb_jax.errors import CheckpointError, ModelError, SelectionError
+from geneb_jax.errors import CheckpointError, GenebError, ModelError, SelectionError
 from geneb_jax.identity import EncoderIdentity
-from geneb_jax.models.adapters.folder_files import FolderFiles, adapter_base
+from geneb_jax.models.adapters.folder_files import (
+    FolderFiles,
+    adapter_base,
+    require_bounded_depth,
+    tokenizer_folder,
+)
 from geneb_jax.models.adapters.remote_code import AllowedCode, parse_allowed_code, require_allowed
 from geneb_jax.models.checkpoints.hub import HubSnapshot, download_repository
 from geneb_jax.models.encoder import SequenceEncoder
 from geneb_jax.models.layers.network import require_layer
 from geneb_jax.models.load_options import LoadOptions
+from geneb_jax.models.model_folder import (
+    looks_like_a_path,
+    model_folder,
+    named_path,
+    no_folder,
+)
+from geneb_jax.models.pooling import NORMALIZED
 from geneb_jax.models.registry import find_spec
 
 __all__ = ["PREFIX", "TorchEncoder", "load_torch_encoder"]
@@ -157,8 +170,13 @@ class TorchEncoder(SequenceEncoder):
 def _pool(name: str, hidden: Any, mask: Any, lengths: Any) -> Any:
     import torch
 
+    if name.endswith(NORMALIZED):
+        pooled = _pool(name.removesuffix(NORMALIZED), hidden, mask, lengths)
+        return torch.nn.functional.normalize(pooled, dim=1)
     if name == "mean":
         return (hidden * mask[:, :, None]).sum(1) / mask.sum(1)[:, None]
+    if name == "max":
+        return hidden.masked_fill(~mask[:, :, None], -torch.inf).amax(1)
     offset = {"cls": lengths, "last": 1, "penultimate": 2}[name]
     index = lengths - offset
     rows = hidden[torch.arange(len(lengths)), index.clamp(min=0)]
@@ -184,15 +202,18 @@ def load_torch_encoder(name: str, options: LoadOptions) -> TorchEncoder:
     )
     snapshot = snapshot or HubSnapshot.at(folder)
     files = FolderFiles(folder, deep=trusted)
+    base = adapter_base(folder) or folder
     if not options.untrained:
-        _require_safetensors(adapter_base(folder) or folder)
+        _require_safetensors(base)
+    require_bounded_depth(base)
     digest = "" if options.untrained else files.weights
     model, tokenizer = _load(folder, options, trusted=trusted)
     settings = model.config
     layers = getattr(settings, "num_hidden_layers", None)
-    if getattr(settings, "is_encoder_decoder", False):
-        model = model.get_encoder()
-    limit = _limit(tokenizer, settings)
+    with _said_in_one_message("load", folder):
+        if getattr(settings, "is_encoder_decoder", False):
+            model = model.get_encoder()
+        limit = _limit(tokenizer, settings)
     revision = "local" if snapshot is None else snapshot.revision
     drawn = f"random:{options.seed}"
     identity = EncoderIdentity(
@@ -207,24 +228,25 @@ def load_torch_encoder(name: str, options: LoadOptions) -> TorchEncoder:
         config=files.config,
     )
     files.require_unchanged()
-    return TorchEncoder(model=model, tokenizer=tokenizer, identity=identity, limit=limit)
+    with _said_in_one_message("run", folder):
+        return TorchEncoder(model=model, tokenizer=tokenizer, identity=identity, limit=limit)
 
 
 def _bring(
     name: str, options: LoadOptions, allowed: AllowedCode | None
 ) -> tuple[Path, HubSnapshot | None]:
     """Folder with the files, and what was downloaded into it (None for a folder of the user's)."""
-    folder = Path(name).expanduser()
+    folder = named_path(name)
     if folder.is_dir():
-        return folder, None
+        return model_folder(folder, revision=options.revision), None
     revision = options.revision
+    if looks_like_a_path(name):
+        raise no_folder(name)
     if "/" not in name:
         spec = find_spec(name)
         if spec.source.hub_id is None:
             raise SelectionError(f"{name} is in no hub repository", hint=f"{PREFIX}FOLDER works")
         name, revision = spec.source.hub_id, revision or spec.source.revision
-    elif name.startswith((".", "/", "~")) or name.count("/") > 1:
-        raise SelectionError(f"there is no folder {name}")
     if allowed is not None and allowed.name == name:
         revision = revision or allowed.revision
     code = allowed is not None and (allowed.name, allowed.revision) == (name, revision)
@@ -259,30 +281,49 @@ def _load(folder: Path, options: LoadOptions, *, trusted: bool) -> tuple[Any, An
     # False and not None: transformers would otherwise ask on a terminal.
     common: dict[str, Any] = {"trust_remote_code": trusted, "local_files_only": True}
     try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **common)
-        if options.untrained:
-            config = transformers.AutoConfig.from_pretrained(folder, **common)
-            torch.manual_seed(options.seed)
-            model = transformers.AutoModel.from_config(config, trust_remote_code=trusted)
-            model = model.to(getattr(torch, options.dtype))
-        else:
-            model, report = transformers.AutoModel.from_pretrained(
-                folder,
-                use_safetensors=True,
-                dtype=getattr(torch, options.dtype),
-                output_loading_info=True,
-                **common,
+        with _said_in_one_message("load", folder):
+            tokenizer = transformers.AutoTokenizer.from_pretrained(
+                tokenizer_folder(folder), **common
             )
-            _require_whole(report, folder)
-    except (OSError, ValueError, KeyError, ImportError, AttributeError, RuntimeError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ModelError(f"transformers cannot load it ({reason})", where=folder) from error
+            if options.untrained:
+                config = transformers.AutoConfig.from_pretrained(folder, **common)
+                torch.manual_seed(options.seed)
+                model = transformers.AutoModel.from_config(config, trust_remote_code=trusted)
+                model = model.to(getattr(torch, options.dtype))
+            else:
+                model, report = transformers.AutoModel.from_pretrained(
+                    folder,
+                    use_safetensors=True,
+                    dtype=getattr(torch, options.dtype),
+                    output_loading_info=True,
+                    **common,
+                )
+                _require_whole(report, folder)
     finally:
         log.set_verbosity(verbosity)
         if bars:
             log.enable_progress_bar()
     device = "cuda" if torch.cuda.is_available() else "cpu"
     return model.eval().to(device), tokenizer
+
+
+@contextmanager
+def _said_in_one_message(what: str, folder: Path) -> Iterator[None]:
+    """Whatever transformers and the libraries below it raise on a damaged folder, as one error.
+
+    What they raise is without limit: of a size of another type, of one that divides by zero, and
+    panics of the tokenizers, which are no ``Exception``.
+    """
+    try:
+        yield
+    except GenebError:
+        raise
+    except BaseException as error:
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        lines = [line.strip() for line in str(error).strip().splitlines()][:2]
+        reason = " ".join(lines) or type(error).__name__
+        raise ModelError(f"transformers cannot {what} it ({reason:.300})", where=folder) from error
 
 
 def _require_whole(report: dict[str, Any], folder: Path) -> None:

@@ -103,6 +103,20 @@ class ConfigJson:
             )
         return choices[name]
 
+    def require_causal(self) -> None:
+        """Refuse a decoder whose tokens look both ways, as transformers lets ``is_causal`` say.
+
+        Raises:
+            CheckpointError: if the key is there and not true.
+        """
+        if not self.values.get("is_causal", True):
+            raise CheckpointError(
+                f"is_causal = {_shown(self.values['is_causal'])} is not supported",
+                where=self.where,
+                cause="only decoders that look back are",
+                hint=_ADAPTER,
+            )
+
     def rope_theta(self) -> float:
         """Base of the rotary frequencies, from the place where transformers takes it.
 
@@ -189,6 +203,7 @@ def read_config_json(folder: Path) -> ConfigJson:
         raise CheckpointError("is not a JSON object", where=path)
     config = ConfigJson(values, str(path))
     _refuse_quantised(config)
+    _refuse_other_weights(config)
     return config
 
 
@@ -202,6 +217,18 @@ def _refuse_quantised(config: ConfigJson) -> None:
         f"quantised weights (quantization_config, {_shown(method)}) are not supported",
         where=config.where,
         hint="name the checkpoint from which they were made; " + _ADAPTER,
+    )
+
+
+def _refuse_other_weights(config: ConfigJson) -> None:
+    """The file that this key names comes before any usual name in transformers."""
+    named = config.values.get("transformers_weights")
+    if named is None:
+        return
+    raise CheckpointError(
+        f"transformers_weights = {_shown(named)} names a weight file, which is not supported",
+        where=config.where,
+        hint="name that file model.safetensors and remove the key; " + _ADAPTER,
     )
 
 

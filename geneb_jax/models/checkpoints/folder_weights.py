@@ -14,10 +14,17 @@ from geneb_jax.models.checkpoints.weight_files import choose_weight_files
 from geneb_jax.models.checkpoints.weight_reader import open_checkpoint
 from geneb_jax.models.spec import PinnedFile
 
-__all__ = ["FolderParts", "Weights", "find_folder_parts", "open_weights", "stored_tensors"]
+__all__ = [
+    "TOKENIZER_FILES",
+    "FolderParts",
+    "Weights",
+    "find_folder_parts",
+    "open_weights",
+    "stored_tensors",
+]
 
 _CONFIG = "config.json"
-_TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json")
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +91,7 @@ def find_folder_parts(folder: Path) -> FolderParts:
             hint=f"copy {ADAPTER_CONFIG} and the adapter's weights into the folder of its base, or "
             "run where base_model_name_or_path is a folder",
         )
-    own = any((folder / name).exists() for name in _TOKENIZER_FILES)
+    own = any((folder / name).exists() for name in TOKENIZER_FILES)
     return FolderParts(Path(base), folder if own else Path(base), folder)
 
 

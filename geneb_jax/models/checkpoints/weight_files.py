@@ -8,6 +8,7 @@ there are named, because nothing but their names tells which of them were meant.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +38,8 @@ _NOT_WEIGHTS = {
     "scheduler.pt",
     "training_args.bin",
 }
+#: One a process, where training ran on several devices.
+_RANDOM_STATE = re.compile(r"rng_state_\d+\.pth")
 _OTHER_KINDS = {
     ".gguf": "GGUF weights are quantised or renamed for another program",
     ".h5": "TensorFlow weights are not read",
@@ -121,7 +124,11 @@ def _by_ending(folder: Path) -> WeightFiles:
         raise CheckpointError(f"cannot be read ({error.strerror})", where=folder) from error
     found = {
         suffixes: [
-            file for file in entries if file.suffix in suffixes and file.name not in _NOT_WEIGHTS
+            file
+            for file in entries
+            if file.suffix in suffixes
+            and file.name not in _NOT_WEIGHTS
+            and not _RANDOM_STATE.fullmatch(file.name)
         ]
         for suffixes in ((SAFETENSORS_SUFFIX,), TORCH_SUFFIXES)
     }

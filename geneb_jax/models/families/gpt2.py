@@ -142,10 +142,22 @@ def _claims(config: ConfigJson) -> bool:
     return config.optional("model_type", str, "") == "gpt2"
 
 
+#: transformers takes these names for its own ones, so they must say the same.
+_OTHER_NAMES = {
+    "hidden_size": "n_embd",
+    "max_position_embeddings": "n_positions",
+    "num_attention_heads": "n_head",
+    "num_hidden_layers": "n_layer",
+}
+
+
 def _read_json(config: ConfigJson) -> Gpt2Config:
     config.refuse("scale_attn_weights", unless=True)
     config.refuse("scale_attn_by_inverse_layer_idx")
     config.refuse("add_cross_attention")
+    config.require_causal()
+    for usual, own in _OTHER_NAMES.items():
+        config.refuse(usual, unless=config.required(own, int))
     size = config.required("n_embd", int)
     return Gpt2Config(
         vocab_size=config.required("vocab_size", int),

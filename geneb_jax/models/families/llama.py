@@ -124,6 +124,7 @@ def _claims(config: ConfigJson) -> bool:
 
 def _read_json(config: ConfigJson) -> LlamaConfig:
     config.refuse("hidden_act", unless="silu")
+    config.require_causal()
     heads = config.required("num_attention_heads", int)
     hidden_size = config.required("hidden_size", int)
     mistral = config.optional("model_type", str, "") == "mistral"
