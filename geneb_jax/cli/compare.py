@@ -75,10 +75,11 @@ def command(
 
     Each is a model (of a --run, of --submissions, or published) or the output folder of a run. A
     name that your run and the published table share is your run's. Two folders are compared model
-    by model: by identity, else by name, which is said; or as they are where each has one model. The interval is a bootstrap
-    over tasks within categories, the leaderboard's own. Below five tasks there is none: then
-    --fail-if-worse goes by the interval over test rows, or else by the difference itself. Two
-    models of your runs are also compared on the very same test rows, from the predictions that runs
+    by model, by identity and else by name, which is said; or as they are where each has one model.
+    Tasks whose files differ between runs are left out, and beside a published model those on data
+    unlike the benchmark's. The interval is a bootstrap over tasks within categories, the
+    leaderboard's own. Below five tasks there is none: then --fail-if-worse goes by the interval
+    over test rows, or else by the difference itself. Two models of your runs are also compared on the very same test rows, from the predictions that runs
     keep: which tasks tell them apart.
 
     \b

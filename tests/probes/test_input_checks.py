@@ -1,4 +1,4 @@
-"""Odd labels, weights, limits and arrays: refused where scikit-learn refuses, each by its own task."""
+"""Odd labels, weights, limits and arrays: refused as scikit-learn does, each by its own task."""
 
 from __future__ import annotations
 

@@ -265,7 +265,7 @@ def test_two_folders_are_paired_by_identity_and_then_by_name(tmp_path: Path) -> 
             row.identity
             for row in read_run_folder(tmp_path / out).scores
             if row.model_id == "checkpoint-500"
-        )  # fmt: skip
+        )
         for out in ("first", "third")
     ]
     assert f"two different models (identities {' and '.join(identities)})" in result.stderr

@@ -1,8 +1,9 @@
 """The minimum by ``optax.lbfgs``, mapped over strengths and subsets: a referee.
 
-It shares no arithmetic with the other solvers: its objective is written out with JAX's ``softplus``
-and ``logsumexp`` and differentiated by JAX, its directions and its zoom line search are optax's, its
-stop is an estimate of the gap from curvatures. It is slow, and holds the features whole.
+It shares no arithmetic with the other solvers: its objective is written out with JAX's
+``softplus`` and ``logsumexp`` and differentiated by JAX, its directions and its zoom line search
+are optax's, its stop is an estimate of the gap from curvatures. It is slow, and holds the features
+whole.
 """
 
 from __future__ import annotations
@@ -29,9 +30,9 @@ from geneb_jax_probes.solvers.solver import Solver
 
 __all__ = ["OPTAX", "Optax"]
 
-#: What a fit that says converged is held to: the objective is this near its minimum, relative to it,
-#: by |g|^2 / (2 mu). For the weights mu is the penalty, which holds everywhere. For the intercepts it
-#: is their curvature where the fit stands: near the minimum an estimate, not a proof.
+#: What a fit that says converged is held to: the objective is this near its minimum, relative to
+#: it, by |g|^2 / (2 mu). For the weights mu is the penalty, which holds everywhere. For the
+#: intercepts it is their curvature where the fit stands: near the minimum an estimate, no proof.
 SMALL_GAP = 1e-10
 
 
