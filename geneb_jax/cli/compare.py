@@ -79,8 +79,8 @@ def command(
     Tasks whose files differ between runs are left out, and beside a published model those on data
     unlike the benchmark's. The interval is a bootstrap over tasks within categories, the
     leaderboard's own. Below five tasks there is none: then --fail-if-worse goes by the interval
-    over test rows, or else by the difference itself. Two models of your runs are also compared on the very same test rows, from the predictions that runs
-    keep: which tasks tell them apart.
+    over test rows, or else by the difference itself. Two models of your runs are also compared on
+    the very same test rows, from the predictions that runs keep: which tasks tell them apart.
 
     \b
     Examples:
