@@ -69,7 +69,6 @@ def statement_options(function: Any) -> Any:
 @click.option(
     "--model", "models", multiple=True, help="Model id. Repeatable; default: every complete one."
 )
-@click.option("--suite", "suite_name", help="Suite of the run; default: the one recorded in it.")
 @statement_options
 def write(
     out: Path,
