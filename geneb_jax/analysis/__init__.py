@@ -130,6 +130,7 @@ from geneb_jax.analysis.test_row_intervals import (
     score_interval,
 )
 from geneb_jax.analysis.test_row_predictions import ModelPredictions, TaskRows, model_predictions
+from geneb_jax.analysis.unlike_data import without_changed_files
 from geneb_jax.analysis.variance import EndBands, TaskSpread, end_bands, task_spread
 from geneb_jax.analysis.wins import TaskWinner, category_leaders, task_winners, win_counts
 
@@ -266,5 +267,6 @@ __all__ = [
     "tasks_at_chance",
     "tie_groups",
     "win_counts",
+    "without_changed_files",
     "write_summary_csv",
 ]

@@ -23,7 +23,7 @@ class CriticalDifference:
     Attributes:
         models: Ids, best mean rank first.
         mean_ranks: Mean rank of each, 1 the best possible.
-        friedman_p: p value of "all models rank alike".
+        friedman_p: p value of "all models rank alike"; 1 where all are equal on every task.
         critical: Smallest significant difference of mean ranks.
         cliques: Largest runs of models, as (first, last) positions, that the test cannot tell
         apart.
@@ -59,7 +59,8 @@ def critical_difference(
     return CriticalDifference(
         models=tuple(cube.model_ids[row] for row in rows[order].tolist()),
         mean_ranks=tuple(sorted_ranks.tolist()),
-        friedman_p=float(stats.friedmanchisquare(*scores).pvalue),
+        # Nothing but ties gives scipy 0 / 0.
+        friedman_p=float(stats.friedmanchisquare(*scores).pvalue) if np.ptp(ranks) else 1.0,
         critical=critical,
         cliques=_cliques(sorted_ranks, critical),
         alpha=alpha,

@@ -266,7 +266,9 @@ def _setting_reasons(setting: ProbeSetting | None, suite: Suite) -> tuple[str, .
     if setting.probe != PROTOCOL_PROBE:
         reasons.append(f"probe {setting.probe} instead of {PROTOCOL_PROBE}")
     elif setting.solver != PROTOCOL_SOLVER:
-        reasons.append(f"{setting.solver} solver instead of {PROTOCOL_SOLVER}")
+        reasons.append(
+            f"{setting.solver} solver instead of {PROTOCOL_SOLVER} (scikit-learn up to 1.8)"
+        )
     if setting.C != suite.protocol.C:
         reasons.append(f"C = {setting.C:g} instead of {suite.protocol.C:g}")
     return tuple(reasons)

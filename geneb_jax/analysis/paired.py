@@ -114,10 +114,15 @@ def compare_models(
     a, b = cube.model_index(model_a), cube.model_index(model_b)
     scores = cube.in_regime(regime)
     both = np.isfinite(scores[a]) & np.isfinite(scores[b])
+    shared_any = bool(both.any())
+    if cube.of_user[a] != cube.of_user[b]:
+        # A score on other data than the benchmark's stands beside no published one.
+        both &= ~cube.unlike[[a, b]].any(axis=0)
     if not both.any():
+        what = "only tasks scored on data unlike the benchmark's" if shared_any else "no task"
         raise DataError(
-            f"{cube.model_ids[a]} and {cube.model_ids[b]} share no task in the regime {regime}",
-            hint="run both on the same tasks",
+            f"{cube.model_ids[a]} and {cube.model_ids[b]} share {what} in the regime {regime}",
+            hint="run both on the same tasks and files",
         )
     shared = cube.keep_tasks(both)
     first, second = shared.in_regime(regime)[[a, b]]

@@ -17,14 +17,13 @@ from geneb_jax.analysis.cube_from_scores import (
 from geneb_jax.analysis.elsewhere import gather_elsewhere
 from geneb_jax.analysis.published import SizeColumn, comparable_with_published
 from geneb_jax.analysis.test_row_predictions import ModelPredictions, model_predictions
-from geneb_jax.analysis.unlike_data import part_unlike
+from geneb_jax.analysis.unlike_data import part_unlike, without_changed_files
 from geneb_jax.benchmark import Suite, load_suite
 from geneb_jax.errors import DataError
 from geneb_jax.results import (
     ModelFacts,
     ReadSubmission,
     RunScores,
-    changed_files,
     listed,
     other_revision,
     require_same_data,
@@ -132,15 +131,21 @@ def build_panel(
     elsewhere = gather_elsewhere(published, sizes, submissions, metric) if fair else None
     joined = _joined(runs, elsewhere.cube if elsewhere else None, setting, metric)
     notices = [sentence for run in runs for sentence in run.left_out]
-    notices += [*changed_files(runs), *joined.notices, *(elsewhere.notices if elsewhere else ())]
-    split = part_unlike(joined.cube, suite, beside=elsewhere is not None)
+    compared, changed = without_changed_files(joined.cube, runs)
+    notices += [*joined.notices, *(elsewhere.notices if elsewhere else ())]
+    if changed and not np.isfinite(compared.mcc).any():
+        raise DataError(
+            "the runs scored different files under every task id: none of their scores compare",
+            hint="report them one by one, or run the models on the same files",
+        )
+    split = part_unlike(compared, suite, beside=elsewhere is not None)
     cube, beside = split.cube, elsewhere is not None and not split.own_data
     notices += _off_protocol_notices(cube, ranked=not beside)
     if not beside:
         # Among themselves the models of a run are comparable, however they were probed.
         cube = replace(cube, off_protocol={})
     common = _common_tasks(cube)
-    left_out = (*split.notices, *_not_common(cube, common))
+    left_out = (*changed, *split.notices, *_not_common(cube, common))
     if beside and elsewhere is not None:
         # The whole benchmark counts, also when a run chose some of its tasks.
         whole = load_suite("geneb").tasks

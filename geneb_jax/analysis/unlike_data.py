@@ -1,16 +1,17 @@
-"""Keep scores of other data than the benchmark's from those that were published."""
+"""Keep scores of unlike data apart: from published ones, and of one run from another's."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from geneb_jax.analysis.cube import ScoreCube
-from geneb_jax.benchmark import Suite, official_test_rows
-from geneb_jax.results import listed
+from geneb_jax.benchmark import DataStanding, Suite, official_test_rows
+from geneb_jax.results import RunScores, changed_files, listed
 
-__all__ = ["PartedScores", "part_unlike"]
+__all__ = ["PartedScores", "part_unlike", "without_changed_files"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +29,42 @@ class PartedScores:
     unlike: ScoreCube | None
     own_data: bool
     notices: tuple[str, ...]
+
+
+def without_changed_files(
+    cube: ScoreCube, runs: Sequence[RunScores]
+) -> tuple[ScoreCube, tuple[str, ...]]:
+    """Leave out tasks whose files differ between runs: nobody was scored on the other's rows.
+
+    Scores on verified files stay, since those are what such a task should be.
+
+    Args:
+        cube: The models of the runs; others keep all they have.
+        runs: The runs.
+
+    Returns:
+        The cube, and a sentence on what is left out of it.
+    """
+    changed = changed_files(runs)
+    if not changed:
+        return cube, ()
+    keep = np.array(
+        [
+            [
+                task.task_id not in changed
+                or model.source != "user"
+                or cube.data.get(model.label, {}).get(task.task_id) == DataStanding.VERIFIED
+                for task in cube.tasks
+            ]
+            for model in cube.models
+        ],
+        dtype=bool,
+    ).reshape(len(cube.models), len(cube.tasks))
+    said = (
+        f"{len(changed)} tasks had different files in the runs and do not compare, so their scores "
+        f"on files that are not verified are left out: {listed(changed, 5)}."
+    )
+    return cube.only(keep), (said,)
 
 
 def part_unlike(cube: ScoreCube, suite: Suite, *, beside: bool) -> PartedScores:
@@ -57,7 +94,9 @@ def _sentence(cube: ScoreCube, suite: Suite, columns: list[int]) -> str:
     names = []
     for k in columns:
         rows, official = int(cube.test_rows[k]), official_test_rows(suite, cube.tasks[k])
-        count = f" ({rows:,} test rows, not {official:,})" if rows and official else ""
+        # Of several runs the count may be another's.
+        known = rows and official and rows != official
+        count = f" ({rows:,} test rows, not {official:,})" if known else ""
         names.append(f"{cube.tasks[k].task_id}{count}")
     return (
         f"Scored on data unlike the benchmark's, so never ranked beside published scores, "

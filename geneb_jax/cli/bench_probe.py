@@ -38,9 +38,9 @@ def command(
 ) -> None:
     """Seconds of the benchmark's protocol and of a sweep over C, on made-up embeddings.
 
-    The protocol is the full regime, 10-shot and 1-shot, five seeds, C = 1, by the reference solver;
-    the sweep is the full regime for every C by the exact solver. Both predict and score the test
-    rows. The first call compiles and is shown apart.
+    The protocol is the full regime, 10-shot and 1-shot, five seeds, C = 1, by the reference solver
+    (scikit-learn up to 1.8); the sweep is the full regime for every C by the exact solver. Both
+    predict and score the test rows. The first call compiles and is shown apart.
 
     \b
     Examples:

@@ -75,11 +75,12 @@ def command(
 
     Each is a model (of a --run, of --submissions, or published) or the output folder of a run. A
     name that your run and the published table share is your run's. Two folders are compared model
-    by model where ids agree, or as they are where each has one model. The interval is a bootstrap
-    over tasks within categories, the leaderboard's own. Below five tasks there is none: then
-    --fail-if-worse goes by the interval over test rows, or else by the difference itself. Two
-    models of your runs are also compared on the very same test rows, from the predictions that runs
-    keep: which tasks tell them apart.
+    by model, by identity and else by name, which is said; or as they are where each has one model.
+    Tasks whose files differ between runs are left out, and beside a published model those on data
+    unlike the benchmark's. The interval is a bootstrap over tasks within categories, the
+    leaderboard's own. Below five tasks there is none: then --fail-if-worse goes by the interval
+    over test rows, or else by the difference itself. Two models of your runs are also compared on
+    the very same test rows, from the predictions that runs keep: which tasks tell them apart.
 
     \b
     Examples:
@@ -119,13 +120,17 @@ class _Sources:
 def _comparisons(
     first: str, second: str, sources: _Sources, *, regime: str, level: float
 ) -> list[PairedComparison]:
-    from geneb_jax.analysis import compare_models, join_cubes
+    from geneb_jax.analysis import compare_models, join_cubes, without_changed_files
+    from geneb_jax.cli.console import note
     from geneb_jax.results import read_run_folder, require_same_data
 
     folders = [*sources.runs, *(Path(name) for name in (first, second) if Path(name).is_dir())]
-    require_same_data([read_run_folder(folder, sources.suite) for folder in folders])
+    runs = [read_run_folder(folder, sources.suite) for folder in folders]
+    require_same_data(runs)
     sides = _sides((first, second), sources)
-    cubes = [side.cube for side in sides]
+    cubes = [without_changed_files(side.cube, runs)[0] for side in sides]
+    for sentence in without_changed_files(cubes[0], runs)[1]:
+        note(sentence)
     found = []
     for names in _paired(first, second, cubes):
         both = join_cubes(
@@ -145,25 +150,54 @@ def _comparisons(
 
 
 def _paired(first: str, second: str, cubes: list[ScoreCube]) -> list[tuple[str, str]]:
-    """Labels to compare: of two folders those in both, or the one model of each."""
+    """Labels to compare: of two folders the models in both, or the one model of each."""
     from geneb_jax.cli.console import note
     from geneb_jax.errors import SelectionError
     from geneb_jax.results import listed
 
     if not all(Path(name).is_dir() for name in (first, second)):
         return [(_model_in(cubes[0], first), _model_in(cubes[1], second))]
-    labels = [cube.model_ids for cube in cubes]
-    shared = [label for label in labels[0] if label in labels[1]]
-    if not shared and not len(labels[0]) == len(labels[1]) == 1:
+    one, two = cubes
+    pairs = _same_models(one, two)
+    if not pairs and not len(one.models) == len(two.models) == 1:
         raise SelectionError(
             "the two runs have no model in common",
             hint="name a model of each, with --run for both folders",
         )
-    if not shared:
-        return [(labels[0][0], labels[1][0])]
-    if alone := [label for label in (*labels[0], *labels[1]) if label not in shared]:
+    if not pairs:
+        pairs = [(0, 0)]
+    for a, b in pairs:
+        identities = one.models[a].identity_short, two.models[b].identity_short
+        if all(identities) and identities[0] != identities[1]:
+            note(
+                f"{one.model_ids[a]} and {two.model_ids[b]} are two different models (identities "
+                f"{identities[0]} and {identities[1]}), compared by "
+                + ("name" if one.model_ids[a] == two.model_ids[b] else "place")
+            )
+    taken = [{pair[side] for pair in pairs} for side in (0, 1)]
+    if alone := [
+        label
+        for cube, rows in zip(cubes, taken, strict=True)
+        for row, label in enumerate(cube.model_ids)
+        if row not in rows
+    ]:
         note(f"in one of the two runs only, so not compared: {listed(alone, 5)}")
-    return [(label, label) for label in shared]
+    return [(one.model_ids[a], two.model_ids[b]) for a, b in pairs]
+
+
+def _same_models(one: ScoreCube, two: ScoreCube) -> list[tuple[int, int]]:
+    """Positions of what is one model: by identity first, and of the rest by label."""
+    found: dict[int, int] = {}
+    for key in ("identity_short", "label"):
+        free = {
+            name: row
+            for row, name in enumerate(getattr(model, key) for model in two.models)
+            if name and row not in found.values()
+        }
+        for row, model in enumerate(one.models):
+            if row not in found and getattr(model, key) in free:
+                found[row] = free[getattr(model, key)]
+    return sorted(found.items())
 
 
 def _sides(names: tuple[str, str], sources: _Sources) -> list[Panel]:

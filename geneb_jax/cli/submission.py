@@ -81,7 +81,8 @@ def write(
     """Write OUT/submissions/<model_id>.json from the scores in OUT.
 
     Only for trained models with every task, regime and seed of the benchmark, scored on its data
-    with its probe, its C and the reference solver. Exit codes: 0 all written; 1 some not; 2 none.
+    with its probe, its C and the reference solver (scikit-learn up to 1.8, as the published ones).
+    Exit codes: 0 all written; 1 some not; 2 none.
     """
     from geneb_jax.cli.console import note, print_json
     from geneb_jax.results import note_submissions, read_run_folder, write_submission

@@ -37,7 +37,7 @@ def boards_of(panel: Panel) -> tuple[Leaderboard, ...]:
     suite = panel.suite
     tasks = len(suite.tasks)
     said = ["simulated data"] if suite.simulated else []
-    said += ["data unlike the benchmark's"] if panel.own_data else []
+    said += _unlike_words(panel)
     said += [f"by {metric_title(panel.cube.metric)}"] if panel.cube.metric != "mcc" else []
     marks = "".join(f"{word}; " for word in said)
     not_score = f"not the {suite.title} score"
@@ -63,6 +63,14 @@ def boards_of(panel: Panel) -> tuple[Leaderboard, ...]:
         title = f"The {count} tasks on data unlike the benchmark's: your models alone ({not_score})"
         found.append(board(panel.unlike, title))
     return tuple(found)
+
+
+def _unlike_words(panel: Panel) -> list[str]:
+    """What a title says of the data, where published scores are not beside."""
+    if panel.own_data:
+        return ["data unlike the benchmark's"]
+    scored = np.isfinite(panel.cube.mcc).any(axis=1)
+    return ["some data unlike the benchmark's"] if (panel.cube.unlike & scored).any() else []
 
 
 def _regime(cube: ScoreCube) -> str:

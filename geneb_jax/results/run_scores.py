@@ -9,7 +9,6 @@ from pathlib import Path
 from geneb_jax.benchmark import Suite
 from geneb_jax.errors import DataError
 from geneb_jax.results.model_facts import ModelFacts
-from geneb_jax.results.name_lists import listed
 from geneb_jax.results.run_record import RunRecord, TaskFacts
 from geneb_jax.results.score_rows import ScoreRow
 
@@ -95,16 +94,10 @@ def _revision(run: RunScores) -> str | None:
     return dataset.revision if dataset else None
 
 
-def changed_files(runs: Sequence[RunScores]) -> list[str]:
-    """A notice where runs scored different files under the same task id."""
+def changed_files(runs: Sequence[RunScores]) -> tuple[str, ...]:
+    """Task ids under which runs scored different files, sorted."""
     seen: dict[str, set[str]] = {}
     for run in runs:
         for task_id, facts in run.task_facts.items():
             seen.setdefault(task_id, set()).add(facts.fingerprint)
-    changed = sorted(task_id for task_id, prints in seen.items() if len(prints) > 1)
-    if not changed:
-        return []
-    return [
-        f"{len(changed)} tasks had different files in the runs, and do not compare: "
-        f"{listed(changed)}."
-    ]
+    return tuple(sorted(task_id for task_id, prints in seen.items() if len(prints) > 1))

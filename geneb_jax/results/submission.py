@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from geneb_jax import durable_files
-from geneb_jax.benchmark import DataStanding, Suite
+from geneb_jax.benchmark import DataStanding, Suite, load_suite
 from geneb_jax.errors import SubmissionError
 from geneb_jax.results.file_names import submission_file_name
 from geneb_jax.results.model_facts import ModelFacts
@@ -213,6 +213,8 @@ def _collect(
     """The protocol's rows of a model by (regime, task) and seed, and what is wrong with them."""
     if suite.harness_version is None:
         return {}, (f"the suite {suite.name} takes no submissions",)
+    if suite.dataset != load_suite("geneb").dataset:
+        return {}, (f"the suite {suite.name} does not pin the benchmark's data set",)
     protocol = suite.protocol
     scores: _Scores = {}
     for row in rows:

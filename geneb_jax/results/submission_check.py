@@ -36,6 +36,7 @@ _PROVENANCE = ("official", "verified", "reproduced", "self-reported")
 _TEXTS = ("display", "url", "training_data", "provenance", "submitted_by")
 _META = {*_TEXTS, "params", "zero_shot"}
 _TOP = {"schema_version", "model_id", "harness_version", "meta", "results"}
+_LARGEST_PARAMS = 10**18
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 
 
@@ -237,6 +238,8 @@ def _meta(
             )
         elif isinstance(params, bool):
             verdict.warnings.append(f"meta.params is {_shown(params)}, not a number")
+        elif params >= _LARGEST_PARAMS:
+            verdict.warnings.append("meta.params is more than any model has")
     if not isinstance(meta.get("zero_shot", False), bool):
         verdict.errors.append(f"meta.zero_shot is {_shown(meta['zero_shot'])}, not true or false")
     provenance = meta.get("provenance", "self-reported")

@@ -121,21 +121,32 @@ def read_submission(path: Path, suite: Suite, *, source: Source = "submission") 
     scores = _scores(content["results"], suite, path, warnings)
     if not any(scores.values()):
         raise DataError(f"no score of a task of the suite {suite.name}", where=path)
-    said = content.get("unverified")
-    unlike = said.get("unlike_data") if isinstance(said, dict) else None
+    unlike = _unlike(content.get("unverified"), suite, warnings)
     return ReadSubmission(
-        path,
-        _facts(model_id, content.get("meta"), source),
-        scores,
-        frozenset(map(str, unlike)) if isinstance(unlike, list) else frozenset(),
-        tuple(warnings),
+        path, _facts(model_id, content.get("meta"), source), scores, unlike, tuple(warnings)
     )
+
+
+def _unlike(said: Any, suite: Suite, warnings: list[str]) -> frozenset[str]:
+    """Tasks that a file says are of other data; all of them where it says so in no known way."""
+    if said is None:
+        return frozenset()
+    tasks = said.get("unlike_data") if isinstance(said, dict) else None
+    known = {task.task_id for task in suite.tasks}
+    if isinstance(tasks, list) and all(isinstance(one, str) and one in known for one in tasks):
+        return frozenset(tasks)
+    warnings.append(
+        "'unverified' names no list of the suite's tasks under 'unlike_data': every score of the "
+        "file counts as of other data"
+    )
+    return frozenset(known)
 
 
 def _facts(model_id: str, meta: Any, source: Source) -> ModelFacts:
     meta = meta if isinstance(meta, dict) else {}
     params = meta.get("params")
-    whole = isinstance(params, int) and not isinstance(params, bool) and params > 0
+    # Beyond what a float holds nobody counted parameters.
+    whole = isinstance(params, int) and not isinstance(params, bool) and 0 < params < 10**18
     texts = {
         name: value
         for name, value in meta.items()

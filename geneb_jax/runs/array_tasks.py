@@ -31,21 +31,23 @@ def read_array_task(path: Path) -> dict[str, np.ndarray]:
     """
     hint = f"save it with np.savez(path, {', '.join(f'{n}=...' for n in ARRAYS)})"
     try:
-        archive = np.load(path, allow_pickle=False)
-        if isinstance(archive, np.ndarray):
-            raise DataError("is one array, not an .npz archive of four", where=path, hint=hint)
-        with archive:
-            missing = [name for name in ARRAYS if name not in archive]
-            if missing:
-                raise DataError(
-                    f"no array {', '.join(missing)}",
-                    where=path,
-                    hint=hint,
-                )
-            arrays = {name: archive[name] for name in ARRAYS}
-            odd = [name for name, array in arrays.items() if not isinstance(array, np.ndarray)]
-            if odd:
-                raise DataError(f"{', '.join(odd)} is no array", where=path, hint=hint)
+        # NumPy leaves a file open that is no archive after all.
+        with path.open("rb") as file:
+            archive = np.load(file, allow_pickle=False)
+            if isinstance(archive, np.ndarray):
+                raise DataError("is one array, not an .npz archive of four", where=path, hint=hint)
+            with archive:
+                missing = [name for name in ARRAYS if name not in archive]
+                if missing:
+                    raise DataError(
+                        f"no array {', '.join(missing)}",
+                        where=path,
+                        hint=hint,
+                    )
+                arrays = {name: archive[name] for name in ARRAYS}
+                odd = [name for name, array in arrays.items() if not isinstance(array, np.ndarray)]
+                if odd:
+                    raise DataError(f"{', '.join(odd)} is no array", where=path, hint=hint)
     except DataError:
         raise
     except Exception as error:  # zip, deflate, header and memory errors of an archive that lies

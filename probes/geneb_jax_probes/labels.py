@@ -11,6 +11,8 @@ from geneb_jax_probes.errors import ProbeDataError
 __all__ = ["as_array", "check_labels", "encode_labels", "name_rows", "same_kind"]
 
 _NAMED_ROWS = 5
+#: Whole numbers up to here are each one float64.
+_EXACT = 2**53
 _KINDS = {"b": "numbers", "i": "numbers", "u": "numbers", "f": "numbers", "U": "text", "S": "bytes"}
 
 
@@ -67,13 +69,19 @@ def check_labels(y: ArrayLike, name: str = "y") -> Shaped[np.ndarray, " row"]:
 
 def _unwrapped(labels: np.ndarray, name: str) -> np.ndarray:
     """Python objects as an array of their own kind."""
-    missing = [i for i, label in enumerate(labels) if label is None or label != label]
+    missing = [
+        i
+        for i, label in enumerate(labels)
+        if label is None or (np.isscalar(label) and label != label)
+    ]
     if missing:
         raise ProbeDataError(
             f"{name} holds a missing label in row {name_rows(np.asarray(missing))}"
         )
     found: dict[str, int] = {}
     for row, label in enumerate(labels):
+        if hasattr(label, "__len__") and not isinstance(label, str | bytes):
+            raise ProbeDataError(f"{name} holds a sequence in row {row}: give every row one label")
         found.setdefault(_KINDS.get(np.asarray(label).dtype.kind, type(label).__name__), row)
     if len(found) > 1:
         parts = " and ".join(f"{kind} (row {row})" for kind, row in list(found.items())[:2])
@@ -85,11 +93,21 @@ def same_kind(y: Shaped[np.ndarray, " _"], other: Shaped[np.ndarray, " _"], name
     """Refuse text beside numbers: no label of one could ever equal one of the other.
 
     Raises:
-        ProbeDataError: They are of different kinds.
+        ProbeDataError: They are of different kinds; or of number types that have only float64 in
+            common, which cannot tell labels of more than 53 bits apart.
     """
     kinds = [_KINDS[one.dtype.kind] for one in (y, other)]
     if kinds[0] != kinds[1]:
         raise ProbeDataError(f"{names} hold {kinds[0]} and {kinds[1]}: none would ever be equal")
+    if kinds[0] == "numbers" and y.dtype.kind != other.dtype.kind:
+        whole = [one for one in (y, other) if one.dtype.kind in "iu" and one.size]
+        if np.result_type(y, other).kind == "f" and any(
+            int(one.max()) > _EXACT or int(one.min()) < -_EXACT for one in whole
+        ):
+            raise ProbeDataError(
+                f"{names} hold {y.dtype} and {other.dtype}, in which labels beyond 2^53 cannot be "
+                "told apart: give both one type"
+            )
 
 
 def encode_labels(

@@ -5,6 +5,7 @@ Everything a user can get wrong is refused here, before any array reaches a devi
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -205,7 +206,7 @@ def make_problem(
         raise ProbeDataError(f"X has {row_count} rows and y has {len(codes)}")
     if len(classes) < 2:
         raise ProbeDataError(
-            f"y holds one class ({classes[0]!r}): a probe needs at least two classes"
+            f"y holds one class ({classes.tolist()[0]!r}): a probe needs at least two classes"
         )
     check_class_weight(class_weight, classes)
     chosen = _check_subsets(subsets, row_count)
@@ -239,9 +240,9 @@ def check_class_weight(class_weight: object, classes: Shaped[np.ndarray, " class
         )
     for key, weight in class_weight.items():
         number = isinstance(weight, (int, float, np.integer, np.floating))
-        if not (number and np.isfinite(weight) and weight >= 0):
+        if not (number and 0 <= weight <= sys.float_info.max):
             raise ProbeOptionError(
-                f"class_weight of {key!r} must be a number from 0, got {weight!r}"
+                f"class_weight of {key!r} must be a number from 0, got {repr(weight)[:40]}"
             )
 
 

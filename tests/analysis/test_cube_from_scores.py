@@ -215,7 +215,7 @@ def test_a_pair_that_cannot_be_compared_is_said(make_rows) -> None:
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"solver": "exact"}, "exact solver instead of reference"),
+        ({"solver": "exact"}, "exact solver instead of reference (scikit-learn up to 1.8)"),
         ({"C": 0.1}, "C = 0.1 instead of 1"),
         ({"probe": "mlp", "solver": "adam"}, "probe mlp instead of logistic"),
     ],

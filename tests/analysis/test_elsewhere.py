@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from scipy.stats import rankdata
 
@@ -15,7 +16,7 @@ from geneb_jax.analysis.published import published_cube, reference_cube
 from geneb_jax.benchmark import load_suite
 from geneb_jax.errors import DataError
 from geneb_jax.resources import config_folder
-from geneb_jax.results import RunScores, read_submissions
+from geneb_jax.results import RunScores, read_submissions, validate_submission
 
 GENEB = load_suite("geneb")
 LIVE = Path(str(config_folder() / "published" / "live" / "splicebert-1024nt.json"))
@@ -154,6 +155,33 @@ def test_what_a_file_says_is_of_other_data_is_left_out(tmp_path: Path) -> None:
     panel, _ = panel_of(write(tmp_path / "s", document(unverified={"unlike_data": [gone]})))
     (row,) = [one for one in leaderboard(panel.cube, title="").rows if one.model.label == "theirs"]
     assert row.rank is None and row.scored["full"] == 99
+
+
+@pytest.mark.parametrize(
+    "said",
+    [True, "yes", [], {}, {"unlike_data": None}, {"unlike_data": "all"}, {"tasks": []},
+     {"unlike_data": {GENEB.tasks[0].task_id: 1}}, {"unlike_data": ["no-such-task"]}],
+    ids=str,
+)  # fmt: skip
+def test_other_data_in_unknown_words_are_all_of_the_file(tmp_path: Path, said: Any) -> None:
+    panel, told = panel_of(write(tmp_path, document(shift=0.1, unverified=said)))
+    row = panel.cube.model_index("theirs")
+    assert not np.isfinite(panel.cube.mcc[row]).any()
+    assert any("every score of the file counts as of other data" in text for text in told)
+    board = leaderboard(panel.cube, title="", regime="full")
+    (theirs,) = [one for one in board.rows if one.model.label == "theirs"]
+    assert theirs.rank is None
+
+
+def test_a_size_that_no_number_holds_is_not_known(tmp_path: Path) -> None:
+    content = document()
+    content["meta"]["params"] = 10**400
+    path = write(tmp_path, content)
+    panel, _ = panel_of(path)
+    (facts,) = [model for model in panel.cube.models if model.label == "theirs"]
+    assert facts.params is None and np.isnan(panel.cube.params[-1])
+    verdict = validate_submission(path, GENEB)
+    assert verdict.accepted and any("params" in text for text in verdict.warnings)
 
 
 def test_submissions_do_not_stand_beside_another_suite(

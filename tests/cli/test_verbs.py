@@ -163,3 +163,45 @@ def test_every_verb_explains_itself(geneb, verb: str) -> None:
     answer = geneb(verb, "--help")
     assert answer.code == 0
     assert "Usage: geneb-jax" in answer.out
+
+
+@pytest.mark.parametrize("side", ["train", "test"])
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        (np.where(np.arange(60) == 30, np.nan, 1.0), "NaN or infinity in row 30"),
+        (np.linspace(0, 1, 60), "continuous"),
+        (np.array(["a", "b"] * 30), "text and numbers"),
+        (np.arange(60).astype("datetime64[D]"), "labels are numbers or text"),
+    ],
+    ids=["NaN", "continuous", "text", "dates"],
+)
+def test_labels_of_either_side_are_refused(
+    geneb, tmp_path: Path, side: str, labels: np.ndarray, said: str
+) -> None:
+    arrays = {"X_train": np.eye(60, 4), "X_test": np.eye(60, 4)}
+    good = np.arange(60) % 2
+    arrays |= {f"y_{one}": labels if one == side else good for one in ("train", "test")}
+    np.savez(tmp_path / "mine.npz", **arrays)
+    answer = geneb("probe", tmp_path / "mine.npz", "--regime", "full")
+    told = answer.out + answer.err
+    if said == "text and numbers" and side == "test":
+        said = "numbers and text"
+    assert answer.code in (1, 2) and said in told, told
+    assert "Traceback" not in told
+
+
+@pytest.mark.parametrize("content", ["one array", "text", "nothing", "half"])
+def test_a_file_that_is_no_archive_is_one_message(geneb, tmp_path: Path, content: str) -> None:
+    path = tmp_path / ("X.npy" if content == "one array" else "mine.npz")
+    if content == "one array":
+        np.save(path, np.zeros((4, 2)))
+    elif content == "half":
+        np.savez(path, X_train=np.zeros((40, 20)))
+        path.write_bytes(path.read_bytes()[:900])
+    else:
+        path.write_text("hello" if content == "text" else "", encoding="utf-8")
+    answer = geneb("probe", path)
+    assert answer.code == 2 and answer.out == ""
+    assert path.name in answer.err and ".npz" in answer.err and "Traceback" not in answer.err
+    assert answer.err.count("\n") == 1

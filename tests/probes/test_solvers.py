@@ -95,6 +95,26 @@ def test_the_referee_says_when_it_was_stopped() -> None:
         fit_logistic(X, y, solver="optax", memory_bytes=1000)
 
 
+@pytest.mark.parametrize("classes", [2, 4])
+def test_the_referee_reports_the_objective_to_its_last_digits(
+    classes: int, tolerance: Tolerance
+) -> None:
+    """Where every row is right by far, log(p) of its class is all cancellation."""
+    rng = np.random.default_rng(classes)
+    y = np.arange(200) % classes
+    X = rng.normal(size=(200, 8)) + 6 * rng.normal(size=(classes, 8))[y]
+    strength = 1e8
+    found = fit_logistic(X, y, C=strength, solver="optax", max_iter=20_000)
+    W, b = (part[0, 0].astype(np.longdouble) for part in (found.coef, found.intercept))
+    z = X.astype(np.longdouble) @ W.T + b
+    z = np.hstack([np.zeros((len(z), 1)), z]) if classes == 2 else z
+    apart = np.exp(z - z[np.arange(len(y)), y][:, None])
+    apart[np.arange(len(y)), y] = 0
+    wanted = np.log1p(apart.sum(axis=1)).mean() + np.square(W).sum() / (2 * strength * len(y))
+    assert found.converged.all()
+    assert abs(float(found.objective[0, 0] / wanted) - 1) <= tolerance("metrics", "float64")
+
+
 def test_a_tolerance_of_the_callers_is_kept() -> None:
     X, y = _features(300, 24, 4, 1)
     asked = (1e-2, 1e-8)

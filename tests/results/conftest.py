@@ -94,6 +94,7 @@ def small_suite() -> Suite:
         tasks=tuple(Task(f"task-{name}", name, category) for name, category in names.items()),
         protocol=Protocol((Regime("full", None), Regime("10shot", 10)), SEEDS),
         harness_version="GENEB-0.1.0",
+        dataset=load_suite("geneb").dataset,
     )
 
 

@@ -422,3 +422,15 @@ def test_f52_damaged_bytes_are_never_accepted_against_the_rules(
 def test_the_rules_of_this_test_accept_what_is_written(geneb: Suite, submission) -> None:
     assert _benchmark_accepts(submission, "org_my_model.json", geneb)
     assert not _benchmark_accepts(submission, "other.json", geneb)
+
+
+def test_a_suite_of_ones_own_gives_no_submission_whatever_it_says() -> None:
+    """A harness version in a suite file does not make its data the benchmark's."""
+    from dataclasses import replace
+
+    from geneb_jax.benchmark import load_suite
+
+    for dataset in (None, replace(load_suite("geneb").dataset, revision="0" * 40)):
+        own = replace(load_suite("geneb"), dataset=dataset)
+        (gap,) = submission_gaps("m", [], own)
+        assert "does not pin the benchmark's data set" in gap

@@ -15,6 +15,7 @@ from geneb_jax.analysis import build_panel
 from geneb_jax.benchmark import load_suite
 from geneb_jax.cli.main import command
 from geneb_jax.errors import DataError, SelectionError
+from geneb_jax.report.boards import boards_of
 from geneb_jax.results import read_run_folder
 from tests.hub_server import Hub, serve
 
@@ -183,3 +184,89 @@ def test_a_cut_run_json_is_said_and_done_without(tmp_path: Path, verb: str) -> N
     result = call(*arguments)
     assert result.exit_code == 0, result.output
     assert "run.json: not used" in result.output and "read from the records" in result.output
+
+
+def test_a_folder_of_unlike_data_is_compared_with_nothing_published(tmp_path: Path) -> None:
+    write_task(tmp_path / "data", IDS[0], 40, 20)
+    write_task(tmp_path / "data", IDS[1], 40, OFFICIAL)
+    run(tmp_path / "data", tmp_path / "out")
+    (found,) = json.loads(call("compare", tmp_path / "out", "MutBERT", "--json").stdout)
+    assert found["task_ids"] == [IDS[1]] and found["tasks"] == 1
+    (turned,) = json.loads(call("compare", "MutBERT", tmp_path / "out", "--json").stdout)
+    assert turned["difference"] == -found["difference"]
+    # Among one's own runs the same files compare, whatever they are.
+    (own,) = json.loads(call("compare", tmp_path / "out", tmp_path / "out", "--json").stdout)
+    assert set(own["task_ids"]) == set(IDS)
+
+    alone = tmp_path / "alone"
+    run(tmp_path / "data", alone, "-t", IDS[0])
+    with pytest.raises(DataError, match="only tasks scored on data unlike the benchmark's"):
+        call("compare", alone, "MutBERT")
+
+
+def test_a_title_says_that_some_data_are_unlike(tmp_path: Path) -> None:
+    write_task(tmp_path / "data", IDS[0], 40, 20)
+    write_task(tmp_path / "data", IDS[1], 40, OFFICIAL)
+    run(tmp_path / "data", tmp_path / "out")
+    runs = [read_run_folder(tmp_path / "out")]
+    titles = [board.title for board in boards_of(build_panel(runs, published=False))]
+    assert titles and all("some data unlike the benchmark's" in title for title in titles)
+    assert not any("some data" in board.title for board in boards_of(build_panel(runs)))
+
+
+def test_runs_on_different_files_share_no_number(tmp_path: Path) -> None:
+    for name, seed in (("one", 0), ("two", 7)):
+        write_task(tmp_path / name, IDS[0], 40, 20)
+        write_task(tmp_path / name, IDS[1], 40, OFFICIAL, seed=seed)
+        run(tmp_path / name, tmp_path / f"out-{name}")
+    outs = [tmp_path / "out-one", tmp_path / "out-two"]
+    result = call("compare", *outs, "--json")
+    (found,) = json.loads(result.stdout)
+    assert found["task_ids"] == [IDS[0]]  # the same bytes in both
+    assert IDS[1] in result.stderr and "different files" in result.stderr
+    panel = build_panel([read_run_folder(out) for out in outs])
+    place = [task.task_id for task in panel.cube.tasks].index(IDS[1])
+    assert np.isnan(panel.cube.mcc[panel.cube.of_user][:, :, place]).all()
+    assert any(IDS[1] in sentence for sentence in panel.left_out)
+    for name in ("one", "two"):
+        run(tmp_path / name, tmp_path / f"only-{name}", "-t", IDS[1])
+    only = [tmp_path / "only-one", tmp_path / "only-two"]
+    with pytest.raises(DataError, match="different files under every task id"):
+        call("report", *only, "--out", tmp_path / "report")
+    with pytest.raises(DataError, match="share no task"):
+        call("compare", *only)
+
+
+def test_two_folders_are_paired_by_identity_and_then_by_name(tmp_path: Path) -> None:
+    write_task(tmp_path / "data", IDS[1], 40, OFFICIAL)
+
+    def one(out: str, model: str, name: str) -> None:
+        result = call("run", "-m", model, "--name", name, "--data-dir", tmp_path / "data",
+                      "--out", tmp_path / out, "--store", tmp_path / "store")  # fmt: skip
+        assert result.exit_code == 0, result.output
+
+    one("first", "kmer-2", "checkpoint-500")
+    one("second", "kmer-3", "checkpoint-500")
+    one("second", "kmer-2", "checkpoint-400")
+    one("third", "kmer-3", "checkpoint-500")
+    one("third", "kmer-1", "other")
+    # The same model under two names.
+    result = call("compare", tmp_path / "first", tmp_path / "second", "--json")
+    (found,) = json.loads(result.stdout)
+    assert (found["model_a"], found["model_b"]) == ("checkpoint-500", "checkpoint-400")
+    assert found["difference"] == 0.0 and "two different models" not in result.stderr
+    assert "in one of the two runs only, so not compared: checkpoint-500" in result.stderr
+    # Two models under one name.
+    result = call("compare", tmp_path / "first", tmp_path / "third", "--json")
+    (found,) = json.loads(result.stdout)
+    assert found["model_a"] == "checkpoint-500" and found["difference"] != 0.0
+    identities = [
+        next(
+            row.identity
+            for row in read_run_folder(tmp_path / out).scores
+            if row.model_id == "checkpoint-500"
+        )
+        for out in ("first", "third")
+    ]
+    assert f"two different models (identities {' and '.join(identities)})" in result.stderr
+    assert "compared by name" in result.stderr

@@ -80,7 +80,8 @@ class LogisticProbe(LinearProbe):
 
     Args:
         C: Inverse regularisation strength.
-        solver: ``exact``, ``optax`` or ``reference``.
+        solver: ``exact``, ``optax``, ``reference`` (scikit-learn up to 1.8) or ``reference32``
+            (1.9 and later).
         tol: Gradient component to stop at; None for the solver's own rule.
         max_iter: Step limit.
         standardize: Fit on features of mean 0 and standard deviation 1, as behind scikit-learn's

@@ -1,8 +1,9 @@
 """The minimum by ``optax.lbfgs``, mapped over strengths and subsets: a referee.
 
 It shares no arithmetic with the other solvers: its objective is written out with JAX's
-``log_softmax`` and differentiated by JAX, its directions and its zoom line search are optax's, its
-stop is a bound that strong convexity gives. It is slow, and holds the features whole.
+``softplus`` and ``logsumexp`` and differentiated by JAX, its directions and its zoom line search
+are optax's, its stop is an estimate of the gap from curvatures. It is slow, and holds the features
+whole.
 """
 
 from __future__ import annotations
@@ -29,9 +30,10 @@ from geneb_jax_probes.solvers.solver import Solver
 
 __all__ = ["OPTAX", "Optax"]
 
-#: What is proved of a fit that says converged: the objective is this near its minimum, relative to
-#: it, by |g|^2 / (2 mu) with mu the least curvature of the objective: the penalty in the weights.
-PROVED_GAP = 1e-10
+#: What a fit that says converged is held to: the objective is this near its minimum, relative to
+#: it, by |g|^2 / (2 mu). For the weights mu is the penalty, which holds everywhere. For the
+#: intercepts it is their curvature where the fit stands: near the minimum an estimate, no proof.
+SMALL_GAP = 1e-10
 
 
 class _Search(NamedTuple):
@@ -44,6 +46,15 @@ class _Search(NamedTuple):
     steps: Int[Array, ""]
 
 
+def _losses(z: Float[Array, "row logit"], codes: Int[Array, " row"]) -> Float[Array, " row"]:
+    """log(1 + sum of exp(z_k - z_chosen)): every digit kept where a row is right by far."""
+    if z.shape[1] == 1:
+        return jax.nn.softplus(jnp.where(codes == 1, -z[:, 0], z[:, 0]))
+    chosen = jnp.take_along_axis(z, codes[:, None], axis=1)
+    others = jnp.arange(z.shape[1])[None, :] != codes[:, None]
+    return jax.nn.softplus(jax.nn.logsumexp(z - chosen, axis=1, where=others))
+
+
 @program()
 def _minimise(
     X: Float[Array, "row dim"],
@@ -53,7 +64,7 @@ def _minimise(
     start: Float[Array, "strength fit logit dim_and_one"],
     stop: Stop,
 ) -> EndPoints:
-    """Every (strength, fit); a ``tol`` below zero stands for :data:`PROVED_GAP`."""
+    """Every (strength, fit); a ``tol`` below zero stands for :data:`SMALL_GAP`."""
     optimiser = optax.lbfgs()
 
     def one(
@@ -65,29 +76,37 @@ def _minimise(
         # Units in which the diagonal of the Hessian is about one.
         unit = jnp.concatenate([1 / jnp.sqrt(curvature), jnp.full(1, 2.0, X.dtype)])[None, :]
 
-        def objective(theta: Float[Array, "logit dim_and_one"]) -> Float[Array, ""]:
+        def logits(theta: Float[Array, "logit dim_and_one"]) -> Float[Array, "row logit"]:
             weights = theta * unit
-            z = X @ weights[:, :-1].T + weights[:, -1][None, :]
-            z = jnp.concatenate([jnp.zeros_like(z), z], axis=1) if z.shape[1] == 1 else z
-            chosen = jnp.take_along_axis(jax.nn.log_softmax(z), codes[:, None], axis=1)[:, 0]
-            return 0.5 * penalty * jnp.sum(weights[:, :-1] ** 2) - jnp.sum(share * chosen)
+            return X @ weights[:, :-1].T + weights[:, -1][None, :]
 
-        # Where the penalty holds the weights near zero, it says nothing of the intercepts: there
-        # their curvature is that of the class shares, at least the rarest one's.
-        shares_of = jax.ops.segment_sum(share, codes, num_segments=max(2, start.shape[0]))
-        rarest = jnp.min(jnp.where(shares_of > 0, shares_of, 1.0))
-        least = jnp.minimum(penalty, 0.25 * rarest)
+        def objective(theta: Float[Array, "logit dim_and_one"]) -> Float[Array, ""]:
+            losses = _losses(logits(theta), codes)
+            # A row that is not of the fit may be of a class that the fit has not.
+            loss = jnp.sum(share * jnp.where(share > 0, losses, 0.0))
+            return 0.5 * penalty * jnp.sum((theta * unit)[:, :-1] ** 2) + loss
+
+        held = jax.ops.segment_sum(share, codes, num_segments=max(2, start.shape[0])) > 0
+
+        def intercept_curvature(search: _Search) -> Float[Array, ""]:
+            """The least one of a class that the fit has, at the point."""
+            z = logits(search.theta)
+            p = jax.nn.sigmoid(z) if z.shape[1] == 1 else jax.nn.softmax(z, axis=1)
+            curvatures = share @ (p * (1 - p))
+            return jnp.min(jnp.where(held[-len(curvatures) :], curvatures, jnp.inf))
 
         def gap(search: _Search) -> Float[Array, ""]:
             slope = (search.gradient / unit) ** 2
             weights, intercepts = jnp.sum(slope[:, :-1]), jnp.sum(slope[:, -1])
+            # With the penalty as a limit too: weights that follow an intercept take it along.
+            least = jnp.minimum(penalty, intercept_curvature(search))
             return (weights / penalty + intercepts / least) / (2 * search.value)
 
         def norm(search: _Search) -> Float[Array, ""]:
             return jnp.max(jnp.abs(search.gradient / unit))
 
         def met(search: _Search) -> Bool[Array, ""]:
-            return jnp.where(stop.tol < 0, gap(search) <= PROVED_GAP, norm(search) <= stop.tol)
+            return jnp.where(stop.tol < 0, gap(search) <= SMALL_GAP, norm(search) <= stop.tol)
 
         def going(search: _Search) -> Bool[Array, ""]:
             finite = jnp.isfinite(search.value)
