@@ -60,6 +60,7 @@ def test_a_group_ends_where_any_two_of_its_models_are_told_apart() -> None:
     assert tie_groups(ahead) == [1, 1, 2, 2]
 
 
+@pytest.mark.sweep
 def test_groups_ranges_and_paired_comparisons_say_the_same() -> None:
     cube = published_cube()
     board = leaderboard(cube, title="")

@@ -210,7 +210,9 @@ def test_a_pipe_gets_results_and_nothing_else(write: Write, good: str, tmp_path:
     checked = run("check", tmp_path)
     assert checked.returncode == 2
     assert checked.stdout.splitlines()[-1] == "[]"
-    assert len(checked.stderr.splitlines()) == 2  # the tally, and how near the data are to the benchmark
+    assert (
+        len(checked.stderr.splitlines()) == 2
+    )  # the tally, and how near the data are to the benchmark
     failed = run("check", tmp_path / "nowhere")
     assert failed.returncode == 2
     assert failed.stderr.count("\n") == 1

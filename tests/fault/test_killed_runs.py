@@ -59,8 +59,8 @@ def _finish(suite: Path, place: Path) -> dict[str, bytes]:
     # Two models, six tasks, three regimes: a record and its predictions each; a task's
     # answers and its repeats.
     assert sum(name.endswith(".npz") for name in found) == 2 * 6 * 3 + 6 + 6
-    # Beside them what the suite, each task's files and each model are.
-    assert sum(name.startswith("records") for name in found) == 2 * 2 * 6 * 3 + 1 + 6 + 2
+    # Beside them what the suite, each task's files and each model are, and the lock.
+    assert sum(name.startswith("records") for name in found) == 2 * 2 * 6 * 3 + 1 + 6 + 2 + 1
     return found
 
 

@@ -36,7 +36,9 @@ def _counts(classes: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize("classes", [2, 3])
-def test_losses_and_sums_are_scikit_learns_and_numpys_bit_for_bit(classes: int) -> None:
+def test_losses_and_sums_are_scikit_learns_and_numpys_bit_for_bit(
+    classes: int, tolerance: Tolerance
+) -> None:
     rng = np.random.default_rng(classes)
     logits = 1 if classes == 2 else classes
     z = rng.normal(size=(2000, logits)) * 10.0 ** rng.uniform(-4, 1.5, (2000, 1))
