@@ -38,6 +38,7 @@ COLUMNS = {
     "ours_cold": "{:.1f}",
     "ratio_to_reference_procedure": "{:.1f}",
     "ratio_of_float32": "{:.1f}",
+    "ratio_of_reference32": "{:.1f}",
     "ratio_to_careful": "{:.1f}",
     "ratio_to_sklearn": "{:.1f}",
     "ratio_to_intelex": "{:.1f}",
@@ -105,7 +106,7 @@ def show(record: dict[str, Any]) -> None:
         if key in record:
             print(f"{key} {form.format(record[key])}", end="  ")
     print()
-    for dtype in ("float64", "float32"):
+    for dtype in ("float64", "float32", "reference32"):
         if dtype in record:
             print(f"    {dtype}: {record[dtype]}")
     for row in record.get("tasks", []):

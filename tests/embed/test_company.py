@@ -98,7 +98,7 @@ def one_of_every_family() -> dict[str, str]:
     return {spec.family: name for name, spec in reversed(sorted(registry().items()))}
 
 
-@pytest.mark.parametrize("name", ["kmer-4", "tiny-nt-v2"])
+@pytest.mark.parametrize("name", ["kmer-4", pytest.param("tiny-nt-v2", marks=pytest.mark.sweep)])
 def test_company_order_budget_devices_and_resume_change_no_bit(
     name: str, draw: Any, table: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -516,6 +516,7 @@ def test_f54_two_runs_write_the_same_bytes(tmp_path: Path) -> None:
     assert bytes_of(tmp_path / "one") == bytes_of(tmp_path / "two")
 
 
+@pytest.mark.sweep
 def test_f56_two_thousand_lengths_compile_one_program_a_rung(tmp_path: Path) -> None:
     compiled: list[tuple[int, ...]] = []
 

@@ -85,7 +85,7 @@ def padded(texts: list[str], length: int) -> tuple[np.ndarray, np.ndarray]:
     return ids, mask
 
 
-@pytest.mark.parametrize("length", [300, _LENGTH, 3000])
+@pytest.mark.parametrize("length", [pytest.param(300, marks=pytest.mark.sweep), _LENGTH, 3000])
 def test_hidden_states_of_the_whole_input(
     pair: Pair, sequences: list[str], length: int, tolerance: Tolerance
 ) -> None:

@@ -88,6 +88,7 @@ def test_recorded_outputs(variant: str, tolerance: Tolerance) -> None:
     assert relative_error(pooled, array(recorded["expected"]["pooled"])) <= limit
 
 
+@pytest.mark.sweep
 def test_a_row_does_not_depend_on_its_padding(tolerance: Tolerance) -> None:
     """The network pads by itself: batch width and ids of padding cannot matter."""
     variant = VARIANTS[0]

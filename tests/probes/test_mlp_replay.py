@@ -189,6 +189,7 @@ def test_held_out_rows_are_a_tenth_of_every_class() -> None:
     assert (len(few), len(none)) == (199, 0)
 
 
+@pytest.mark.sweep
 def test_tasks_of_other_sizes_share_a_program_and_start_from_their_own_weights() -> None:
     from geneb_jax_probes.mlp import training
 

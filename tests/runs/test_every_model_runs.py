@@ -26,7 +26,6 @@ from tests.models.state_space_checkpoints import spread_tensors
 #: 40 bp, 220 to 275 bp, and 500 bp a sequence.
 TASKS = ("iPro-WAEL_Promoter_B_amyloliquefaciens", "iDHS-EL_DNase_I", "leannmlindsey_GUE_emp_H4")
 ROWS = {"train": 14, "test": 8}
-CHEAP = {"DNABERT-S", "gpt2_gene_v1"}
 
 
 @pytest.fixture(scope="session")
@@ -78,13 +77,8 @@ def scores(three_tasks: Path, tmp_path: Path, *models: str | Path, **options: ob
     return found
 
 
-@pytest.mark.parametrize(
-    "model_id",
-    [
-        pytest.param(model_id, marks=() if model_id in CHEAP else pytest.mark.sweep)
-        for model_id in registry()
-    ],
-)
+@pytest.mark.sweep
+@pytest.mark.parametrize("model_id", registry())
 def test_by_id_from_the_published_files(
     model_id: str, three_tasks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -30,6 +30,7 @@ def table(folder: Path, name: str) -> list[dict[str, str]]:
         return list(csv.DictReader(lines))
 
 
+@pytest.mark.sweep
 def test_tables_are_those_of_other_libraries(suite_folder: Path, tmp_path: Path, tolerance) -> None:
     out = tmp_path / "out"
     arguments = ["stability", "--suite", str(suite_folder), "--out", str(out), "--C", "0.1,1,100"]

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from geneb_jax.benchmark import load_suite
 from geneb_jax.results import validate_submission
@@ -29,6 +30,7 @@ def _write_all_tasks(folder: Path) -> None:
         (folder / f"{task.task_id}.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
+@pytest.mark.sweep
 def test_a_whole_run_is_a_valid_submission(tmp_path: Path) -> None:
     data = tmp_path / "data"
     data.mkdir()
