@@ -6,6 +6,8 @@ import json
 import logging
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -146,6 +148,20 @@ def test_f61_a_moved_extractor_keeps_its_key(module: Path, tmp_path: Path) -> No
     before = load_encoder(f"{module}:NumPy").identity
     moved = shutil.copytree(module.parent, tmp_path / "elsewhere")
     assert load_encoder(f"{moved / module.name}:NumPy").identity == before
+
+
+def test_f61_what_a_process_imports_for_the_first_time_is_no_part_of_a_key(module: Path) -> None:
+    script = module.parent.parent / "program"
+    script.write_text(
+        "from geneb_jax.models import load_encoder\n"
+        f"print(*(load_encoder('{module}:InAList').identity.weights for _ in range(2)))\n",
+        encoding="utf-8",
+    )
+    told = subprocess.run(
+        [sys.executable, script], capture_output=True, text=True, timeout=120, check=True
+    )
+    first, second = told.stdout.split()
+    assert first == second == load_encoder(f"{module}:InAList").identity.weights
 
 
 def test_f61_a_file_that_only_some_sequences_open_is_refused(module: Path) -> None:

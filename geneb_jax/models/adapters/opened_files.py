@@ -36,6 +36,7 @@ _NEVER_READ = {
     "training_args.bin",
 }
 _NEVER_READ_SUFFIXES = {".log", ".md", ".pyc"}
+_CODE_SUFFIXES = {".py", ".pyc", ".pyd", ".so"}
 _CONFIG = "config.json"
 #: What every Python calls the folders of installed packages, its own or another's that it uses.
 _PACKAGE_FOLDERS = {"site-packages", "dist-packages"}
@@ -58,12 +59,19 @@ class OpenedFiles:
             self._signatures[name] = FileSignature.of(name.stat())
 
     def paths(self) -> list[Path]:
-        """The plain files among them that are a user's, resolved, sorted."""
+        """The plain files among them that are a user's, resolved, sorted.
+
+        Code is not among them: a module is read by whoever imports it first, so the same model
+        would be another one later in the process. What the model imports from beside it is found
+        in its import statements, and code that it runs in the object itself.
+        """
         found = {name.resolve() for name in self._signatures}
+        main = getattr(sys.modules.get("__main__"), "__file__", None)
+        program = {Path(main).resolve()} if main else set()
         return sorted(
             path
-            for path in found
-            if path.is_file() and not is_installed(path) and path.suffix != ".pyc"
+            for path in found - program
+            if path.is_file() and not is_installed(path) and path.suffix not in _CODE_SUFFIXES
         )
 
     def require_unchanged(self) -> None:
