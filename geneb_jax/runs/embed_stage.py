@@ -75,7 +75,7 @@ def _embedder(model: ModelReference) -> Embedder:
 def require_stores(
     work: RunWork, observer: RunObserver | None = None, *, stored_only: bool = False
 ) -> None:
-    """Open the store of every model that needs one, before anything is written elsewhere.
+    """Make sure that some model has a store that can be used, before anything is written elsewhere.
 
     Args:
         work: The run.
@@ -99,7 +99,7 @@ def require_stores(
             if isinstance(encoder, HarnessEncoder):
                 _embed_as_harness(read, store, encoder, RunObserver(), stored_only=True)
             else:
-                _require_embeddings(read, store, encoder.identity.model_id)
+                _stored_embeddings(read, store, encoder.identity.model_id)
             return
         except GenebError as error:
             reasons.append(error)
@@ -107,7 +107,7 @@ def require_stores(
         raise reasons[0]
 
 
-def _require_embeddings(read: ReadTasks, store: EmbeddingStore, model_id: str) -> Embedded:
+def _stored_embeddings(read: ReadTasks, store: EmbeddingStore, model_id: str) -> Embedded:
     """What is stored of the tasks' sequences.
 
     Raises:
@@ -147,7 +147,7 @@ def embed_model(
     if isinstance(encoder, HarnessEncoder):
         return _embed_as_harness(read, store, encoder, observer, stored_only=stored_only)
     if stored_only:
-        return _require_embeddings(read, store, encoder.identity.model_id)
+        return _stored_embeddings(read, store, encoder.identity.model_id)
     refused: list[NonFiniteError] = []
     report = embed_into(
         store,
