@@ -1,9 +1,11 @@
 """The shards that this process computes, of a work that other processes may share.
 
 Every process plans the same shards from what is missing. The first one takes them from the front of
-the list; who finds others at work takes them from its end. A shard is claimed when it is drawn, and
-what was stored or claimed meanwhile is left out of it. Whoever has committed all that it drew waits
-for what others hold, and takes it over if they die.
+the list; who finds others at work goes from the middle of what nobody holds towards the front, then
+plans anew. So they seldom want the same shard, and the list's end comes last for all: it has the
+rare lengths, each with a program of its own to compile, and who began there would do little else. A
+shard is claimed when it is drawn, and what was stored or claimed meanwhile is left out of it.
+Whoever has committed all that it drew waits for what others hold, and takes it over if they die.
 """
 
 from __future__ import annotations
@@ -83,7 +85,7 @@ class SharedShards:
                 free = free[DigestIndex(held).positions(self._table.digests[free]) < 0]
             if len(free):
                 planned = plan_shards(self._table, free, rows_per_shard=self._store.rows_per_shard)
-                self._planned = planned[::-1] if len(held) else planned
+                self._planned = planned[(len(planned) - 1) // 2 :: -1] if len(held) else planned
                 return True
             time.sleep(pause)
             if waited < _SECONDS_BEFORE_NOTICE <= waited + pause:
