@@ -15,7 +15,7 @@ its variance. So, for a category of n tasks:
 3. The percentile interval is widened by t / z, since the spread itself is estimated. The degrees of
    freedom are Satterthwaite's of the design, each category counting n + 1/2 (between the n - 1 of
    its own and what it borrows, chosen by the simulation below); up to twenty tasks, if fewer, those
-   of the spreads that were found, since one category may carry most of the variance.
+   of the spreads that were found (not below 1.5), since one category may carry most of the variance.
 4. With few tasks a skewed population leaves the interval too short on its long side. That side is
    moved by the skewness term of the studentised mean's expansion (Hall, The Bootstrap and Edgeworth
    Expansion, 1992, section 3.4), doubled up to ten tasks, since so few show half of their skewness,
@@ -59,6 +59,9 @@ FEWEST_TASKS = 5
 #: Up to so many tasks the spreads that were found count in the degrees of freedom. Beyond, the
 #: chance spread of one category of two tasks would decide the width, and the design alone covers.
 _FEW_TASKS = 20
+#: Fewest degrees of freedom that spreads can leave: one alone widens more than sixfold, and made
+#: the intervals of two pairs and a lone task too wide by simulation.
+_LEAST_DEGREES = 1.5
 UNLIMITED = (-np.inf, np.inf)
 
 
@@ -145,8 +148,9 @@ class TaskBootstrap:
         parts = ((1.0 - 1.0 / n) / n + borrowed) * variance
         own = (parts**2 / (n - 1)).sum(axis=-1)
         found = parts.sum(axis=-1) ** 2 / np.where(own > 0.0, own, 1.0)
+        least = min(_LEAST_DEGREES, max(self.degrees, 1.0))
         degrees: np.ndarray = np.clip(
-            np.where(own > 0.0, found, self.degrees), 1.0, max(self.degrees, 1.0)
+            np.where(own > 0.0, found, self.degrees), least, max(self.degrees, 1.0)
         )
         return degrees
 
