@@ -15,7 +15,7 @@ its variance. So, for a category of n tasks:
 3. The percentile interval is widened by t / z, since the spread itself is estimated. The degrees of
    freedom are Satterthwaite's of the design, each category counting n + 1/2 (between the n - 1 of
    its own and what it borrows, chosen by the simulation below); up to twenty tasks, if fewer, those
-   of the spreads that were found (not below 1.5), since one category may carry most of the variance.
+   of the spreads that were found (not below 1.5), since one category may carry most of it all.
 4. With few tasks a skewed population leaves the interval too short on its long side. That side is
    moved by the skewness term of the studentised mean's expansion (Hall, The Bootstrap and Edgeworth
    Expansion, 1992, section 3.4), doubled up to ten tasks, since so few show half of their skewness,

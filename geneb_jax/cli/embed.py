@@ -10,6 +10,7 @@ import click
 from geneb_jax.cli.run_options import (
     embedding_options,
     make_request,
+    part_option,
     place_options,
     task_options,
 )
@@ -21,6 +22,7 @@ __all__ = ["command"]
 @task_options
 @embedding_options
 @place_options
+@part_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.pass_context
 def command(context: click.Context, /, as_json: bool, **values: Any) -> int:
@@ -64,6 +66,12 @@ def command(context: click.Context, /, as_json: bool, **values: Any) -> int:
             ],
             right=columns,
         )
+    for label, report in reports.items():
+        if report["left_to_others"]:
+            note(
+                f"{label}: {report['left_to_others']:,} sequences are in the hands of other parts. "
+                "If one was lost, run any part again."
+            )
     for what, why in failed.items():
         note(f"failed: {what}: {why}")
     return 1 if failed else 0

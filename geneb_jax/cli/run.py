@@ -9,6 +9,7 @@ import click
 from geneb_jax.cli.run_options import (
     embedding_options,
     make_request,
+    part_option,
     place_options,
     probe_options,
     task_options,
@@ -25,6 +26,7 @@ __all__ = ["command", "show_outcome"]
 @embedding_options
 @probe_options
 @place_options
+@part_option
 @click.option("--json", "as_json", is_flag=True, help="Print the leaderboard as JSON.")
 @click.pass_context
 def command(context: click.Context, /, as_json: bool, **values: Any) -> int:
@@ -57,6 +59,15 @@ def show_outcome(outcome: RunOutcome, *, as_json: bool) -> int:
     from geneb_jax.cli.console import note, print_json, print_table
     from geneb_jax.report import console_columns, console_rows, leaderboard_rows
 
+    for label, count in outcome.waiting.items():
+        note(
+            f"{label}: {count:,} sequences are in the hands of other parts; the part that ends "
+            "last probes. If one was lost, run any part again."
+        )
+    if outcome.report is None:
+        if as_json:
+            print_json({"suite": outcome.suite.name, "waiting": dict(outcome.waiting)})
+        return 0 if outcome.complete else 1
     board = leaderboard_rows(outcome.suite, outcome.rows, outcome.run, outcome.out)
     if as_json:
         print_json(
@@ -78,6 +89,7 @@ def show_outcome(outcome: RunOutcome, *, as_json: bool) -> int:
                 "report": str(outcome.report),
                 "submissions": [str(path) for path in outcome.submissions],
                 "problems": dict(outcome.problems),
+                "waiting": dict(outcome.waiting),
             }
         )
     else:

@@ -16,6 +16,7 @@ __all__ = [
     "embedding_options",
     "make_request",
     "number_list",
+    "part_option",
     "place_options",
     "probe_options",
     "task_options",
@@ -146,6 +147,13 @@ probe_options = _stack(
         "reference32: scikit-learn 1.9 and later in float32, beside a harness run of today; "
         "exact: the optimum. Default: the probe's first, see 'geneb-jax list probes'.",
     ),
+)
+
+part_option = click.option(
+    "--part",
+    metavar="I/N",
+    help="This process is one of N that share --store: its share of the sequences first, then what "
+    "nobody else has taken. auto: as Slurm, Grid Engine, LSF, MPI or a TPU pod says.",
 )
 
 place_options = _stack(

@@ -23,6 +23,7 @@ from geneb_jax.embed.shard_work import (
 from geneb_jax.embed.shared_shards import SharedShards
 from geneb_jax.errors import NonFiniteError
 from geneb_jax.models.encoder import Encoder
+from geneb_jax.part import Part
 from geneb_jax.store import EmbeddingStore, QuarantinedRowsError
 from geneb_jax.store.claims import LEASE_SECONDS
 
@@ -142,13 +143,15 @@ def embed_into(
     executor: ShardMap = map,
     embed: Callable[[ShardWork], ShardRows] | None = None,
     lease_seconds: float = LEASE_SECONDS,
+    part: Part | None = None,
 ) -> EmbedReport:
     """Embed the sequences of a table that the store does not have, and commit them shard by shard.
 
     Killed at any moment, it leaves whole shards; called again, it goes on at the next one. Several
     processes that call it at once on one store divide the shards among them: each claims one before
     it computes it, and what a dead process had claimed is taken over. It returns when everything is
-    stored, whoever embedded it.
+    stored, whoever embedded it; or, as one part of a divided work, when all that is not stored is
+    in the hands of others.
 
     Args:
         store: The store of this encoder.
@@ -166,6 +169,7 @@ def embed_into(
             the model there.
         lease_seconds: How long a process on another machine may be silent before its claim is
             taken over.
+        part: Which part of the work this process is: its own sequences come first.
 
     Raises:
         NonFiniteError: as said; or at once where thousands of rows hold no finite one.
@@ -188,7 +192,10 @@ def embed_into(
         embed = partial(_embed_here, embedder, clock)
     counts: list[ShardRows] = []
     embedded = bad = seen = 0
-    with SharedShards(store, table, missing, clock=clock, lease_seconds=lease_seconds) as shards:
+    shards = SharedShards(
+        store, table, missing, clock=clock, lease_seconds=lease_seconds, part=part
+    )
+    with shards:
         while shards.pending():
             for shard in executor(embed, shards):
                 embedded += store.commit(shard.digests, shard.rows) if len(shard.digests) else 0
@@ -201,6 +208,7 @@ def embed_into(
                 error = _nonfinite(encoder, table.sequences, counts)
                 if error is not None and bad == seen >= _HOPELESS_ROWS:
                     raise error
+        left = shards.left_to_others
     error = _nonfinite(encoder, table.sequences, counts)
     if error is not None:
         on_nonfinite(error)
@@ -208,8 +216,9 @@ def embed_into(
         encoder.identity.model_id,
         counts,
         embedded=embedded,
-        reused=total - embedded - bad,
-        from_others=len(missing) - embedded - bad,
+        reused=total - embedded - bad - left,
+        from_others=len(missing) - embedded - bad - left,
+        left_to_others=left,
         seconds=clock.seconds,
     )
 

@@ -24,6 +24,7 @@ class EmbedReport:
         embedded: Sequences that this call embedded and that were new to the store.
         reused: Sequences that the store had already, or that other processes embedded meanwhile.
         from_others: Those of them that came from other processes during this call.
+        left_to_others: Sequences that other parts of the work held when this part was done.
         tokens: Tokens of the embedded sequences, padding not included.
         padding_share: Share of the positions that ran and held no token, 0 to 1.
         seconds: Wall time of the call.
@@ -54,6 +55,7 @@ class EmbedReport:
     unknown_bp: int | None = None
     empty_sequences: int | None = None
     nonfinite_sequences: int = 0
+    left_to_others: int = 0
 
     @property
     def sequences_per_second(self) -> float:
@@ -68,6 +70,7 @@ def report_of(
     embedded: int,
     reused: int,
     from_others: int = 0,
+    left_to_others: int = 0,
     seconds: float = 0.0,
 ) -> EmbedReport:
     """Add up shards; their rows may be left out (:meth:`ShardRows.counts`)."""
@@ -77,6 +80,7 @@ def report_of(
         embedded=embedded,
         reused=reused,
         from_others=from_others,
+        left_to_others=left_to_others,
         seconds=seconds,
         nonfinite_sequences=bad,
     )
@@ -107,6 +111,7 @@ def report_of(
         unknown_bp=int(unknown.sum()),
         empty_sequences=int((lengths == 0).sum()),
         nonfinite_sequences=bad,
+        left_to_others=left_to_others,
     )
 
 

@@ -6,6 +6,9 @@ plans anew. So they seldom want the same shard, and the list's end comes last fo
 rare lengths, each with a program of its own to compile, and who began there would do little else. A
 shard is claimed when it is drawn, and what was stored or claimed meanwhile is left out of it.
 Whoever has committed all that it drew waits for what others hold, and takes it over if they die.
+
+Where a process is one of N parts (:class:`geneb_jax.part.Part`), its own sequences come first, then
+what is left of the others'; what others hold it leaves to them and ends.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ import numpy as np
 
 from geneb_jax.embed.progress import ProgressClock
 from geneb_jax.embed.shard_work import Sequences, ShardRows, ShardWork, plan_shards
+from geneb_jax.part import Part
 from geneb_jax.store import EmbeddingStore
 from geneb_jax.store.digests import DigestIndex
 
@@ -38,6 +42,7 @@ class SharedShards:
         missing: Positions that the store lacks, int64.
         clock: Told what is left to do.
         lease_seconds: How long a silent process on another machine keeps its claim.
+        part: Which part of the work this process is, where somebody divides it.
     """
 
     def __init__(
@@ -48,11 +53,13 @@ class SharedShards:
         *,
         clock: ProgressClock,
         lease_seconds: float,
+        part: Part | None = None,
     ) -> None:
         self._store = store
         self._table = table
         self._left = missing
         self._clock = clock
+        self._part = part
         self._claims = store.claims(lease_seconds=lease_seconds)
         self._drawn: dict[str, str] = {}
         self._planned: Sequence[ShardWork] = ()
@@ -70,7 +77,10 @@ class SharedShards:
         self._claims.__exit__(kind, error, traceback)
 
     def pending(self) -> bool:
-        """Whether there is something to draw; waits while others hold all that is left."""
+        """Whether there is something to draw.
+
+        Waits while others hold all that is left, but for a part of a divided work, which is done.
+        """
         waited, pause = 0.0, _FIRST_WAIT_SECONDS
         while True:
             self._store.refresh()
@@ -84,9 +94,10 @@ class SharedShards:
             if len(held):
                 free = free[DigestIndex(held).positions(self._table.digests[free]) < 0]
             if len(free):
-                planned = plan_shards(self._table, free, rows_per_shard=self._store.rows_per_shard)
-                self._planned = planned[(len(planned) - 1) // 2 :: -1] if len(held) else planned
+                self._planned = self._plan(free, others=bool(len(held)))
                 return True
+            if self._part is not None:
+                return False
             time.sleep(pause)
             if waited < _SECONDS_BEFORE_NOTICE <= waited + pause:
                 _LOG.warning(
@@ -95,6 +106,21 @@ class SharedShards:
                     len(self._left),
                 )
             waited, pause = waited + pause, min(2 * pause, _LONGEST_WAIT_SECONDS)
+
+    def _plan(self, free: np.ndarray, *, others: bool) -> Sequence[ShardWork]:
+        """The shards to draw of what nobody holds, in order."""
+        alone = not others
+        if self._part is not None:
+            own = free[self._part.owns(self._table.digests[free])]
+            # Among its own sequences a part is alone, unless somebody helps it.
+            free, alone = (own, True) if len(own) else (free, alone)
+        planned = plan_shards(self._table, free, rows_per_shard=self._store.rows_per_shard)
+        return planned if alone else planned[(len(planned) - 1) // 2 :: -1]
+
+    @property
+    def left_to_others(self) -> int:
+        """Sequences that are neither stored nor to be had, as of the last question."""
+        return len(self._left)
 
     def __iter__(self) -> Iterator[ShardWork]:
         """Claim what can be had, without waiting for anybody."""

@@ -82,6 +82,7 @@ class EmbeddingFacts:
         empty_sequences: Embedded sequences without any token.
         nonfinite_sequences: Sequences whose embeddings held NaN or infinity and were not stored.
         from_others: Those of the reused that other processes embedded during the run.
+        left_to_others: Sequences that other parts of the work held when this part was done.
     """
 
     embedded: int
@@ -99,6 +100,7 @@ class EmbeddingFacts:
     empty_sequences: int | None = None
     nonfinite_sequences: int = 0
     from_others: int = 0
+    left_to_others: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -158,6 +158,7 @@ def embed_model(
         on_nonfinite=refused.append,
         executor=executor.map,
         embed=None if isinstance(executor, SerialExecutor) else ShardAnywhere(model.reference),
+        part=work.request.own_part,
     )
     observer.finished()
     if not refused:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from geneb_jax.benchmark import Task
 from geneb_jax.data import find_leaks, pinned_files
@@ -31,7 +31,7 @@ from geneb_jax.results import (
 )
 from geneb_jax.results.folder_contents import find_task_facts, keep_model_facts, keep_task_facts
 from geneb_jax.runs.compiled_programs import keep_compiled_programs
-from geneb_jax.runs.embed_stage import embed_model, require_stores
+from geneb_jax.runs.embed_stage import Embedded, embed_model, require_stores
 from geneb_jax.runs.executors import Executor, SerialExecutor
 from geneb_jax.runs.observer import RunObserver
 from geneb_jax.runs.outcome import RunOutcome, write_outcome
@@ -99,7 +99,7 @@ def execute(
     problems |= {task.task_id: why for task, why in work.tables.failures.items()}
     seconds = time.perf_counter() - started
     with one_at_a_time(request.out):
-        return write_outcome(work, models, problems, observer, seconds=seconds)
+        return write_outcome(work, models, problems, observer, seconds=seconds, waiting=run.waiting)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +111,7 @@ class _Run:
     observer: RunObserver
     executor: Executor
     stored_only: bool
+    waiting: dict[str, int] = field(default_factory=dict)
 
     def keep_task_facts(self) -> None:
         """Record what every chosen task's files are now.
@@ -163,12 +164,19 @@ class _Run:
             for task, why in unusable.items():
                 self.observer.note(f"{task.task_id}: {why}")
             started = time.perf_counter()
+            if embedded.report.left_to_others:
+                return self.left(model, embedded)
             self.probe(model, unusable)
             seconds = round(time.perf_counter() - started, 3)
             facts = replace(facts, embedding=embedded.facts, probing_seconds=seconds)
             keep_model_facts(self.records, facts)
         self.record_failures(model, self.work.tables.failures | dict(unusable))
         return facts
+
+    def left(self, model: ModelWork, embedded: Embedded) -> ModelFacts:
+        """What is said of a model that other parts of the work still embed: they will probe."""
+        self.waiting[model.facts.label] = embedded.report.left_to_others
+        return replace(model.facts, units_reused=model.reused, embedding=embedded.facts)
 
     def probe(self, model: ModelWork, unusable: Mapping[Task, str]) -> None:
         """Fit the absent units of all tasks but the unusable ones, and record them."""

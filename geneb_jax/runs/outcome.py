@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import jax
@@ -43,24 +43,28 @@ class RunOutcome:
         suite: The suite.
         rows: Every row of scores.csv, earlier models of the same folder included.
         run: What run.json holds.
-        report: Path of report.html.
+        report: Path of report.html; None where nothing is recorded yet, since other parts of the
+            work still embed.
         submissions: Paths of the submission files written.
         problems: Task or model of this run -> why it has no scores.
         failed: Those of the rows that this run was to score and could not.
         left_out: A sentence for each group of recorded rows that no table shows.
         labels: What the tables call the models of this very run.
+        waiting: Model -> sequences of it that other parts of the work (``--part``) still embed; the
+            part that ends last probes.
     """
 
     out: Path
     suite: Suite
     rows: tuple[ScoreRow, ...]
     run: RunRecord
-    report: Path
+    report: Path | None
     submissions: tuple[Path, ...]
     problems: Mapping[str, str]
     failed: tuple[ScoreRow, ...]
     left_out: tuple[str, ...]
     labels: tuple[str, ...]
+    waiting: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def complete(self) -> bool:
@@ -75,6 +79,7 @@ def write_outcome(
     observer: RunObserver,
     *,
     seconds: float,
+    waiting: Mapping[str, int] | None = None,
 ) -> RunOutcome:
     """Write every file of the output folder from its records, this run's and earlier ones'.
 
@@ -84,6 +89,7 @@ def write_outcome(
         problems: Task or model -> why it has no scores.
         observer: Told of every row that is recorded and that no table shows.
         seconds: Wall time so far.
+        waiting: See :attr:`RunOutcome.waiting`.
     """
     out, suite = work.request.out, work.suite
     contents = read_contents(out, suite, code=work.settings.code)
@@ -130,7 +136,8 @@ def write_outcome(
         observer.note(f"{path}: removed; it was of an earlier state of the folder")
     for path in stale.left:
         observer.note(f"{path}: no model of the tables is this, and no run wrote it: left alone")
-    report = write_report(out, suite=suite, scores=contents.rows, run=run)
+    nothing_yet = bool(waiting) and not contents.rows
+    report = None if nothing_yet else write_report(out, suite=suite, scores=contents.rows, run=run)
     return RunOutcome(
         out=out,
         suite=suite,
@@ -146,6 +153,7 @@ def write_outcome(
         ),
         left_out=contents.left_out,
         labels=tuple(label for label, one in shown.items() if one.identity_short in now),
+        waiting=dict(waiting or {}),
     )
 
 

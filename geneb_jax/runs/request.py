@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import os
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -20,6 +21,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from geneb_jax.errors import ConfigError
+from geneb_jax.part import Part, read_part
 from geneb_jax.results.labels import require_label
 from geneb_jax.runs.probe_kinds import find_probe
 
@@ -107,6 +109,7 @@ class RunRequest(BaseModel):
             whole split at a time, in file order, nothing de-duplicated.
         batch_size: The batch size that they are then given; the harness's own when None.
         update_suite: Whether to take a folder over to the suite as it is now defined.
+        part: ``I/N``: this process is one of N on one store; ``auto``: as the environment says.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
@@ -135,6 +138,7 @@ class RunRequest(BaseModel):
     offline: bool = False
     fresh: bool = False
     update_suite: bool = False
+    part: Text | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -172,6 +176,23 @@ class RunRequest(BaseModel):
         if self.as_harness and self.batch_tokens is not None:
             raise ValueError("--as-harness takes --batch-size, not --batch-tokens")
         return self
+
+    @model_validator(mode="after")
+    def _divided(self) -> Self:
+        if self.part is not None and self.as_harness:
+            raise ValueError(
+                "--as-harness embeds whole splits in file order, which --part cannot divide"
+            )
+        return self
+
+    @property
+    def own_part(self) -> Part | None:
+        """Which part of the work this process is; None where nobody divides it.
+
+        Raises:
+            ConfigError: if ``part`` is no part, or the environment names none.
+        """
+        return None if self.part is None else read_part(self.part, os.environ)
 
     @property
     def harness_batch(self) -> int | None:

@@ -112,6 +112,7 @@ def plan_work(request: RunRequest, observer: RunObserver | None = None) -> RunWo
         GenebError: for input that leaves nothing to do. One bad model among good ones is a problem
             of the work instead.
     """
+    _ = request.own_part  # refused before anything is read
     require_known_models(request.model)
     chosen = choose_tasks(request)
     tables = TaskTables(chosen)

@@ -1,6 +1,7 @@
 """A process that embeds a fixed list of sequences into a store that others may fill as well.
 
-Run by the tests: ``python sharing_child.py ROOT GATE [--pause SECONDS] [--count N]``. It says
+Run by the tests: ``python sharing_child.py ROOT GATE [--pause SECONDS] [--count N]
+[--part I/N]``. It says
 ``ready`` when all is imported, waits for the file GATE, and prints its report as JSON.
 """
 
@@ -20,6 +21,7 @@ import numpy as np
 from geneb_jax.embed import embed_into
 from geneb_jax.identity import EncoderIdentity
 from geneb_jax.models.encoder import SequenceEncoder
+from geneb_jax.part import read_part
 from geneb_jax.store import EmbeddingStore
 
 ROWS_PER_SHARD, WIDTH = 32, 4
@@ -70,13 +72,14 @@ def main() -> None:
     parser.add_argument("gate", type=Path)
     parser.add_argument("--pause", type=float, default=0.05)
     parser.add_argument("--count", type=int, default=640)
+    parser.add_argument("--part", type=lambda text: read_part(text, {}))
     options = parser.parse_args()
     sequences, encoder = table(options.count), Slow(options.pause)
     store = open_store(options.root, encoder)
     print("ready", flush=True)
     while not options.gate.exists():
         time.sleep(0.005)
-    report = embed_into(store, encoder, sequences)
+    report = embed_into(store, encoder, sequences, part=options.part)
     print(json.dumps({**asdict(report), "computed": encoder.computed}), flush=True)
 
 
