@@ -39,7 +39,7 @@ class Part:
     def __post_init__(self) -> None:
         if not 1 <= self.number <= self.count <= _MOST:
             raise ConfigError(
-                f"--part {self}: parts are numbered from 1 to their count, which is at most {_MOST}",
+                f"--part {self}: parts are numbered from 1 to their count, at most {_MOST}",
                 hint="for example --part 1/4 to --part 4/4 for four processes",
             )
 
@@ -132,8 +132,8 @@ def _array(environment: Mapping[str, str]) -> Part | None:
         told = _number(environment, "SLURM_ARRAY_TASK_COUNT") if own.startswith("SLURM") else None
         if told is not None and told != count:
             raise ConfigError(
-                f"--part auto: the Slurm array has {told} tasks between {begin} and {end}, so their "
-                "ids do not say which part each is",
+                f"--part auto: the Slurm array has {told} tasks between {begin} and {end}, so "
+                "their ids do not say which part each is",
                 hint="use an array without gaps, such as --array=1-8, or say --part I/N",
             )
         return Part((at - begin) // stride + 1, count)

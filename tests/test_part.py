@@ -1,4 +1,4 @@
-"""Parts of a work: what may be typed, what schedulers say, and that every sequence has one owner."""
+"""Parts of a work: what may be typed, what schedulers say, one owner for every sequence."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ from geneb_jax.errors import ConfigError
 from geneb_jax.part import Part, part_of_environment, read_part
 
 
-@pytest.mark.parametrize(
-    "text", ["0/4", "5/4", "1/0", "x", "1/", "/3", "1/2/3", "-1/2", "1/999999"]
-)
+@pytest.mark.parametrize("text", "0/4 5/4 1/0 x 1/ /3 1/2/3 -1/2 1/999999".split())
 def test_what_is_no_part_is_refused_by_what_was_typed(text: str) -> None:
     with pytest.raises(ConfigError, match="part") as caught:
         read_part(text, {})

@@ -1,4 +1,4 @@
-"""Parts of one work on one store: disjoint, complete, and a lost one is made up for by any other."""
+"""Parts of one work on one store: disjoint, complete, a lost one made up for by any other."""
 
 from __future__ import annotations
 
