@@ -220,7 +220,8 @@ def resolve_folder(
         raise click.UsageError("Give the folder once: as an argument or with --data-dir.")
     given = folder or data_dir
     if suite is None and given is not None and (given / SUITE_FILE).is_file():
-        return load_suite(given), given
+        own = load_suite(given)
+        return own, own.folder or given
     definition = load_suite(suite or "geneb")
     return definition, given or definition.folder or fetched_data_folder(definition)
 

@@ -8,17 +8,18 @@ import numpy as np
 
 from geneb_jax.benchmark import Suite, Task, load_suite, select_tasks
 from geneb_jax.data import (
-    OWN_FILES_HINT,
     SequenceTable,
     TaskSource,
     TaskTable,
     distinct_sequences,
     fetched_data_folder,
     find_task_files,
+    look_at,
     read_task,
     task_fingerprint,
 )
 from geneb_jax.errors import DataError
+from geneb_jax.runs.nothing_usable import nothing_usable, run_options
 from geneb_jax.runs.observer import RunObserver
 from geneb_jax.runs.request import RunRequest
 
@@ -73,7 +74,7 @@ def choose_tasks(request: RunRequest) -> ChosenTasks:
         shown = ", ".join(found.other_ids[:3]) + (" ..." if len(found.other_ids) > 3 else "")
         notes.append(
             f"{len(found.other_ids)} files are no task of the suite {suite.name} and are left out: "
-            f"{shown} ({OWN_FILES_HINT})"
+            f"{shown} ({look_at(folder, suite).hint(run_options(request))})"
         )
     source = TaskSource(folder)
     fingerprints: dict[Task, str] = {}
@@ -84,12 +85,7 @@ def choose_tasks(request: RunRequest) -> ChosenTasks:
         except DataError as error:
             failures[task] = error.message
     if not fingerprints:
-        raise DataError(
-            f"no task of the suite {suite.name} can be used",
-            where=folder,
-            cause=next(iter(failures.values()), "there is no file named after one of its tasks"),
-            hint=OWN_FILES_HINT,
-        )
+        raise nothing_usable(suite, folder, failures, request)
     return ChosenTasks(suite, source, fingerprints, failures, tuple(notes))
 
 

@@ -1,0 +1,157 @@
+"""A folder whose files are no task of the suite: what they are, and the commands that use them.
+
+Only names and first lines are looked at. A file is never led to the name of a task that it is not.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from geneb_jax.benchmark import Suite
+from geneb_jax.data.layouts.fasta import FASTA_ENDINGS
+from geneb_jax.data.layouts.options import ImportOptions
+from geneb_jax.data.layouts.recognise import candidates
+from geneb_jax.data.layouts.source_files import SourceFiles, inner_ending
+from geneb_jax.data.layouts.table_rows import Candidate
+from geneb_jax.errors import GenebError
+
+__all__ = ["OwnFiles", "look_at"]
+
+#: What `suite init` makes a suite of in its own folder; every other layout is imported to another.
+_AT_HAND = ("table ", "FASTA and labels", "GENEB", "train and test")
+
+
+@dataclass(frozen=True, slots=True)
+class OwnFiles:
+    """What a folder holds beside a suite's tasks.
+
+    Attributes:
+        folder: The folder.
+        tasks: How many tasks were recognised.
+        layouts: Their layouts, each once.
+        at_hand: Whether they are files of one's own rather than a published layout.
+        said: What they are, in words; empty where nothing was recognised.
+    """
+
+    folder: Path
+    tasks: int
+    layouts: tuple[str, ...]
+    at_hand: bool
+    said: str
+
+    def commands(self, run: str) -> tuple[str, ...]:
+        """The commands that make a suite of them and run it; none where nothing was recognised.
+
+        Args:
+            run: What follows ``geneb-jax run --suite FOLDER``, with a space in front, or nothing.
+        """
+        if not self.tasks:
+            return ()
+        if self.at_hand:
+            suite, make = self.folder, f"geneb-jax suite init {quoted(self.folder)}"
+        else:
+            suite = _free_folder(self.folder)
+            make = f"geneb-jax suite import {quoted(self.folder)} --to {quoted(suite)}"
+        return make, f"geneb-jax run --suite {quoted(suite)}{run}"
+
+    def hint(self, run: str = "") -> str:
+        """The commands as a sentence."""
+        commands = self.commands(run)
+        if not commands:
+            return (
+                "files of your own are a suite of their own: docs/your-own-tasks.md has the forms "
+                "that are read"
+            )
+        return "files of your own are a suite of their own: " + ", then ".join(
+            f"`{command}`" for command in commands
+        )
+
+
+def look_at(folder: Path, suite: Suite | None = None) -> OwnFiles:
+    """Say what a folder's files are; never fails.
+
+    Args:
+        folder: The folder.
+        suite: Leave out what is named after a task of this suite.
+    """
+    try:
+        files = SourceFiles(folder)
+        found, left = candidates(files, ImportOptions(), asked=False)
+    except (GenebError, OSError):
+        return OwnFiles(folder, 0, (), True, "")
+    known = {task.task_id for task in suite.tasks} if suite is not None else set()
+    own = [
+        candidate for candidate in found if not (candidate.names and candidate.names[-1] in known)
+    ]
+    layouts = tuple(dict.fromkeys(candidate.importer for candidate in own))
+    at_hand = all(layout.startswith(_AT_HAND) for layout in layouts)
+    said = _said(files, own, layouts, at_hand=at_hand) if own else _not_tasks(files, left)
+    return OwnFiles(folder, len(own), layouts, at_hand, said)
+
+
+def _said(
+    files: SourceFiles, own: Sequence[Candidate], layouts: Sequence[str], *, at_hand: bool
+) -> str:
+    paths = [path for candidate in own for _, path in candidate.paths]
+    shown = ", ".join(files.relative(path) for path in paths[:3]) + (
+        f" and {len(paths) - 3} more" if len(paths) > 3 else ""
+    )
+    if at_hand:
+        return f"it holds task files of another name: {shown}"
+    tasks = f"{len(own)} {'tasks' if len(own) > 1 else 'task'}"
+    return f"it holds {tasks} in the layout {' and '.join(layouts)}: {shown}"
+
+
+def _not_tasks(files: SourceFiles, left: Sequence[Path]) -> str:
+    """Files that look like tasks and lack something, by what is wrong with them."""
+    wrong: dict[str, list[str]] = {}
+    for path in left[:1000]:
+        reason = _what_is_wrong(files, path)
+        if reason is not None:
+            wrong.setdefault(reason, []).append(files.relative(path))
+    if wrong:
+        return "; ".join(
+            f"{', '.join(names[:3])}{f' and {len(names) - 3} more' if len(names) > 3 else ''} "
+            f"{reason}"
+            for reason, names in list(wrong.items())[:3]
+        )
+    if not files.paths:
+        return "the folder is empty"
+    endings = Counter(inner_ending(path) or "no ending" for path in files.paths)
+    return "it holds files of " + ", ".join(f"{one} ({n})" for one, n in endings.most_common(4))
+
+
+def _what_is_wrong(files: SourceFiles, path: Path) -> str | None:
+    ending = inner_ending(path)
+    if ending in (".csv", ".tsv", ".txt", ".tab"):
+        head = files.head(path, 4096)
+        if head.lstrip().startswith(b">"):
+            return "looks like FASTA: name it .fa, with labels in its headers (>name|label)"
+        if ending != ".txt" and head:
+            line = head.partition(b"\n")[0].decode("utf-8", "replace").strip()[:80]
+            return (
+                f"has the columns {line!r}, of which none is known as sequence and label "
+                "(geneb-jax suite init --columns sequence=...,label=...)"
+            )
+    if ending in FASTA_ENDINGS:
+        return "is FASTA without labels"
+    return None
+
+
+def quoted(path: Path) -> str:
+    """A path as a shell takes it; one that looks like an option gets ``./`` in front."""
+    text = str(path)
+    return shlex.quote(f"./{text}" if text.startswith("-") else text)
+
+
+def _free_folder(folder: Path) -> Path:
+    """A new folder in the working folder, named after a source."""
+    stem = f"{folder.resolve().name or 'my'}-suite"
+    place, candidate = 2, Path(stem)
+    while candidate.exists() or candidate.is_symlink():
+        candidate, place = Path(f"{stem}-{place}"), place + 1
+    return candidate

@@ -1,0 +1,85 @@
+"""The message where no task can be used: every cause once, and the commands that help."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+
+from geneb_jax.benchmark import Suite, Task
+from geneb_jax.data import find_task_files, look_at
+from geneb_jax.errors import ConfigError, DataError
+from geneb_jax.results.suite_record import read_suite_record
+from geneb_jax.runs.request import OUT, RunRequest
+
+__all__ = ["nothing_usable", "run_options"]
+
+_MOST_CAUSES = 4
+
+
+def run_options(request: RunRequest, out_name: str | None = None) -> str:
+    """The models and the output folder of a request, as they follow ``run --suite FOLDER``.
+
+    A folder that holds the results of another suite is not offered again.
+
+    Args:
+        request: The request that could not be carried out.
+        out_name: What to call another output folder.
+    """
+    words = [word for name in request.model for word in ("-m", name)]
+    out = request.out
+    try:
+        taken = read_suite_record(out) is not None
+    except ConfigError:
+        taken = True
+    if taken:
+        out = out.with_name(f"{out.name}-{out_name or 'own'}")
+    if out != Path(OUT):
+        words += ["--out", str(out)]
+    return "".join(f" {shlex.quote(word)}" for word in words)
+
+
+def nothing_usable(
+    suite: Suite,
+    folder: Path,
+    failures: Mapping[Task, str],
+    request: RunRequest,
+) -> DataError:
+    """Why no task of a suite can be used, all causes told, those of one kind as one.
+
+    Args:
+        suite: The suite.
+        folder: The folder of task files.
+        failures: Why each chosen task cannot be used.
+        request: What was asked, for the commands that are offered.
+    """
+    there = set(find_task_files(suite, folder).tasks)
+    absent = [task for task in failures if task not in there]
+    causes = [text for task, text in failures.items() if task in there]
+    said = [text.rstrip(".") for text in dict.fromkeys(causes)][:_MOST_CAUSES]
+    if len(causes) > _MOST_CAUSES:
+        said.append(f"and {len(causes) - _MOST_CAUSES} more like these")
+    if absent:
+        shown = ", ".join(task.task_id for task in absent[:3])
+        more = f" and {len(absent) - 3} more" if len(absent) > 3 else ""
+        said.append(f"{_files(len(absent))} missing: {shown}{more}")
+    elif not failures:
+        said.append("there is no file named after one of its tasks")
+    own = look_at(folder, suite)
+    if own.said and not causes:
+        said.append(own.said)
+    hint = own.hint(run_options(request, own.folder.resolve().name))
+    if causes and not own.tasks:
+        hint = f"`geneb-jax data check {shlex.quote(str(folder))}` names every fault"
+    elif absent and not own.tasks and not there:
+        hint = f"`geneb-jax data fetch` brings GENEB's files; {hint}"
+    return DataError(
+        f"no task of the suite {suite.name} can be used",
+        where=folder,
+        cause="; ".join(said),
+        hint=hint,
+    )
+
+
+def _files(count: int) -> str:
+    return f"{count} files are" if count > 1 else "1 file is"
