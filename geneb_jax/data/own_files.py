@@ -17,6 +17,7 @@ from geneb_jax.data.layouts.options import ImportOptions
 from geneb_jax.data.layouts.recognise import candidates
 from geneb_jax.data.layouts.source_files import SourceFiles, inner_ending
 from geneb_jax.data.layouts.table_rows import Candidate
+from geneb_jax.data.layouts.tables import table_columns
 from geneb_jax.errors import GenebError
 
 __all__ = ["OwnFiles", "look_at"]
@@ -35,6 +36,7 @@ class OwnFiles:
         layouts: Their layouts, each once.
         at_hand: Whether they are files of one's own rather than a published layout.
         said: What they are, in words; empty where nothing was recognised.
+        unnamed: Whether there are tables whose columns have none of the usual names.
     """
 
     folder: Path
@@ -42,6 +44,7 @@ class OwnFiles:
     layouts: tuple[str, ...]
     at_hand: bool
     said: str
+    unnamed: bool = False
 
     def commands(self, run: str) -> tuple[str, ...]:
         """The commands that make a suite of them and run it; none where nothing was recognised.
@@ -49,6 +52,10 @@ class OwnFiles:
         Args:
             run: What follows ``geneb-jax run --suite FOLDER``, with a space in front, or nothing.
         """
+        if self.unnamed and not self.tasks:
+            columns = "--columns sequence=COLUMN,label=COLUMN,split=COLUMN"
+            make = f"geneb-jax suite init {quoted(self.folder)} {columns}"
+            return make, f"geneb-jax run --suite {quoted(self.folder)}{run}"
         if not self.tasks:
             return ()
         if self.at_hand:
@@ -63,11 +70,12 @@ class OwnFiles:
         commands = self.commands(run)
         if not commands:
             return (
-                "files of your own are a suite of their own: docs/your-own-tasks.md has the forms "
-                "that are read"
+                "files of your own are a suite of their own, a folder with a suite.toml (--suite "
+                "FOLDER): docs/your-own-tasks.md has the forms that are read"
             )
-        return "files of your own are a suite of their own: " + ", then ".join(
-            f"`{command}`" for command in commands
+        return (
+            "files of your own are a suite of their own, a folder with a suite.toml (--suite "
+            "FOLDER): " + ", then ".join(f"`{command}`" for command in commands)
         )
 
 
@@ -90,7 +98,8 @@ def look_at(folder: Path, suite: Suite | None = None) -> OwnFiles:
     layouts = tuple(dict.fromkeys(candidate.importer for candidate in own))
     at_hand = all(layout.startswith(_AT_HAND) for layout in layouts)
     said = _said(files, own, layouts, at_hand=at_hand) if own else _not_tasks(files, left)
-    return OwnFiles(folder, len(own), layouts, at_hand, said)
+    unnamed = not own and any(_has_unknown_columns(files, path) for path in left[:1000])
+    return OwnFiles(folder, len(own), layouts, at_hand, said, unnamed)
 
 
 def _said(
@@ -131,15 +140,16 @@ def _what_is_wrong(files: SourceFiles, path: Path) -> str | None:
         head = files.head(path, 4096)
         if head.lstrip().startswith(b">"):
             return "looks like FASTA: name it .fa, with labels in its headers (>name|label)"
-        if ending != ".txt" and head:
-            line = head.partition(b"\n")[0].decode("utf-8", "replace").strip()[:80]
-            return (
-                f"has the columns {line!r}, of which none is known as sequence and label "
-                "(geneb-jax suite init --columns sequence=...,label=...)"
-            )
+        if _has_unknown_columns(files, path):
+            columns = ", ".join(table_columns(files, path)[:8])
+            return f"has the columns {columns}, not all known as sequence, label and split"
     if ending in FASTA_ENDINGS:
         return "is FASTA without labels"
     return None
+
+
+def _has_unknown_columns(files: SourceFiles, path: Path) -> bool:
+    return inner_ending(path) in (".csv", ".tsv", ".tab") and len(table_columns(files, path)) > 1
 
 
 def quoted(path: Path) -> str:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from geneb_jax.benchmark import Suite, Task, require_task_id
+from geneb_jax.data.links import refuse_stray_link, snapshot_of
 from geneb_jax.errors import DataError
 
 __all__ = [
@@ -73,7 +74,7 @@ class TaskSource:
         Raises:
             ConfigError: if the id may not name files.
             DataError: if there is no file, half of a pair, more than one layout at once, or a link
-                that leads out of the folder.
+                that leads out of a hub snapshot.
         """
         require_task_id(task_id)
         require_folder(self.folder)
@@ -130,20 +131,9 @@ class TaskSource:
                     )
 
     def _require_file(self, path: Path) -> None:
-        """Links lead where they like in a user's own folder; a hub snapshot's lead to its blobs."""
-        root = self.folder.resolve()
-        target = path.resolve()
-        if not target.is_file():
+        if not path.resolve().is_file():
             raise DataError("the file is a broken link or not a plain file", where=path)
-        # A snapshot of the hub's own cache is a folder of links into its sibling folder `blobs`.
-        if root.parent.name == "snapshots" and not any(
-            target.is_relative_to(allowed) for allowed in (root, root.parent.parent / "blobs")
-        ):
-            raise DataError(
-                "the file is a link that leads out of the snapshot of a hub repository",
-                where=path,
-                hint="fetch the snapshot again, or give the folder that really holds the file",
-            )
+        refuse_stray_link(snapshot_of(self.folder), path)
 
 
 def require_folder(folder: Path) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from geneb_jax.data.csv_columns import MAX_FILE_BYTES, read_file_bytes
+from geneb_jax.data.links import refuse_stray_link, snapshot_of
 from geneb_jax.errors import DataError
 from geneb_jax.plain_files import NotTheFileError, open_plain
 
@@ -67,6 +68,7 @@ class SourceFiles:
                 where=source,
                 hint="give the folder, or the one file, that holds the tasks",
             )
+        self._snapshot = snapshot_of(self.root)
 
     @property
     def name(self) -> str:
@@ -92,6 +94,7 @@ class SourceFiles:
         Raises:
             DataError: if it is no plain file, too large, damaged, or cannot be read.
         """
+        refuse_stray_link(self._snapshot, path)
         content, digest = read_file_bytes(path)
         size = path.stat().st_size
         self._record(FileRead(self.relative(path), size, digest.hex()))
@@ -119,6 +122,7 @@ class SourceFiles:
         texts, total, size = [], hashlib.sha256(), 0
         count = 0
         for path in paths:
+            refuse_stray_link(self._snapshot, path)
             content = _read_small(path)
             size += len(content)
             count += 1
@@ -144,6 +148,7 @@ class SourceFiles:
         Raises:
             DataError: if it is no plain file or cannot be read.
         """
+        refuse_stray_link(self._snapshot, path)
         try:
             with os.fdopen(open_plain(path), "rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
