@@ -40,6 +40,8 @@ def find(
         names = (*path.relative_to(files.root).parts[:-1], inner_stem(path))
         if ending in FASTA_ENDINGS:
             found.append(Candidate(names, "FASTA and labels", (("", path),)))
+        elif ending == ".bed":
+            continue
         elif ending in TABLE_ENDINGS and not is_label_table(files, path, options):
             columns = table_columns(files, path)
             roles = column_roles(columns, options, path, strict=False)

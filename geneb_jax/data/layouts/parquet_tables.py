@@ -39,11 +39,11 @@ def read_parquet(
     Raises:
         DataError: if it is damaged or too large, or pyarrow is not installed.
     """
-    import pyarrow as pa
-
     columns: dict[str, list[str]] = {}
     lists: set[str] = set()
     with _opened(path) as file:
+        import pyarrow as pa
+
         schema = file.schema_arrow
         columns = {name: [] for name in schema.names if not name.startswith("__index_level_")}
         size = 0

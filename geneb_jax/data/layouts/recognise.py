@@ -74,10 +74,14 @@ def candidates(
     left = [path for path in files.paths if path != options.genome and path != options.labels]
     finders: tuple[Callable[[Sequence[Path]], list[Candidate]], ...] = (
         lambda paths: dnalongbench.find(files, paths),
-        lambda paths: intervals.find(files, paths, options),
+        # Beside DNALongBench's table a BED file says what is masked.
+        lambda paths: [] if found else intervals.find(files, paths, options),
         lambda paths: genomic_benchmarks.find(files, paths),
         lambda paths: split_files.find(files, paths),
-        lambda paths: flat.find(files, _without_genome(found, paths), options, asked=asked),
+        # A table of unknown columns beside known tasks is somebody's notes.
+        lambda paths: flat.find(
+            files, _without_genome(found, paths), options, asked=asked and not found
+        ),
     )
     for find in finders:
         these = find(left)
@@ -129,7 +133,12 @@ def read_source(
                     tasks.append(found)
             if on_task is not None:
                 on_task(done, len(chosen))
-    unread = [path for path in left if not is_label_table(files, path, options)]
+    read = {one.path for one in files.reads}
+    unread = [
+        path
+        for path in left
+        if files.relative(path) not in read and not is_label_table(files, path, options)
+    ]
     return FoundSource(
         tuple(tasks), tuple(left_out), tuple(files.relative(path) for path in unread)
     )
