@@ -92,14 +92,18 @@ def look_at(folder: Path, suite: Suite | None = None) -> OwnFiles:
     except (GenebError, OSError):
         return OwnFiles(folder, 0, (), True, "")
     known = {task.task_id for task in suite.tasks} if suite is not None else set()
-    own = [
-        candidate for candidate in found if not (candidate.names and candidate.names[-1] in known)
-    ]
+    own = [candidate for candidate in found if not _is_of_the_suite(candidate, known)]
     layouts = tuple(dict.fromkeys(candidate.importer for candidate in own))
     at_hand = all(layout.startswith(_AT_HAND) for layout in layouts)
     said = _said(files, own, layouts, at_hand=at_hand) if own else _not_tasks(files, left)
     unnamed = not own and any(_has_unknown_columns(files, path) for path in left[:1000])
     return OwnFiles(folder, len(own), layouts, at_hand, said, unnamed)
+
+
+def _is_of_the_suite(candidate: Candidate, known: set[str]) -> bool:
+    """Whether files are named after a task of the suite, in a form that tasks are read in."""
+    named = bool(candidate.names) and candidate.names[-1] in known
+    return named and all(inner_ending(path) == ".csv" for _, path in candidate.paths)
 
 
 def _said(

@@ -17,14 +17,14 @@ __all__ = ["nothing_usable", "run_options"]
 _MOST_CAUSES = 4
 
 
-def run_options(request: RunRequest, out_name: str | None = None) -> str:
+def run_options(request: RunRequest, folder: Path) -> str:
     """The models and the output folder of a request, as they follow ``run --suite FOLDER``.
 
     A folder that holds the results of another suite is not offered again.
 
     Args:
         request: The request that could not be carried out.
-        out_name: What to call another output folder.
+        folder: Its folder of task files, whose name another output folder gets.
     """
     words = [word for name in request.model for word in ("-m", name)]
     out = request.out
@@ -33,7 +33,7 @@ def run_options(request: RunRequest, out_name: str | None = None) -> str:
     except ConfigError:
         taken = True
     if taken:
-        out = out.with_name(f"{out.name}-{out_name or 'own'}")
+        out = out.with_name(f"{out.name}-{folder.resolve().name or 'own'}")
     if out != Path(OUT):
         words += ["--out", str(out)]
     return "".join(f" {shlex.quote(word)}" for word in words)
@@ -43,7 +43,7 @@ def nothing_usable(
     suite: Suite,
     folder: Path,
     failures: Mapping[Task, str],
-    request: RunRequest,
+    run: str = "",
 ) -> DataError:
     """Why no task of a suite can be used, all causes told, those of one kind as one.
 
@@ -51,7 +51,7 @@ def nothing_usable(
         suite: The suite.
         folder: The folder of task files.
         failures: Why each chosen task cannot be used.
-        request: What was asked, for the commands that are offered.
+        run: What follows ``run --suite FOLDER`` in the commands that are offered.
     """
     there = set(find_task_files(suite, folder).tasks)
     absent = [task for task in failures if task not in there]
@@ -68,7 +68,7 @@ def nothing_usable(
     own = look_at(folder, suite)
     if own.said and not causes:
         said.append(own.said)
-    hint = own.hint(run_options(request, own.folder.resolve().name))
+    hint = own.hint(run)
     if causes and not own.tasks:
         hint = f"`geneb-jax data check {shlex.quote(str(folder))}` names every fault"
     elif absent and not own.tasks and not there:

@@ -74,7 +74,7 @@ def choose_tasks(request: RunRequest) -> ChosenTasks:
         shown = ", ".join(found.other_ids[:3]) + (" ..." if len(found.other_ids) > 3 else "")
         notes.append(
             f"{len(found.other_ids)} files are no task of the suite {suite.name} and are left out: "
-            f"{shown} ({look_at(folder, suite).hint(run_options(request))})"
+            f"{shown} ({look_at(folder, suite).hint(run_options(request, folder))})"
         )
     source = TaskSource(folder)
     fingerprints: dict[Task, str] = {}
@@ -85,7 +85,7 @@ def choose_tasks(request: RunRequest) -> ChosenTasks:
         except DataError as error:
             failures[task] = error.message
     if not fingerprints:
-        raise nothing_usable(suite, folder, failures, request)
+        raise nothing_usable(suite, folder, failures, run_options(request, folder))
     return ChosenTasks(suite, source, fingerprints, failures, tuple(notes))
 
 
@@ -111,7 +111,7 @@ class TaskTables:
         """Parse every chosen task.
 
         Raises:
-            DataError: if no task can be used; the first complaint.
+            DataError: if no task can be used; every complaint.
         """
         if self._read is None:
             self._read = _read_all(self.chosen, observer or RunObserver())
@@ -186,5 +186,8 @@ def _read_all(chosen: ChosenTasks, observer: RunObserver) -> ReadTasks:
         observer.reading(position, len(chosen.fingerprints))
     observer.finished()
     if first is not None and not tables:
-        raise first
+        every = chosen.failures | failures
+        if len(every) == 1:
+            raise first
+        raise nothing_usable(chosen.suite, chosen.source.folder, every) from first
     return ReadTasks(tables, distinct_sequences(list(tables.values())), failures)
