@@ -14,7 +14,7 @@ from pathlib import Path
 from geneb_jax.benchmark import Suite
 from geneb_jax.data.layouts.fasta import FASTA_ENDINGS
 from geneb_jax.data.layouts.options import ImportOptions
-from geneb_jax.data.layouts.recognise import candidates
+from geneb_jax.data.layouts.recognise import OF_A_GENOME, candidates
 from geneb_jax.data.layouts.source_files import SourceFiles, inner_ending
 from geneb_jax.data.layouts.table_rows import Candidate
 from geneb_jax.data.layouts.tables import table_columns
@@ -37,6 +37,7 @@ class OwnFiles:
         at_hand: Whether they are files of one's own rather than a published layout.
         said: What they are, in words; empty where nothing was recognised.
         unnamed: Whether there are tables whose columns have none of the usual names.
+        lacks_genome: Whether stretches of a genome are there, and no genome.
     """
 
     folder: Path
@@ -45,6 +46,7 @@ class OwnFiles:
     at_hand: bool
     said: str
     unnamed: bool = False
+    lacks_genome: bool = False
 
     def commands(self, run: str) -> tuple[str, ...]:
         """The commands that make a suite of them and run it; none where nothing was recognised.
@@ -63,6 +65,7 @@ class OwnFiles:
         else:
             suite = _free_folder(self.folder)
             make = f"geneb-jax suite import {quoted(self.folder)} --to {quoted(suite)}"
+            make += " --genome GENOME.fa" if self.lacks_genome else ""
         return make, f"geneb-jax run --suite {quoted(suite)}{run}"
 
     def hint(self, run: str = "") -> str:
@@ -97,7 +100,14 @@ def look_at(folder: Path, suite: Suite | None = None) -> OwnFiles:
     at_hand = all(layout.startswith(_AT_HAND) for layout in layouts)
     said = _said(files, own, layouts, at_hand=at_hand) if own else _not_tasks(files, left)
     unnamed = not own and any(_has_unknown_columns(files, path) for path in left[:1000])
-    return OwnFiles(folder, len(own), layouts, at_hand, said, unnamed)
+    of_a_genome = bool(set(layouts) & set(OF_A_GENOME))
+    return OwnFiles(
+        folder, len(own), layouts, at_hand, said, unnamed, of_a_genome and not _has_fasta(files)
+    )
+
+
+def _has_fasta(files: SourceFiles) -> bool:
+    return any(inner_ending(path) in FASTA_ENDINGS for path in files.paths)
 
 
 def _is_of_the_suite(candidate: Candidate, known: set[str]) -> bool:

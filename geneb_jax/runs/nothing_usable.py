@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from geneb_jax.benchmark import Suite, Task
@@ -54,24 +54,18 @@ def nothing_usable(
         run: What follows ``run --suite FOLDER`` in the commands that are offered.
     """
     there = set(find_task_files(suite, folder).tasks)
-    absent = [task for task in failures if task not in there]
     causes = [text for task, text in failures.items() if task in there]
-    said = [text.rstrip(".") for text in dict.fromkeys(causes)][:_MOST_CAUSES]
-    if len(causes) > _MOST_CAUSES:
-        said.append(f"and {len(causes) - _MOST_CAUSES} more like these")
-    if absent:
-        shown = ", ".join(task.task_id for task in absent[:3])
-        more = f" and {len(absent) - 3} more" if len(absent) > 3 else ""
-        said.append(f"{_files(len(absent))} missing: {shown}{more}")
-    elif not failures:
-        said.append("there is no file named after one of its tasks")
+    absent = [task for task in failures if task not in there]
     own = look_at(folder, suite)
+    said = [*_faults(causes), *_absent(absent)]
+    if not failures:
+        said.append("there is no file named after one of its tasks")
     if own.said and not causes:
         said.append(own.said)
     hint = own.hint(run)
     if causes and not own.tasks:
         hint = f"`geneb-jax data check {shlex.quote(str(folder))}` names every fault"
-    elif absent and not own.tasks and not there:
+    elif absent and not own.tasks:
         hint = f"`geneb-jax data fetch` brings GENEB's files; {hint}"
     return DataError(
         f"no task of the suite {suite.name} can be used",
@@ -81,5 +75,18 @@ def nothing_usable(
     )
 
 
-def _files(count: int) -> str:
-    return f"{count} files are" if count > 1 else "1 file is"
+def _faults(causes: Sequence[str]) -> list[str]:
+    said = [text.rstrip(".") for text in dict.fromkeys(causes)][:_MOST_CAUSES]
+    if len(causes) > _MOST_CAUSES:
+        said.append(f"and {len(causes) - _MOST_CAUSES} more like these")
+    return said
+
+
+def _absent(tasks: Sequence[Task]) -> list[str]:
+    if not tasks:
+        return []
+    shown = ", ".join(task.task_id for task in tasks[:3])
+    more = f" and {len(tasks) - 3} more" if len(tasks) > 3 else ""
+    return [
+        f"{f'{len(tasks)} files are' if len(tasks) > 1 else '1 file is'} missing: {shown}{more}"
+    ]

@@ -12,11 +12,15 @@ from pathlib import Path
 import pytest
 
 from geneb_jax.benchmark import load_suite
-from tests.layouts.published_layouts import LAYOUTS, Row, of
+from tests.cli.conftest import Answer
+from tests.layouts.published_layouts import LAYOUTS, Row, labelled_rows, of
 
-Geneb = Callable[..., object]
+Geneb = Callable[..., Answer]
 
-pytest_plugins = ["tests.layouts.conftest"]
+
+@pytest.fixture(scope="module")
+def rows() -> tuple[Row, ...]:
+    return labelled_rows()
 
 
 def offered(message: str) -> list[list[str]]:
@@ -52,14 +56,14 @@ def test_own_files_end_in_a_score_through_the_offered_commands(
         (own / name).write_text(text)
     before = sorted(path for path in own.rglob("*"))
     answer = geneb("run", "-m", "kmer-1", "--data-dir", "my files", "--out", "out")
-    assert answer.code == 2 and not (tmp_path / "out").exists()  # type: ignore[attr-defined]
-    assert "rename" not in answer.err  # type: ignore[attr-defined]
-    init, run = offered(answer.err)  # type: ignore[attr-defined]
+    assert answer.code == 2 and not (tmp_path / "out").exists()
+    assert "rename" not in answer.err
+    init, run = offered(answer.err)
     assert init == ["suite", "init", "my files"]
     assert run == ["run", "--suite", "my files", "-m", "kmer-1", "--out", "out"]
     for command in (init, run):
         answer = geneb(*command)
-        assert answer.code == 0, answer.err  # type: ignore[attr-defined]
+        assert answer.code == 0, answer.err
     with (tmp_path / "out" / "scores.csv").open(newline="") as file:
         scored = {row["task_id"] for row in csv.DictReader(file)}
     assert scored == {"p" if name.startswith("p/") else "my_promoters"}
@@ -79,12 +83,12 @@ def test_published_files_end_in_a_score_through_the_offered_commands(
     monkeypatch.chdir(tmp_path)
     LAYOUTS[layout](tmp_path / "downloaded", rows)
     answer = geneb("run", "-m", "kmer-1", "--data-dir", "downloaded", "--out", "out")
-    assert answer.code == 2  # type: ignore[attr-defined]
-    commands = offered(answer.err)  # type: ignore[attr-defined]
+    assert answer.code == 2
+    commands = offered(answer.err)
     assert commands[0] == ["suite", "import", "downloaded", "--to", "downloaded-suite"]
     for command in commands:
         answer = geneb(*command)
-        assert answer.code == 0, answer.err  # type: ignore[attr-defined]
+        assert answer.code == 0, answer.err
     assert (tmp_path / "out" / "report.html").is_file()
 
 
@@ -96,8 +100,8 @@ def test_an_output_folder_of_another_suite_is_not_offered(
         (tmp_path / name).mkdir()
         (tmp_path / name / f"{name}_task.csv").write_text(flat_csv(rows))
         answer = geneb("run", "-m", "kmer-1", "--data-dir", name, "--out", "out")
-        for command in offered(answer.err):  # type: ignore[attr-defined]
-            assert geneb(*command).code == 0  # type: ignore[attr-defined]
+        for command in offered(answer.err):
+            assert geneb(*command).code == 0
     assert (tmp_path / "out" / "scores.csv").is_file()
     assert (tmp_path / "out-two" / "scores.csv").is_file()
 
@@ -107,23 +111,23 @@ def test_columns_of_other_names_are_told_with_the_option(
 ) -> None:
     (tmp_path / "p.csv").write_text(flat_csv(rows, "promoter,activity,fold"))
     answer = geneb("run", "-m", "kmer-1", "--data-dir", tmp_path)
-    assert "promoter, activity, fold" in answer.err  # type: ignore[attr-defined]
-    init, _ = offered(answer.err)  # type: ignore[attr-defined]
+    assert "promoter, activity, fold" in answer.err
+    init, _ = offered(answer.err)
     assert init[:2] == ["suite", "init"] and init[3] == "--columns"
     columns = "sequence=promoter,label=activity"
-    assert geneb(*init[:4], columns).code == 0  # type: ignore[attr-defined]
+    assert geneb(*init[:4], columns).code == 0
     assert [task.task_id for task in load_suite(tmp_path).tasks] == ["p"]
-    assert geneb("data", "check", tmp_path).code == 0  # type: ignore[attr-defined]
+    assert geneb("data", "check", tmp_path).code == 0
 
 
 def test_a_suite_that_is_there_is_not_written_anew(
     geneb: Geneb, rows: tuple[Row, ...], tmp_path: Path
 ) -> None:
     (tmp_path / "p.csv").write_text(flat_csv(rows))
-    assert geneb("suite", "init", tmp_path).code == 0  # type: ignore[attr-defined]
+    assert geneb("suite", "init", tmp_path).code == 0
     (tmp_path / "suite.toml").write_text("mine")
     answer = geneb("suite", "init", tmp_path)
-    assert answer.code == 2 and "already" in answer.err  # type: ignore[attr-defined]
+    assert answer.code == 2 and "already" in answer.err
     assert (tmp_path / "suite.toml").read_text() == "mine"
 
 
@@ -156,9 +160,9 @@ def test_every_cause_is_told_once(
     for name, content in files.items():
         (tmp_path / name).write_text(content)
     answer = geneb("run", "-m", "kmer-1", "--data-dir", tmp_path, *arguments)
-    assert answer.code == 2, answer.err  # type: ignore[attr-defined]
-    assert all(text in answer.err for text in told), answer.err  # type: ignore[attr-defined]
-    assert answer.err.count("\n") == 1  # type: ignore[attr-defined]
+    assert answer.code == 2, answer.err
+    assert all(text in answer.err for text in told), answer.err
+    assert answer.err.count("\n") == 1
 
 
 def test_broken_links_and_missing_files_are_both_told(geneb: Geneb, tmp_path: Path) -> None:
@@ -169,9 +173,9 @@ def test_broken_links_and_missing_files_are_both_told(geneb: Geneb, tmp_path: Pa
     for task_id in promoters[:3]:
         (tmp_path / f"{task_id}.csv").symlink_to(tmp_path / "annex" / task_id)
     answer = geneb("run", "-m", "kmer-1", "--data-dir", tmp_path, "-t", "category:Promoters")
-    assert answer.code == 2  # type: ignore[attr-defined]
+    assert answer.code == 2
     for text in ("19 files are missing", "broken link", promoters[0], promoters[2]):
-        assert text in answer.err  # type: ignore[attr-defined]
+        assert text in answer.err
 
 
 @pytest.mark.parametrize(
@@ -200,8 +204,8 @@ def test_mistakes_of_the_suite_verbs(
     (tmp_path / "own").mkdir()
     (tmp_path / "x.csv").write_text("text,label,split\n")
     answer = geneb(*arguments)
-    assert answer.code == 2  # type: ignore[attr-defined]
-    assert all(text in answer.err for text in told), answer.err  # type: ignore[attr-defined]
+    assert answer.code == 2
+    assert all(text in answer.err for text in told), answer.err
     assert not os.path.lexists(tmp_path / "s")
 
 
@@ -210,4 +214,4 @@ def test_check_of_own_files_names_the_command(
 ) -> None:
     (tmp_path / "p.csv").write_text(flat_csv(rows))
     answer = geneb("data", "check", tmp_path)
-    assert offered(answer.err)[0] == ["suite", "init", str(tmp_path)]  # type: ignore[attr-defined]
+    assert offered(answer.err)[0] == ["suite", "init", str(tmp_path)]

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from geneb_jax.data.layouts.import_suite import (
-    ImportedSuite,
-    import_suite,
-    init_suite,
-    summary,
-)
+from geneb_jax.data.layouts.import_suite import import_suite, init_suite
+from geneb_jax.data.layouts.imported_suite import ImportedSuite, summary
 from geneb_jax.data.layouts.options import ImportOptions, read_column_option, read_split_option
 
 __all__ = [

@@ -125,13 +125,22 @@ def _sequence(table: Table, row: int, settings: _Settings, genome: Genome) -> st
     length = genome.length_bp(region, where)
     letters = genome.fetch(region, max(start, 0), end, "+", where)
     text = "N" * max(-start, 0) + letters + "N" * max(end - length, 0)
-    for a, b in settings.masked.get(region, ()) if between[0] < between[1] else ():
-        overlaps = a < between[1] and b > between[0]
-        if overlaps and 0 < a - start < len(text) and 0 < b - start < len(text):
-            text = text[: a - start] + "N" * (b - a) + text[b - start :]
+    if between[0] < between[1]:
+        text = _masked(text, start, between, settings.masked.get(region, ()))
     if gene_start > near[1]:
         text = reversed_strand(text)
     return text[: size["seq_len_cutoff"]]
+
+
+def _masked(
+    text: str, start: int, between: tuple[int, int], stretches: Sequence[tuple[int, int]]
+) -> str:
+    """The text, which begins at ``start``, with N for stretches that overlap what is between."""
+    for a, b in stretches:
+        overlaps = a < between[1] and b > between[0]
+        if overlaps and 0 < a - start < len(text) and 0 < b - start < len(text):
+            text = text[: a - start] + "N" * (b - a) + text[b - start :]
+    return text
 
 
 def _number(one: Mapping[str, str], name: str, where: str) -> int:

@@ -50,6 +50,18 @@ class Part:
     lines: Sequence[int] | None = None
     class_names: tuple[str, ...] = ()
 
+    def rows(self, chosen: Sequence[int]) -> Part:
+        """Some of the rows."""
+        splits = self.splits
+        return Part(
+            self.path,
+            [self.sequences[row] for row in chosen],
+            [self.labels[row] for row in chosen],
+            splits if isinstance(splits, str) else [splits[row] for row in chosen],
+            None if self.lines is None else [self.lines[row] for row in chosen],
+            self.class_names,
+        )
+
     def where(self, row: int) -> str:
         """The place of a row, for messages."""
         return str(self.path) if self.lines is None else f"{self.path}:{self.lines[row]}"

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from geneb_jax import durable_files
 from geneb_jax.benchmark import SUITE_FILE
-from geneb_jax.data.layouts.found_tasks import LeftOut
+from geneb_jax.data.layouts.imported_suite import ImportedSuite, suite_notes
 from geneb_jax.data.layouts.options import ImportOptions
 from geneb_jax.data.layouts.recognise import FoundSource, read_source
 from geneb_jax.data.layouts.source_files import SourceFiles, inner_ending, inner_stem
@@ -29,47 +27,13 @@ from geneb_jax.data.layouts.tables import table_columns
 from geneb_jax.errors import DataError, OutputError
 from geneb_jax.sealed_files import write_sealed
 
-__all__ = ["CONVERTED", "ImportedSuite", "import_suite", "init_suite", "summary"]
+__all__ = ["CONVERTED", "import_suite", "init_suite"]
 
 #: Folder of the copies that ``suite init`` makes of files in other forms.
 CONVERTED = "suite-tasks"
 #: Raised whenever the same files would give other rows.
 READER_VERSION = 1
 _FLAT, _HUB = "table .csv", "GENEB"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ImportedSuite:
-    """A suite that was made.
-
-    Attributes:
-        folder: Where it is.
-        name: Its name.
-        tasks: Its tasks.
-        left_out: Tasks of kinds that no probe here scores.
-        unread: Files that no layout has.
-        converted: Whether copies of task files were written.
-    """
-
-    folder: Path
-    name: str
-    tasks: tuple[WrittenTask, ...]
-    left_out: tuple[LeftOut, ...]
-    unread: tuple[str, ...]
-    converted: bool
-
-    @property
-    def importers(self) -> tuple[str, ...]:
-        """The layouts, each once."""
-        return tuple(dict.fromkeys(task.found.importer for task in self.tasks))
-
-    @property
-    def rows(self) -> Counter[str]:
-        """Rows of all tasks, by part."""
-        total: Counter[str] = Counter()
-        for task in self.tasks:
-            total.update(task.counts)
-        return total
 
 
 def import_suite(
@@ -107,7 +71,7 @@ def import_suite(
             tasks,
             name=suite,
             title=title,
-            notes=_notes(files, made[0]),
+            notes=suite_notes(files.name, made[0]),
             left_out=found.left_out,
             record=_record(files, options),
         )
@@ -167,7 +131,7 @@ def init_suite(
             suite.name,
             title,
             entries,
-            _notes(files, suite),
+            suite_notes(files.name, suite),
             files=CONVERTED if converted else None,
         ),
     )
@@ -237,46 +201,3 @@ def _record(files: SourceFiles, options: ImportOptions) -> dict[str, Any]:
         },
         "files": [dict(one) for one in files.as_dicts()],
     }
-
-
-def _notes(files: SourceFiles, suite: ImportedSuite) -> list[str]:
-    """Sentences for suite.toml: where the data came from, and what was left out."""
-    rows = suite.rows
-    notes = [
-        f"Imported from {files.name}: {', '.join(suite.importers)}; {rows['train']:,} train, "
-        f"{rows['test']:,} test and {rows['dev']:,} unused dev rows."
-    ]
-    notes += [
-        f"Left out: {'/'.join(one.names) or files.name}, {one.sentence}." for one in suite.left_out
-    ]
-    return notes
-
-
-def summary(suite: ImportedSuite) -> Sequence[str]:
-    """Sentences for the user: what was read, what was decided, what was left out."""
-    rows = suite.rows
-    lines = [
-        f"{suite.folder}: suite {suite.name}, {len(suite.tasks)} "
-        f"{'tasks' if len(suite.tasks) > 1 else 'task'} ({', '.join(suite.importers)}), "
-        f"{rows['train']:,} train and {rows['test']:,} test rows"
-    ]
-    if rows["dev"]:
-        lines.append(
-            f"{rows['dev']:,} dev rows are kept and not used (--dev train makes them train rows)"
-        )
-    noted: Counter[str] = Counter()
-    for task in suite.tasks:
-        noted.update(task.found.notes)
-    lines += [f"{count:,} {what}" for what, count in noted.items()]
-    named = [task for task in suite.tasks if task.entry.classes]
-    for task in named[:5]:
-        classes = ", ".join(f"{code} {name}" for code, name in enumerate(task.entry.classes[:8]))
-        more = "" if len(task.entry.classes) <= 8 else ", ..."
-        lines.append(f"classes of {task.entry.task_id}: {classes}{more}")
-    if len(named) > 5:
-        lines.append(f"and the classes of {len(named) - 5} more tasks, in suite.toml")
-    lines += [f"left out: {'/'.join(one.names)}: {one.sentence}" for one in suite.left_out]
-    if suite.unread:
-        shown = ", ".join(suite.unread[:3]) + (" ..." if len(suite.unread) > 3 else "")
-        lines.append(f"{len(suite.unread)} files are no task and were not read: {shown}")
-    return lines

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from geneb_jax.data.layouts.options import ImportOptions, column_roles
@@ -42,20 +43,24 @@ def labels_beside(
         for path in files.paths
         if path.parent == fasta.parent and is_label_table(files, path, options)
     ]
-    stem = inner_stem(fasta).casefold()
-    for wanted in ({stem, f"{stem}_labels", f"{stem}.labels", f"{stem}-labels"}, {"labels"}):
-        named = [path for path in beside if inner_stem(path).casefold() in wanted]
-        if len(named) == 1:
-            return label_table(read_table(files, named[0]), options)
-    if len(beside) == 1:
-        return label_table(read_table(files, beside[0]), options)
+    named = _named_after(beside, inner_stem(fasta).casefold())
+    if named is not None:
+        return label_table(read_table(files, named), options)
+    shown = ", ".join(path.name for path in beside[:3])
     raise DataError(
         "the records have no labels",
         where=fasta,
-        cause="more than one table of names and labels lies beside it: "
-        + ", ".join(path.name for path in beside[:3])
+        cause=f"more than one table of names and labels lies beside it: {shown}"
         if beside
         else "their headers are not like >name|label, and no table of names and labels (columns "
         "name and label) lies beside the file",
         hint="name the table with --labels FILE",
     )
+
+
+def _named_after(tables: Sequence[Path], stem: str) -> Path | None:
+    for wanted in ({stem, f"{stem}_labels", f"{stem}.labels", f"{stem}-labels"}, {"labels"}):
+        named = [path for path in tables if inner_stem(path).casefold() in wanted]
+        if len(named) == 1:
+            return named[0]
+    return tables[0] if len(tables) == 1 else None

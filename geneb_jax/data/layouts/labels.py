@@ -64,10 +64,7 @@ def kind_left_out(task: FoundTask) -> LeftOut | None:
 def _kind_of(label: str, sequence: str) -> str | None:
     bases = len(sequence)
     if _LIST.fullmatch(label):
-        entries = re.split(r"[,;|\s]+", label.strip("[]() "))
-        if bases > 1 and len(entries) == bases:
-            return "a label a base"
-        return "multi-label" if all(entry.isdigit() for entry in entries) else "regression"
+        return _kind_of_list(re.split(r"[,;|\s]+", label.strip("[]() ")), bases)
     if label.startswith("[") and label.endswith("]"):
         return "a label a base" if label.count(",") + 1 == bases else "multi-label"
     if _NUMBER.fullmatch(label) and not _INTEGER.fullmatch(label):
@@ -75,6 +72,12 @@ def _kind_of(label: str, sequence: str) -> str | None:
     if bases > 12 and len(label) == bases and (_BRACKETS.fullmatch(label) or len(set(label)) < 10):
         return "a label a base"
     return None
+
+
+def _kind_of_list(entries: Sequence[str], bases: int) -> str:
+    if bases > 1 and len(entries) == bases:
+        return "a label a base"
+    return "multi-label" if all(entry.isdigit() for entry in entries) else "regression"
 
 
 def classes_of(task: FoundTask) -> Classes:
@@ -86,15 +89,7 @@ def classes_of(task: FoundTask) -> Classes:
     Raises:
         DataError: for a row without a label, or for more than a thousand texts.
     """
-    written: dict[str, None] = {}
-    for part in task.parts:
-        for row, label in enumerate(part.labels):
-            text = label.strip()
-            if text in written:
-                continue
-            if text.casefold() in _MISSING:
-                raise _missing(part, row)
-            written[text] = None
+    written = _written(task)
     if all(_INTEGER.fullmatch(text) for text in written):
         given = next((part.class_names for part in task.parts if part.class_names), ())
         codes = {text: int(text.partition(".")[0]) for text in written}
@@ -109,6 +104,17 @@ def classes_of(task: FoundTask) -> Classes:
         )
     names = tuple(sorted(written))
     return Classes({name: code for code, name in enumerate(names)}, _shown(names))
+
+
+def _written(task: FoundTask) -> dict[str, None]:
+    """Every label as it is written, once."""
+    written: dict[str, None] = {}
+    for part, row in task.rows():
+        text = part.labels[row].strip()
+        if text not in written and text.casefold() in _MISSING:
+            raise _missing(part, row)
+        written[text] = None
+    return written
 
 
 def _missing(part: Part, row: int) -> DataError:

@@ -112,33 +112,40 @@ def column_roles(
         DataError: if a named column is not there, or two columns could have one role.
     """
     roles: dict[str, str] = {}
-    folded = {name: name.casefold() for name in columns}
-    for role, usual in ROLES.items():
+    for role in ROLES:
         asked = options.columns.get(role)
-        if asked is not None:
-            if asked in columns:
-                roles[role] = asked
-            elif strict:
-                raise DataError(
-                    f"there is no column {asked!r}, which --columns names as the {role}",
-                    where=where,
-                    cause=f"its columns are {_shown(columns)}",
-                )
-            continue
-        fitting = [name for name in columns if folded[name] in usual]
-        if len(fitting) == 1:
-            roles[role] = fitting[0]
-        elif len(fitting) > 1 and strict and role in ("sequence", "label"):
-            raise DataError(
-                f"the columns {' and '.join(repr(name) for name in fitting)} could both be the "
-                f"{role}",
-                where=where,
-                hint=f"say which: --columns {role}={fitting[0]}",
-            )
-        elif fitting:
-            # The first of the usual names wins where it decides no score.
-            roles[role] = min(fitting, key=lambda name: usual.index(folded[name]))
+        if asked is None:
+            found = _usual_column(role, columns, where, strict=strict)
+        else:
+            if strict:
+                _require_column(asked, role, columns, where)
+            found = asked if asked in columns else None
+        if found is not None:
+            roles[role] = found
     return roles
+
+
+def _usual_column(role: str, columns: Sequence[str], where: object, *, strict: bool) -> str | None:
+    """The column that has one of a role's usual names."""
+    usual = ROLES[role]
+    fitting = [name for name in columns if name.casefold() in usual]
+    if len(fitting) > 1 and strict and role in ("sequence", "label"):
+        raise DataError(
+            f"the columns {' and '.join(repr(name) for name in fitting)} could both be the {role}",
+            where=where,
+            hint=f"say which: --columns {role}={fitting[0]}",
+        )
+    # The first of the usual names wins where it decides no score.
+    return min(fitting, key=lambda name: usual.index(name.casefold())) if fitting else None
+
+
+def _require_column(asked: str, role: str, columns: Sequence[str], where: object) -> None:
+    if asked not in columns:
+        raise DataError(
+            f"there is no column {asked!r}, which --columns names as the {role}",
+            where=where,
+            cause=f"its columns are {_shown(columns)}",
+        )
 
 
 def require_roles(

@@ -23,9 +23,10 @@ from geneb_jax.data.layouts.source_files import SourceFiles, inner_ending
 from geneb_jax.data.layouts.table_rows import Candidate
 from geneb_jax.errors import DataError
 
-__all__ = ["FoundSource", "candidates", "read_source"]
+__all__ = ["OF_A_GENOME", "FoundSource", "candidates", "read_source"]
 
-_OF_A_GENOME = (dnalongbench.IMPORTER, intervals.BEND, intervals.INTERVAL_LISTS)
+#: Layouts whose sequences are stretches of a genome.
+OF_A_GENOME = (dnalongbench.IMPORTER, intervals.BEND, intervals.INTERVAL_LISTS)
 #: Endings of what others keep arrays and tables in, and what to do with them.
 _UNREADABLE = {
     ".xlsx": "a spreadsheet; save the sheet as CSV",
@@ -77,7 +78,7 @@ def candidates(
         # Beside DNALongBench's table a BED file says what is masked.
         lambda paths: [] if found else intervals.find(files, paths, options),
         lambda paths: genomic_benchmarks.find(files, paths),
-        lambda paths: split_files.find(files, paths),
+        lambda paths: split_files.find(files, paths, options),
         # A table of unknown columns beside known tasks is somebody's notes.
         lambda paths: flat.find(
             files, _without_genome(found, paths), options, asked=asked and not found
@@ -94,7 +95,7 @@ def candidates(
 
 def _without_genome(found: Sequence[Candidate], paths: Sequence[Path]) -> list[Path]:
     """Beside stretches of a genome a FASTA file is the genome, not a task."""
-    if not any(candidate.importer in _OF_A_GENOME for candidate in found):
+    if not any(candidate.importer in OF_A_GENOME for candidate in found):
         return list(paths)
     return [path for path in paths if inner_ending(path) not in FASTA_ENDINGS]
 
@@ -121,16 +122,11 @@ def read_source(
     left_out: list[LeftOut] = []
     with ExitStack() as stack:
         genome: Genome | None = None
-        if any(candidate.importer in _OF_A_GENOME for candidate in chosen):
+        if any(candidate.importer in OF_A_GENOME for candidate in chosen):
             genome = stack.enter_context(open_genome(files, find_genome(files, options.genome)))
         for done, candidate in enumerate(chosen, 1):
             for found in _read(files, candidate, options, genome):
-                other = found if isinstance(found, LeftOut) else kind_left_out(found)
-                if other is not None:
-                    left_out.append(other)
-                elif isinstance(found, FoundTask):
-                    found.require_rows()
-                    tasks.append(found)
+                _sort_in(found, tasks, left_out)
             if on_task is not None:
                 on_task(done, len(chosen))
     read = {one.path for one in files.reads}
@@ -144,12 +140,21 @@ def read_source(
     )
 
 
+def _sort_in(found: FoundTask | LeftOut, tasks: list[FoundTask], left_out: list[LeftOut]) -> None:
+    other = found if isinstance(found, LeftOut) else kind_left_out(found)
+    if other is not None:
+        left_out.append(other)
+    elif isinstance(found, FoundTask):
+        found.require_rows()
+        tasks.append(found)
+
+
 def _read(
     files: SourceFiles, candidate: Candidate, options: ImportOptions, genome: Genome | None
 ) -> Sequence[FoundTask | LeftOut]:
     if genome is not None and candidate.importer == dnalongbench.IMPORTER:
         return dnalongbench.read(files, candidate, options, genome)
-    if genome is not None and candidate.importer in _OF_A_GENOME:
+    if genome is not None and candidate.importer in OF_A_GENOME:
         return intervals.read(files, candidate, options, genome)
     if candidate.importer == genomic_benchmarks.IMPORTER:
         return [genomic_benchmarks.read(files, candidate)]

@@ -96,8 +96,7 @@ class SourceFiles:
         """
         refuse_stray_link(self._snapshot, path)
         content, digest = read_file_bytes(path)
-        size = path.stat().st_size
-        self._record(FileRead(self.relative(path), size, digest.hex()))
+        self._record(FileRead(self.relative(path), _size(path), digest.hex()))
         return content
 
     def head(self, path: Path, most_bytes: int = 65_536) -> bytes:
@@ -154,7 +153,7 @@ class SourceFiles:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
         except (NotTheFileError, OSError) as error:
             raise DataError(f"cannot read the file ({_reason(error)})", where=path) from error
-        self._record(FileRead(self.relative(path), path.stat().st_size, digest))
+        self._record(FileRead(self.relative(path), _size(path), digest))
 
     def as_dicts(self) -> list[Mapping[str, str | int]]:
         """The record of what was read, as plain data."""
@@ -208,6 +207,14 @@ def _read_small(path: Path) -> bytes:
     if len(content) > MOST_TEXT_BYTES:
         raise DataError(f"the file has more than {MOST_TEXT_BYTES} bytes", where=path)
     return content
+
+
+def _size(path: Path) -> int:
+    """Bytes on disk of a file that was just read; 0 where it has gone since."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def _reason(error: Exception) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 from geneb_jax.data.layouts.fasta import FASTA_ENDINGS, read_fasta
 from geneb_jax.data.layouts.found_tasks import FoundTask, LeftOut, split_of
 from geneb_jax.data.layouts.label_files import labels_beside
-from geneb_jax.data.layouts.options import ImportOptions
+from geneb_jax.data.layouts.options import ImportOptions, column_roles
 from geneb_jax.data.layouts.source_files import SourceFiles, inner_ending, inner_stem
 from geneb_jax.data.layouts.table_rows import (
     Candidate,
@@ -34,8 +34,12 @@ _SHARD = re.compile(r"(?P<split>[A-Za-z]+)-[0-9]{1,6}(-of-[0-9]{1,6})?(-[0-9a-f]
 _NAMELESS = ("data", "default")
 
 
-def find(files: SourceFiles, paths: Sequence[Path]) -> list[Candidate]:
-    """Groups of files that are the parts of one task, by their names."""
+def find(files: SourceFiles, paths: Sequence[Path], options: ImportOptions) -> list[Candidate]:
+    """Groups of files that are the parts of one task, by their names.
+
+    A file that is called ``train`` or ``test``, has no counterpart and holds a column of splits is
+    a task of its own.
+    """
     groups: dict[tuple[str, ...], list[tuple[str, Path]]] = {}
     for path in paths:
         if inner_ending(path) not in (*TABLE_ENDINGS, *FASTA_ENDINGS):
@@ -51,8 +55,20 @@ def find(files: SourceFiles, paths: Sequence[Path]) -> list[Candidate]:
     return [
         Candidate(names, _importer(files, group), tuple(sorted(group, key=_train_first)))
         for names, group in groups.items()
-        if {"train", "test"} & {split for split, _ in group}
+        if _is_divided(files, group, options)
     ]
+
+
+def _is_divided(
+    files: SourceFiles, group: Sequence[tuple[str, Path]], options: ImportOptions
+) -> bool:
+    splits = {split for split, _ in group}
+    if {"train", "test"} <= splits:
+        return True
+    return bool({"train", "test"} & splits) and not any(
+        "split" in column_roles(table_columns(files, path), options, path, strict=False)
+        for _, path in group
+    )
 
 
 def _name_and_split(path: Path) -> tuple[tuple[str, ...], str] | None:

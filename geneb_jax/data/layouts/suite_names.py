@@ -37,17 +37,20 @@ def task_ids(names: Sequence[Sequence[str]], fallback: str) -> list[str]:
     ids: list[str] = []
     used: set[str] = set()
     for parts, text in zip(names, bare, strict=True):
-        wanted = text[:_LONGEST_ID].strip("._-") or "task"
-        if wanted.casefold() in benchmark and (not parts or parts[-1] != wanted):
-            wanted = f"own_{wanted}"
-        if task_id_problem(wanted) is not None:
-            wanted = f"task_{wanted}"
+        wanted = _allowed(text, parts, benchmark)
         task_id, place = wanted, 2
         while task_id.casefold() in used:
             task_id, place = f"{wanted}_{place}", place + 1
         used.add(task_id.casefold())
         ids.append(task_id)
     return ids
+
+
+def _allowed(text: str, parts: Sequence[str], benchmark: set[str]) -> str:
+    wanted = text[:_LONGEST_ID].strip("._-") or "task"
+    if wanted.casefold() in benchmark and wanted not in parts:
+        wanted = f"own_{wanted}"
+    return wanted if task_id_problem(wanted) is None else f"task_{wanted}"
 
 
 def _plain(text: str) -> str:

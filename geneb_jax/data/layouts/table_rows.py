@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from geneb_jax.data.layouts.fasta import FastaRecords
@@ -25,6 +25,7 @@ __all__ = [
 
 #: Columns like ``label_3`` are one task of many labels.
 _NUMBERED = re.compile(r"(label|target|class|y|task)[_. -]?[0-9]+", re.IGNORECASE)
+_OF_LABELS = ("name", "label", "split")
 _NUMBERS = re.compile(r"[+-]?[0-9.]+([eE][+-]?[0-9]+)?")
 
 
@@ -83,24 +84,16 @@ def table_parts(
     labels = table.columns[roles["label"]]
     _require_one_line(table, texts)
     splits: str | list[str] = split or _splits(table, roles, options)
-    tasks = table.columns[roles["task"]] if "task" in roles else None
     names = table.class_names.get(roles["label"], ())
-    if tasks is None:
-        return {"": Part(table.path, texts, labels, splits, table.lines, names)}
+    whole = Part(table.path, texts, labels, splits, table.lines, names)
+    if "task" not in roles:
+        return {"": whole}
     rows: dict[str, list[int]] = {}
-    for row, task in enumerate(tasks):
+    for row, task in enumerate(table.columns[roles["task"]]):
         rows.setdefault(task.strip(), []).append(row)
-    return {
-        task: Part(
-            table.path,
-            [texts[row] for row in chosen],
-            [labels[row] for row in chosen],
-            splits if isinstance(splits, str) else [splits[row] for row in chosen],
-            [table.lines[row] for row in chosen],
-            names if len(rows) == 1 else (),
-        )
-        for task, chosen in rows.items()
-    }
+    # Names are those of the labels of all tasks together.
+    named = whole if len(rows) == 1 else replace(whole, class_names=())
+    return {task: named.rows(chosen) for task, chosen in rows.items()}
 
 
 def _require_one_line(table: Table, texts: Sequence[str]) -> None:
@@ -165,7 +158,9 @@ def label_table(table: Table, options: ImportOptions) -> LabelTable:
         DataError: if it lacks one of them, or a name stands twice with two labels.
     """
     columns = tuple(table.columns)
-    roles = column_roles(columns, options, table.path)
+    # What is said of other roles is said of the table of sequences or of places.
+    said = {role: name for role, name in options.columns.items() if role in _OF_LABELS}
+    roles = column_roles(columns, replace(options, columns=said), table.path)
     require_roles(roles, ["name", "label"], columns, table.path)
     labels = table.columns[roles["label"]]
     rows: dict[str, int] = {}

@@ -29,7 +29,6 @@ _JSON_ENDINGS = (".jsonl", ".ndjson", ".json")
 TABLE_ENDINGS = (*_TEXT_ENDINGS, *_JSON_ENDINGS, ".parquet")
 _DELIMITERS = ("\t", ",", ";", "|")
 _MOST_COLUMNS = 10_000
-_MOST_LINE_LETTERS = 2 * MAX_SEQUENCE_BP
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -191,17 +190,7 @@ def _checked_header(header: list[str], where: str) -> list[str]:
 
 def _json_table(text: str, path: Path) -> Table:
     """JSON lines, or one JSON list of objects."""
-    objects: list[tuple[int, Any]] = []
-    if text.lstrip().startswith("["):
-        objects = list(enumerate(_json(text, str(path), 6), 1))
-    else:
-        for number, line in enumerate(text.split("\n"), 1):
-            if len(line) > _MOST_LINE_LETTERS:
-                raise DataError("the line is too long", where=f"{path}:{number}")
-            if line.strip():
-                objects.append((number, _json(line, f"{path}:{number}", 6)))
-    if not objects:
-        raise DataError("the file is empty", where=path)
+    objects = _json_objects(text, path)
     names: dict[str, None] = {}
     for number, one in objects:
         if not isinstance(one, dict):
@@ -214,6 +203,21 @@ def _json_table(text: str, path: Path) -> Table:
     )
     columns = {name: [_as_text(one.get(name)) for _, one in objects] for name in names}
     return Table(path, columns, [number for number, _ in objects], {}, lists)
+
+
+def _json_objects(text: str, path: Path) -> list[tuple[int, Any]]:
+    """What a file holds, with the line (in a list: the place) of each."""
+    if text.lstrip().startswith("["):
+        objects = list(enumerate(_json(text, str(path), 6), 1))
+    else:
+        objects = [
+            (number, _json(line, f"{path}:{number}", 6))
+            for number, line in enumerate(text.split("\n"), 1)
+            if line.strip()
+        ]
+    if not objects:
+        raise DataError("the file is empty", where=path)
+    return objects
 
 
 def _json(text: str, where: str, deepest: int) -> Any:
