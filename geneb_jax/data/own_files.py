@@ -48,11 +48,12 @@ class OwnFiles:
     unnamed: bool = False
     lacks_genome: bool = False
 
-    def commands(self, run: str) -> tuple[str, ...]:
+    def commands(self, run: str, beside: Path) -> tuple[str, ...]:
         """The commands that make a suite of them and run it; none where nothing was recognised.
 
         Args:
             run: What follows ``geneb-jax run --suite FOLDER``, with a space in front, or nothing.
+            beside: The folder in which another suite's folder would be made.
         """
         if self.unnamed and not self.tasks:
             columns = "--columns sequence=COLUMN,label=COLUMN,split=COLUMN"
@@ -63,14 +64,14 @@ class OwnFiles:
         if self.at_hand:
             suite, make = self.folder, f"geneb-jax suite init {quoted(self.folder)}"
         else:
-            suite = _free_folder(self.folder)
+            suite = _free_folder(self.folder, beside)
             make = f"geneb-jax suite import {quoted(self.folder)} --to {quoted(suite)}"
             make += " --genome GENOME.fa" if self.lacks_genome else ""
         return make, f"geneb-jax run --suite {quoted(suite)}{run}"
 
-    def hint(self, run: str = "") -> str:
-        """The commands as a sentence."""
-        commands = self.commands(run)
+    def hint(self, run: str = "", beside: Path = Path()) -> str:
+        """The commands as a sentence; see :meth:`commands`."""
+        commands = self.commands(run, beside)
         if not commands:
             return (
                 "files of your own are a suite of their own, a folder with a suite.toml (--suite "
@@ -172,10 +173,10 @@ def quoted(path: Path) -> str:
     return shlex.quote(f"./{text}" if text.startswith("-") else text)
 
 
-def _free_folder(folder: Path) -> Path:
-    """A new folder in the working folder, named after a source."""
+def _free_folder(folder: Path, beside: Path) -> Path:
+    """A new folder, named after a source."""
     stem = f"{folder.resolve().name or 'my'}-suite"
-    place, candidate = 2, Path(stem)
+    place, candidate = 2, beside / stem
     while candidate.exists() or candidate.is_symlink():
-        candidate, place = Path(f"{stem}-{place}"), place + 1
+        candidate, place = beside / f"{stem}-{place}", place + 1
     return candidate

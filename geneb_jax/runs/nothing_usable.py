@@ -44,6 +44,7 @@ def nothing_usable(
     folder: Path,
     failures: Mapping[Task, str],
     run: str = "",
+    beside: Path = Path(),
 ) -> DataError:
     """Why no task of a suite can be used, all causes told, those of one kind as one.
 
@@ -52,6 +53,7 @@ def nothing_usable(
         folder: The folder of task files.
         failures: Why each chosen task cannot be used.
         run: What follows ``run --suite FOLDER`` in the commands that are offered.
+        beside: Where they would make another suite's folder: beside the results.
     """
     there = set(find_task_files(suite, folder).tasks)
     causes = [text for task, text in failures.items() if task in there]
@@ -62,7 +64,7 @@ def nothing_usable(
         said.append("there is no file named after one of its tasks")
     if own.said and not causes:
         said.append(own.said)
-    hint = own.hint(run)
+    hint = own.hint(run, beside)
     if causes and not own.tasks:
         hint = f"`geneb-jax data check {shlex.quote(str(folder))}` names every fault"
     elif absent and not own.tasks:

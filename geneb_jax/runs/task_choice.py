@@ -69,12 +69,13 @@ def choose_tasks(request: RunRequest) -> ChosenTasks:
     if not request.task:
         there = set(found.tasks)
         wanted = tuple(task for task in wanted if task in there)
+    offered, beside = run_options(request, folder), request.out.parent
     notes = []
     if found.other_ids:
         shown = ", ".join(found.other_ids[:3]) + (" ..." if len(found.other_ids) > 3 else "")
         notes.append(
             f"{len(found.other_ids)} files are no task of the suite {suite.name} and are left out: "
-            f"{shown} ({look_at(folder, suite).hint(run_options(request, folder))})"
+            f"{shown} ({look_at(folder, suite).hint(offered, beside)})"
         )
     source = TaskSource(folder)
     fingerprints: dict[Task, str] = {}
@@ -85,7 +86,7 @@ def choose_tasks(request: RunRequest) -> ChosenTasks:
         except DataError as error:
             failures[task] = error.message
     if not fingerprints:
-        raise nothing_usable(suite, folder, failures, run_options(request, folder))
+        raise nothing_usable(suite, folder, failures, offered, beside)
     return ChosenTasks(suite, source, fingerprints, failures, tuple(notes))
 
 

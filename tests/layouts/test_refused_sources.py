@@ -91,8 +91,12 @@ def test_a_benchmark_of_many_kinds_gives_its_classification_tasks(tmp_path: Path
 @pytest.mark.parametrize(
     ("files", "told"),
     [
-        ({"train.csv": GOOD}, ("source", "no test file", "train.csv")),
+        ({"train.csv": GOOD}, ("source", "no test file")),
         ({"train.csv": GOOD, "dev.csv": GOOD}, ("no test file", "dev rows never stand in")),
+        (
+            {f"{t}/{s}.csv": GOOD for t, s in (("a", "train"), ("b", "test"), ("c", "test"))},
+            ("2 tasks have no train file: b, c; 1 task has no test file: a",),
+        ),
         ({"train.csv": GOOD, "test.csv": ""}, ("test.csv", "empty")),
         ({"train.csv": GOOD, "test.csv": "sequence,label\n"}, ("no test rows",)),
         ({"train.csv": GOOD, "test.csv": GOOD + "ACGT\n"}, ("test.csv:6", "1 fields")),

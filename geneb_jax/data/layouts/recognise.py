@@ -118,6 +118,7 @@ def read_source(
     chosen, left = candidates(files, options)
     if not chosen:
         raise _nothing_found(files, left, options)
+    split_files.require_whole(files, chosen)
     tasks: list[FoundTask] = []
     left_out: list[LeftOut] = []
     with ExitStack() as stack:

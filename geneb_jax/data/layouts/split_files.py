@@ -26,7 +26,7 @@ from geneb_jax.data.layouts.table_rows import (
 from geneb_jax.data.layouts.tables import TABLE_ENDINGS, read_table, table_columns
 from geneb_jax.errors import DataError
 
-__all__ = ["find", "read"]
+__all__ = ["find", "read", "require_whole"]
 
 _PREFIXED = re.compile(r"(?P<name>.+)[._-](?P<split>[A-Za-z]+)")
 _SHARD = re.compile(r"(?P<split>[A-Za-z]+)-[0-9]{1,6}(-of-[0-9]{1,6})?(-[0-9a-f]{8,40})?")
@@ -114,9 +114,9 @@ def read(
     """The tasks of a group of files: one, or one a value of the column ``task``.
 
     Raises:
-        DataError: if a part is missing or twice, or a file cannot be used.
+        DataError: if a part is there twice, or a file cannot be used.
     """
-    _require_parts(files, candidate)
+    _require_one_each(candidate)
     found = []
     for split, path in candidate.paths:
         if inner_ending(path) in FASTA_ENDINGS:
@@ -134,17 +134,42 @@ def read(
     return list(merged(found, candidate.importer))
 
 
-def _require_parts(files: SourceFiles, candidate: Candidate) -> None:
-    splits = [split for split, _ in candidate.paths]
-    shown = ", ".join(files.relative(path) for _, path in candidate.paths)
-    for part in ("train", "test"):
-        if part not in splits:
-            raise DataError(
-                f"the task has no {part} file",
-                where=candidate.paths[0][1].parent,
-                cause=f"there is {shown}",
-                hint="dev rows never stand in for test rows; bring the missing file",
-            )
+def require_whole(files: SourceFiles, found: Sequence[Candidate]) -> None:
+    """Refuse tasks that lack their train or test file, all of them at once.
+
+    Raises:
+        DataError: naming the tasks.
+    """
+    lacking = {
+        part: [one for one in found if _has_parts(one) and not _has_part(one, part)]
+        for part in ("train", "test")
+    }
+    said = [
+        f"{len(those)} {'tasks have' if len(those) > 1 else 'task has'} no {part} file: "
+        + ", ".join("/".join(one.names) or files.name for one in those[:3])
+        + (f" and {len(those) - 3} more" if len(those) > 3 else "")
+        for part, those in lacking.items()
+        if those
+    ]
+    if said:
+        dev = any(_has_part(one, "dev") for one in lacking["test"])
+        raise DataError(
+            "; ".join(said),
+            where=files.source,
+            cause="dev rows never stand in for test rows" if dev else None,
+            hint="bring the missing files, or give the folder of the tasks that are whole",
+        )
+
+
+def _has_parts(candidate: Candidate) -> bool:
+    return any(split for split, _ in candidate.paths)
+
+
+def _has_part(candidate: Candidate, part: str) -> bool:
+    return any(split == part for split, _ in candidate.paths)
+
+
+def _require_one_each(candidate: Candidate) -> None:
     stems: dict[str, Path] = {}
     for _, path in candidate.paths:
         key = inner_stem(path).casefold()
