@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from geneb_jax.benchmark import Suite
+from geneb_jax.benchmark import SUITE_FILE, Suite
 from geneb_jax.data.layouts.fasta import FASTA_ENDINGS
 from geneb_jax.data.layouts.options import ImportOptions
 from geneb_jax.data.layouts.recognise import OF_A_GENOME, candidates
@@ -38,6 +38,7 @@ class OwnFiles:
         said: What they are, in words; empty where nothing was recognised.
         unnamed: Whether there are tables whose columns have none of the usual names.
         lacks_genome: Whether stretches of a genome are there, and no genome.
+        is_suite: Whether the folder is a suite already.
     """
 
     folder: Path
@@ -47,6 +48,7 @@ class OwnFiles:
     said: str
     unnamed: bool = False
     lacks_genome: bool = False
+    is_suite: bool = False
 
     def commands(self, run: str, beside: Path) -> tuple[str, ...]:
         """The commands that make a suite of them and run it; none where nothing was recognised.
@@ -55,6 +57,8 @@ class OwnFiles:
             run: What follows ``geneb-jax run --suite FOLDER``, with a space in front, or nothing.
             beside: The folder in which another suite's folder would be made.
         """
+        if self.is_suite:
+            return (f"geneb-jax run --suite {quoted(self.folder)}{run}",)
         if self.unnamed and not self.tasks:
             columns = "--columns sequence=COLUMN,label=COLUMN,split=COLUMN"
             make = f"geneb-jax suite init {quoted(self.folder)} {columns}"
@@ -90,6 +94,8 @@ def look_at(folder: Path, suite: Suite | None = None) -> OwnFiles:
         folder: The folder.
         suite: Leave out what is named after a task of this suite.
     """
+    if (folder / SUITE_FILE).is_file():
+        return OwnFiles(folder, 1, (), True, f"it holds a {SUITE_FILE}", is_suite=True)
     try:
         files = SourceFiles(folder)
         found, left = candidates(files, ImportOptions(), asked=False)

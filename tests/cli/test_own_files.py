@@ -131,6 +131,39 @@ def test_a_suite_that_is_there_is_not_written_anew(
     assert (tmp_path / "suite.toml").read_text() == "mine"
 
 
+def test_a_suite_given_as_task_files_is_run_as_a_suite(
+    geneb: Geneb, rows: tuple[Row, ...], tmp_path: Path
+) -> None:
+    (tmp_path / "p.csv").write_text(flat_csv(rows))
+    assert geneb("suite", "init", tmp_path).code == 0
+    answer = geneb("run", "-m", "kmer-1", "--data-dir", tmp_path)
+    assert offered(answer.err) == [["run", "--suite", str(tmp_path), "-m", "kmer-1"]]
+
+
+def test_copies_are_made_whole_once_and_are_no_tasks_themselves(
+    geneb: Geneb, rows: tuple[Row, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "p.tsv").write_text(flat_csv(rows).replace(",", "\t"))
+    real = os.replace
+
+    def full(source: object, target: object, **options: object) -> None:
+        if str(target).endswith("suite.toml"):
+            raise OSError(28, "No space left on device")
+        real(source, target, **options)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "replace", full)
+        assert geneb("suite", "init", tmp_path).code == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["p.tsv"]
+    assert geneb("suite", "init", tmp_path).code == 0
+    (tmp_path / "suite.toml").unlink()
+    answer = geneb("suite", "init", tmp_path)
+    assert answer.code == 2 and "earlier" in answer.err
+    (tmp_path / "suite-tasks").rename(tmp_path.parent / "away")
+    assert geneb("suite", "init", tmp_path).code == 0
+    assert [task.task_id for task in load_suite(tmp_path).tasks] == ["p"]
+
+
 @pytest.mark.parametrize(
     ("files", "arguments", "told"),
     [

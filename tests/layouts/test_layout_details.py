@@ -30,6 +30,20 @@ def only_table(tmp_path: Path) -> TaskTable:
     return read_task(task, TaskSource(tmp_path / "suite"))
 
 
+def test_names_of_classes_in_the_metadata_of_parquet(tmp_path: Path) -> None:
+    """As Hugging Face `datasets` writes them; the sweep asks the library itself."""
+    feature = {"names": ["silencer", "enhancer"], "_type": "ClassLabel"}
+    said = {"info": {"features": {"seq": {"_type": "Value"}, "label": feature}}}
+    (tmp_path / "source").mkdir()
+    for split in ("train", "test"):
+        rows = pa.table({"seq": ["AC", "GT"], "label": [0, 1]})
+        named = rows.replace_schema_metadata({"huggingface": json.dumps(said)})
+        pq.write_table(named, tmp_path / "source" / f"{split}.parquet")
+    imported(tmp_path)
+    assert only_table(tmp_path).task.classes == ("silencer", "enhancer")
+
+
+@pytest.mark.sweep
 def test_shards_and_names_of_hugging_face_datasets(tmp_path: Path) -> None:
     """Written by the library that users write them with."""
     datasets = pytest.importorskip("datasets")

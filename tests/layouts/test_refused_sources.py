@@ -174,7 +174,7 @@ def test_bends_labels_in_hdf5_are_left_out_by_name(tmp_path: Path) -> None:
 def test_a_folder_that_is_there_is_never_written_over(tmp_path: Path) -> None:
     write(tmp_path / "source", {"train.csv": GOOD, "test.csv": GOOD})
     write(tmp_path / "suite", {"mine.txt": "mine"})
-    with pytest.raises(OutputError, match="not empty"):
+    with pytest.raises(OutputError, match="the folder is not empty"):
         imported(tmp_path)
     assert [path.name for path in (tmp_path / "suite").iterdir()] == ["mine.txt"]
     (tmp_path / "suite" / "mine.txt").unlink()

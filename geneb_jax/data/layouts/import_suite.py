@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -114,7 +116,14 @@ def init_suite(
             where=folder,
             hint="edit it, or move it away to have one written anew",
         )
-    files = SourceFiles(folder)
+    copies = folder / CONVERTED
+    if os.path.lexists(copies):
+        raise OutputError(
+            "the copies of an earlier `suite init` are there",
+            where=copies,
+            hint="move the folder away to have them made anew",
+        )
+    files = SourceFiles(folder, without=CONVERTED)
     found = _read(files, options, on_task)
     title = name or files.name
     tasks = prepare(found.tasks, title, options, files.name)
@@ -123,18 +132,20 @@ def init_suite(
         folder, suite_name(title), tuple(tasks), found.left_out, found.unread, converted
     )
     if converted:
-        new_folder(folder / CONVERTED, lambda staged: _write_copies(staged, files, suite, options))
-    entries = [task.entry for task in tasks]
-    durable_files.write_text(
-        toml,
-        suite_toml(
-            suite.name,
-            title,
-            entries,
-            suite_notes(files.name, suite),
-            files=CONVERTED if converted else None,
-        ),
+        new_folder(copies, lambda staged: _write_copies(staged, files, suite, options))
+    text = suite_toml(
+        suite.name,
+        title,
+        [task.entry for task in tasks],
+        suite_notes(files.name, suite),
+        files=CONVERTED if converted else None,
     )
+    try:
+        durable_files.write_text(toml, text)
+    except OutputError:
+        if converted:
+            shutil.rmtree(copies, ignore_errors=True)
+        raise
     return suite
 
 

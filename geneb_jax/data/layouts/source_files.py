@@ -48,17 +48,19 @@ class SourceFiles:
 
     Args:
         source: The file or folder.
+        without: Name of a folder directly below it that is no part of it.
 
     Raises:
         DataError: if there is nothing, or more than can be listed.
     """
 
-    def __init__(self, source: Path) -> None:
+    def __init__(self, source: Path, *, without: str | None = None) -> None:
         self.source = source
         self._reads: dict[str, FileRead] = {}
         if source.is_dir():
             self.root = source
-            self.paths = tuple(sorted(_listed(source)))
+            hidden = None if without is None else source / without
+            self.paths = tuple(sorted(_listed(source, hidden)))
         elif source.exists() or source.is_symlink():
             self.root = source.parent
             self.paths = (source,)
@@ -166,7 +168,7 @@ class SourceFiles:
         self._reads.setdefault(read.path, read)
 
 
-def _listed(root: Path) -> list[Path]:
+def _listed(root: Path, hidden: Path | None) -> list[Path]:
     """Files below a folder; hidden names are left out, no folder is entered twice."""
     found: list[Path] = []
     entered: set[str] = set()
@@ -182,7 +184,7 @@ def _listed(root: Path) -> list[Path]:
         except OSError as error:
             raise DataError(f"cannot list the folder ({error.strerror})", where=folder) from error
         for entry in entries:
-            if entry.name.startswith((".", "__")):
+            if entry.name.startswith((".", "__")) or entry == hidden:
                 continue
             if entry.is_dir():
                 if depth < DEEPEST:
