@@ -101,8 +101,7 @@ def look_at(folder: Path, suite: Suite | None = None) -> OwnFiles:
         found, left = candidates(files, ImportOptions(), asked=False)
     except (GenebError, OSError):
         return OwnFiles(folder, 0, (), True, "")
-    known = {task.task_id for task in suite.tasks} if suite is not None else set()
-    own = [candidate for candidate in found if not _is_of_the_suite(candidate, known)]
+    own = [candidate for candidate in found if not _is_of_the_suite(candidate, suite)]
     layouts = tuple(dict.fromkeys(candidate.importer for candidate in own))
     at_hand = all(layout.startswith(_AT_HAND) for layout in layouts)
     said = _said(files, own, layouts, at_hand=at_hand) if own else _not_tasks(files, left)
@@ -117,8 +116,9 @@ def _has_fasta(files: SourceFiles) -> bool:
     return any(inner_ending(path) in FASTA_ENDINGS for path in files.paths)
 
 
-def _is_of_the_suite(candidate: Candidate, known: set[str]) -> bool:
+def _is_of_the_suite(candidate: Candidate, suite: Suite | None) -> bool:
     """Whether files are named after a task of the suite, in a form that tasks are read in."""
+    known = {task.task_id for task in suite.tasks} if suite is not None else set()
     named = bool(candidate.names) and candidate.names[-1] in known
     return named and all(inner_ending(path) == ".csv" for _, path in candidate.paths)
 

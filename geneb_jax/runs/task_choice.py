@@ -72,11 +72,8 @@ def choose_tasks(request: RunRequest) -> ChosenTasks:
     offered, beside = run_options(request, folder), request.out.parent
     notes = []
     if found.other_ids:
-        shown = ", ".join(found.other_ids[:3]) + (" ..." if len(found.other_ids) > 3 else "")
-        notes.append(
-            f"{len(found.other_ids)} files are no task of the suite {suite.name} and are left out: "
-            f"{shown} ({look_at(folder, suite).hint(offered, beside)})"
-        )
+        hint = look_at(folder, suite).hint(offered, beside)
+        notes.append(_left_out_note(found.other_ids, suite, hint))
     source = TaskSource(folder)
     fingerprints: dict[Task, str] = {}
     failures: dict[Task, str] = {}
@@ -88,6 +85,14 @@ def choose_tasks(request: RunRequest) -> ChosenTasks:
     if not fingerprints:
         raise nothing_usable(suite, folder, failures, offered, beside)
     return ChosenTasks(suite, source, fingerprints, failures, tuple(notes))
+
+
+def _left_out_note(names: tuple[str, ...], suite: Suite, hint: str) -> str:
+    shown = ", ".join(names[:3]) + (" ..." if len(names) > 3 else "")
+    return (
+        f"{len(names)} files are no task of the suite {suite.name} and are left out: "
+        f"{shown} ({hint})"
+    )
 
 
 class TaskTables:

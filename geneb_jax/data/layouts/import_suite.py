@@ -105,24 +105,8 @@ def init_suite(
         DataError: as :func:`import_suite`.
         OutputError: if there is a suite.toml already, or the folder cannot be written.
     """
-    toml = folder / SUITE_FILE
-    if folder.exists() and not folder.is_dir():
-        raise DataError(
-            "a suite is a folder, and this is a file", where=folder, hint=f"give {folder.parent}"
-        )
-    if toml.exists() or toml.is_symlink():
-        raise OutputError(
-            f"the folder has a {SUITE_FILE} already",
-            where=folder,
-            hint="edit it, or move it away to have one written anew",
-        )
-    copies = folder / CONVERTED
-    if os.path.lexists(copies):
-        raise OutputError(
-            "the copies of an earlier `suite init` are there",
-            where=copies,
-            hint="move the folder away to have them made anew",
-        )
+    _require_no_suite(folder)
+    toml, copies = folder / SUITE_FILE, folder / CONVERTED
     files = SourceFiles(folder, without=CONVERTED)
     found = _read(files, options, on_task)
     title = name or files.name
@@ -147,6 +131,27 @@ def init_suite(
             shutil.rmtree(copies, ignore_errors=True)
         raise
     return suite
+
+
+def _require_no_suite(folder: Path) -> None:
+    toml = folder / SUITE_FILE
+    if folder.exists() and not folder.is_dir():
+        raise DataError(
+            "a suite is a folder, and this is a file", where=folder, hint=f"give {folder.parent}"
+        )
+    if toml.exists() or toml.is_symlink():
+        raise OutputError(
+            f"the folder has a {SUITE_FILE} already",
+            where=folder,
+            hint="edit it, or move it away to have one written anew",
+        )
+    copies = folder / CONVERTED
+    if os.path.lexists(copies):
+        raise OutputError(
+            "the copies of an earlier `suite init` are there",
+            where=copies,
+            hint="move the folder away to have them made anew",
+        )
 
 
 def _read(

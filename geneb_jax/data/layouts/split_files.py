@@ -144,13 +144,7 @@ def require_whole(files: SourceFiles, found: Sequence[Candidate]) -> None:
         part: [one for one in found if _has_parts(one) and not _has_part(one, part)]
         for part in ("train", "test")
     }
-    said = [
-        f"{len(those)} {'tasks have' if len(those) > 1 else 'task has'} no {part} file: "
-        + ", ".join("/".join(one.names) or files.name for one in those[:3])
-        + (f" and {len(those) - 3} more" if len(those) > 3 else "")
-        for part, those in lacking.items()
-        if those
-    ]
+    said = [_lacks(those, part, files.name) for part, those in lacking.items() if those]
     if said:
         dev = any(_has_part(one, "dev") for one in lacking["test"])
         raise DataError(
@@ -159,6 +153,13 @@ def require_whole(files: SourceFiles, found: Sequence[Candidate]) -> None:
             cause="dev rows never stand in for test rows" if dev else None,
             hint="bring the missing files, or give the folder of the tasks that are whole",
         )
+
+
+def _lacks(tasks: Sequence[Candidate], part: str, source: str) -> str:
+    names = ["/".join(one.names) or source for one in tasks]
+    have = "tasks have" if len(names) > 1 else "task has"
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return f"{len(names)} {have} no {part} file: {', '.join(names[:3])}{more}"
 
 
 def _has_parts(candidate: Candidate) -> bool:
