@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from geneb_jax.benchmark.definition import DatasetPin, Protocol, Regime, Suite, Task
 from geneb_jax.benchmark.identifiers import task_id_problem
 from geneb_jax.errors import ConfigError, SelectionError
+from geneb_jax.plain_files import is_folder, is_plain_file
 from geneb_jax.resources import config_folder
 
 __all__ = ["SUITE_FILE", "builtin_suites", "load_suite"]
@@ -159,17 +160,17 @@ def load_suite(name_or_folder: str | Path) -> Suite:
             return _read_suite(nested, nested.parent)
         return _read_suite(folder / f"{name_or_folder}.toml", None)
     path = Path(name_or_folder).expanduser()
-    if path.is_dir() and (path / SUITE_FILE).is_file():
+    if is_plain_file(path / SUITE_FILE):
         return _read_suite(path / SUITE_FILE, path)
-    if path.is_file() and path.suffix == ".toml":
+    if is_plain_file(path) and path.suffix == ".toml":
         return _read_suite(path, path.parent)
     known = ", ".join(builtin_suites())
     raise SelectionError(
         f"there is no suite {str(name_or_folder)!r}",
-        cause=f"the folder has no {SUITE_FILE}" if path.is_dir() else None,
+        cause=f"the folder has no {SUITE_FILE}" if is_folder(path) else None,
         hint=f"`geneb-jax suite init {shlex.quote(str(name_or_folder))}` writes one for the files "
         "that are there"
-        if path.is_dir()
+        if is_folder(path)
         else f"built-in suites: {known}; or give a folder that holds a {SUITE_FILE}",
     )
 

@@ -19,6 +19,7 @@ from geneb_jax.data.layouts.source_files import SourceFiles, inner_ending
 from geneb_jax.data.layouts.table_rows import Candidate
 from geneb_jax.data.layouts.tables import table_columns
 from geneb_jax.errors import GenebError
+from geneb_jax.plain_files import is_plain_file
 
 __all__ = ["OwnFiles", "look_at"]
 
@@ -94,7 +95,7 @@ def look_at(folder: Path, suite: Suite | None = None) -> OwnFiles:
         folder: The folder.
         suite: Leave out what is named after a task of this suite.
     """
-    if (folder / SUITE_FILE).is_file():
+    if is_plain_file(folder / SUITE_FILE):
         return OwnFiles(folder, 1, (), True, f"it holds a {SUITE_FILE}", is_suite=True)
     try:
         files = SourceFiles(folder)

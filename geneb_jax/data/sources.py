@@ -11,6 +11,7 @@ Both may lie in the folder itself or in its subfolder ``tasks``.
 from __future__ import annotations
 
 import hashlib
+import os
 import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from pathlib import Path
 from geneb_jax.benchmark import Suite, Task, require_task_id
 from geneb_jax.data.links import refuse_stray_link, snapshot_of
 from geneb_jax.errors import DataError
+from geneb_jax.plain_files import is_folder
 
 __all__ = [
     "FoundTasks",
@@ -142,9 +144,9 @@ def require_folder(folder: Path) -> None:
     Raises:
         DataError: saying what it is, and which folder to give.
     """
-    if folder.is_dir():
+    if is_folder(folder):
         return
-    if folder.exists():
+    if os.path.lexists(folder):
         raise DataError(
             "this is a file, and the folder of task files is wanted",
             where=folder,

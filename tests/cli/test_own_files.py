@@ -224,6 +224,11 @@ def test_broken_links_and_missing_files_are_both_told(geneb: Geneb, tmp_path: Pa
         (("suite", "init", "own", "--columns", "sequence"), ("'sequence'", "--columns sequence=")),
         (("suite", "init", "own", "--splits", "a=b"), ("'a=b'", "train, test, dev")),
         (("suite", "import", "own"), ("--to",)),
+        (("suite", "import", "a" * 300, "--to", "s"), ("no such file or folder",)),
+        (("suite", "import", "own", "--to", "a" * 300), ("the folder is empty",)),
+        (("suite", "init", "a" * 300), ("no such file or folder",)),
+        (("run", "-m", "kmer-1", "--data-dir", "a" * 300), ("no such folder",)),
+        (("run", "-m", "kmer-1", "--suite", "a" * 300), ("there is no suite",)),
     ],
 )
 def test_mistakes_of_the_suite_verbs(

@@ -116,6 +116,7 @@ def test_a_benchmark_of_many_kinds_gives_its_classification_tasks(tmp_path: Path
         ({"train.fa": ">a\nA\n", "test.fa": ">a\nA\n"}, ("train.fa", "no labels", "--labels")),
         ({"train.parquet": b"PAR1 no", "test.parquet": b""}, ("train.parquet", "cannot be read")),
         ({"train.csv.gz": gzip.compress(b"sequence")[:-9], "test.csv": GOOD}, ("gz", "damaged")),
+        ({"x.csv.gz": gzip.compress(b"q" * 99)[:12] + b"\xff" * 30}, ("x.csv.gz",)),
         ({"x.csv": GOOD}, ("x.csv", "nothing says which rows are train", "--test-share")),
         ({"x.csv": table(["0,a"], "sequence,label,split")}, ("x.csv:2", "'a'", "--splits")),
         ({"x.bed": "chromosome\tstart\tend\tlabel\n"}, ("no FASTA file is there", "--genome")),

@@ -163,7 +163,7 @@ def open_genome(files: SourceFiles, path: Path) -> Iterator[Genome]:
         raise DataError(
             "reading a genome needs pyfaidx, which is not installed", where=path, hint=_EXTRA
         ) from error
-    if not path.exists():
+    if not os.path.lexists(path):
         raise DataError("there is no such file", where=path, hint="--genome names a FASTA file")
     if files.head(path, 1) != b">":
         raise DataError(

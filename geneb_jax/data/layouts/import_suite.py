@@ -27,6 +27,7 @@ from geneb_jax.data.layouts.suite_names import suite_name
 from geneb_jax.data.layouts.suite_toml import suite_toml
 from geneb_jax.data.layouts.tables import table_columns
 from geneb_jax.errors import DataError, OutputError
+from geneb_jax.plain_files import is_folder
 from geneb_jax.sealed_files import write_sealed
 
 __all__ = ["CONVERTED", "import_suite", "init_suite"]
@@ -135,11 +136,11 @@ def init_suite(
 
 def _require_no_suite(folder: Path) -> None:
     toml = folder / SUITE_FILE
-    if folder.exists() and not folder.is_dir():
+    if os.path.lexists(folder) and not is_folder(folder):
         raise DataError(
             "a suite is a folder, and this is a file", where=folder, hint=f"give {folder.parent}"
         )
-    if toml.exists() or toml.is_symlink():
+    if os.path.lexists(toml):
         raise OutputError(
             f"the folder has a {SUITE_FILE} already",
             where=folder,

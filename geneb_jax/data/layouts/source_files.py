@@ -6,8 +6,10 @@ is read (:mod:`geneb_jax.plain_files`).
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import os
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +17,7 @@ from pathlib import Path
 from geneb_jax.data.csv_columns import MAX_FILE_BYTES, read_file_bytes
 from geneb_jax.data.links import refuse_stray_link, snapshot_of
 from geneb_jax.errors import DataError
-from geneb_jax.plain_files import NotTheFileError, open_plain
+from geneb_jax.plain_files import NotTheFileError, is_folder, open_plain
 
 __all__ = ["FileRead", "SourceFiles", "inner_ending", "inner_stem"]
 
@@ -57,11 +59,11 @@ class SourceFiles:
     def __init__(self, source: Path, *, without: str | None = None) -> None:
         self.source = source
         self._reads: dict[str, FileRead] = {}
-        if source.is_dir():
+        if is_folder(source):
             self.root = source
             hidden = None if without is None else source / without
             self.paths = tuple(sorted(_listed(source, hidden)))
-        elif source.exists() or source.is_symlink():
+        elif os.path.lexists(source):
             self.root = source.parent
             self.paths = (source,)
         else:
@@ -76,7 +78,7 @@ class SourceFiles:
     def name(self) -> str:
         """The source's own name, without the endings of a file."""
         name = self.source.resolve().name
-        return name if self.source.is_dir() else inner_stem(Path(name))
+        return name if is_folder(self.source) else inner_stem(Path(name))
 
     @property
     def reads(self) -> tuple[FileRead, ...]:
@@ -106,12 +108,10 @@ class SourceFiles:
         try:
             with os.fdopen(open_plain(path), "rb") as file:
                 if path.name.endswith(".gz"):
-                    import gzip
-
                     with gzip.open(file) as unpacked:
                         return unpacked.read(most_bytes)
                 return file.read(most_bytes)
-        except (OSError, ValueError, EOFError):
+        except (OSError, ValueError, EOFError, zlib.error):
             return b""
 
     def read_text_files(self, folder: Path, paths: Iterable[Path]) -> list[str]:
@@ -186,7 +186,7 @@ def _listed(root: Path, hidden: Path | None) -> list[Path]:
         for entry in entries:
             if entry.name.startswith((".", "__")) or entry == hidden:
                 continue
-            if entry.is_dir():
+            if is_folder(entry):
                 if depth < DEEPEST:
                     waiting.append((entry, depth + 1))
             else:
