@@ -19,6 +19,7 @@ from geneb_jax.data import TaskSource, TaskTable, read_task
 from geneb_jax.data.layouts import ImportedSuite, ImportOptions, import_suite
 from geneb_jax.data.layouts.suite_names import suite_name, task_ids
 from geneb_jax.data.layouts.suite_toml import TaskEntry, suite_toml
+from geneb_jax.errors import DataError
 
 
 def imported(tmp_path: Path, **options: object) -> ImportedSuite:
@@ -124,6 +125,25 @@ def test_plain_bed_takes_labels_by_name(tmp_path: Path) -> None:
     assert (table.train_sequences, table.train_labels.tolist()) == (("AAA", "CCC"), [0, 1])
     assert (table.test_sequences, table.test_labels.tolist()) == (("GGG", "AAC"), [1, 0])
     assert table.task.classes == ("open", "shut")
+
+
+@pytest.mark.parametrize("name", ["peaks.tsv", "peaks_labels.csv", "labels.csv"])
+def test_labels_without_names_are_taken_row_by_row(tmp_path: Path, name: str) -> None:
+    """As BEND's files share their index."""
+    source = tmp_path / "source"
+    source.mkdir()
+    bed = "chromosome\tstart\tend\tsplit\n"
+    bed += "c\t0\t3\ttrain\nc\t3\t6\ttrain\nc\t6\t9\ttest\n"
+    (source / "peaks.bed").write_text(bed)
+    (source / "genome.fa").write_text(">c\nAAACCCGGG\n")
+    (source / name).write_text("label\n1\n0\n1\n")
+    imported(tmp_path)
+    table = only_table(tmp_path)
+    assert (table.train_sequences, table.train_labels.tolist()) == (("AAA", "CCC"), [1, 0])
+    assert (table.test_sequences, table.test_labels.tolist()) == (("GGG",), [1])
+    (source / name).write_text("label\n1\n0\n")
+    with pytest.raises(DataError, match=r"it has 2 rows, and .*peaks.bed has 3"):
+        import_suite(source, tmp_path / "again", ImportOptions())
 
 
 def test_dnalongbench_flanks_masks_and_turns_as_its_loader_does(tmp_path: Path) -> None:

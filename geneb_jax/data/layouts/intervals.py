@@ -119,7 +119,7 @@ def _labels_elsewhere(
 ) -> LeftOut | None:
     """BEND keeps labels a base in an HDF5 file of the table's name."""
     roles = column_roles(tuple(table.columns), options, table.path, strict=False)
-    if "label" in roles or options.labels is not None:
+    if "label" in roles or _label_file(files, table.path, options) is not None:
         return None
     beside = [
         path
@@ -131,21 +131,52 @@ def _labels_elsewhere(
     return LeftOut(names, "a label a base", f"its labels are in {files.relative(beside[0])}")
 
 
+def _label_file(files: SourceFiles, path: Path, options: ImportOptions) -> Path | None:
+    """The table that was given, or one beside that is called after the BED file, or labels."""
+    if options.labels is not None:
+        return options.labels
+    stem = inner_stem(path)
+    for wanted in (stem, f"{stem}_labels", "labels"):
+        for other in files.paths:
+            if other.parent == path.parent and other != path and inner_stem(other) == wanted:
+                roles = column_roles(table_columns(files, other), options, other, strict=False)
+                if "label" in roles and "chromosome" not in roles:
+                    return other
+    return None
+
+
 def _with_labels(files: SourceFiles, table: Table, options: ImportOptions) -> Table:
-    """The table with the labels (and splits) of ``--labels``, found by name."""
+    """The table with labels (and splits) from another: by name, or row by row without names.
+
+    Raises:
+        DataError: if they do not fit.
+    """
     roles = column_roles(tuple(table.columns), options, table.path, strict=False)
-    if options.labels is None or "label" in roles:
+    path = None if "label" in roles else _label_file(files, table.path, options)
+    if path is None:
         return table
-    require_roles(roles, ["name"], tuple(table.columns), table.path)
-    labels = label_table(read_table(files, options.labels), options)
-    rows = [
-        _label_row(labels, name.strip(), table.where(row))
-        for row, name in enumerate(table.columns[roles["name"]])
-    ]
+    other = read_table(files, path)
+    theirs = column_roles(tuple(other.columns), options, path, strict=False)
+    if "name" in roles and "name" in theirs:
+        labels = label_table(other, options)
+        rows = [
+            _label_row(labels, name.strip(), table.where(row))
+            for row, name in enumerate(table.columns[roles["name"]])
+        ]
+    elif len(other.lines) == len(table.lines):
+        rows = list(range(len(table.lines)))
+    else:
+        raise DataError(
+            f"it has {len(other.lines)} rows, and {table.path} has {len(table.lines)}",
+            where=path,
+            cause="labels without names are taken row by row",
+            hint="give both a column of names, or as many rows",
+        )
+    require_roles(theirs, ["label"], tuple(other.columns), path)
     columns = dict(table.columns)
-    columns["label"] = [labels.table.columns[labels.label][row] for row in rows]
-    if labels.split is not None and "split" not in roles:
-        columns["split"] = [labels.table.columns[labels.split][row] for row in rows]
+    for role in ("label", "split"):
+        if role in theirs and role not in roles:
+            columns[role] = [other.columns[theirs[role]][row] for row in rows]
     return replace(table, columns=columns)
 
 
