@@ -15,6 +15,7 @@ from pathlib import Path
 __all__ = [
     "NotTheFileError",
     "git_lfs_pointer",
+    "is_folder",
     "is_plain_file",
     "open_plain",
     "read_plain",
@@ -47,6 +48,14 @@ def is_plain_file(path: Path) -> bool:
     """
     try:
         return stat.S_ISREG(path.stat().st_mode)
+    except (OSError, ValueError):
+        return False
+
+
+def is_folder(path: Path) -> bool:
+    """Whether there is a folder at the path, or a link to one; False where it cannot be asked."""
+    try:
+        return stat.S_ISDIR(path.stat().st_mode)
     except (OSError, ValueError):
         return False
 

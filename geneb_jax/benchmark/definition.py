@@ -15,13 +15,15 @@ __all__ = ["DatasetPin", "Protocol", "Regime", "Suite", "Task"]
 class Task:
     """One classification task; ``task_id`` names its files and its rows in every table.
 
-    ``test_rows`` is the size of the official test set, where the suite states it.
+    ``test_rows`` is the size of the official test set, where the suite states it. ``classes`` are
+    the names of labels 0, 1, 2, ..., where they have names; they decide nothing.
     """
 
     task_id: str
     label: str
     category: str
     test_rows: int | None = None
+    classes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,15 @@
 """Read suites: one TOML file names tasks and protocol; the task files may lie beside it.
 
 A built-in suite is ``configs/benchmarks/<name>.toml`` or ``configs/benchmarks/<name>/suite.toml``.
-Any folder with a ``suite.toml`` is a suite too, and its CSV files are the data.
+Any folder with a ``suite.toml`` is a suite too, and its CSV files are the data
+(docs/your-own-tasks.md has the format).
 """
 
 from __future__ import annotations
 
+import shlex
 import tomllib
+from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from geneb_jax.benchmark.definition import DatasetPin, Protocol, Regime, Suite, Task
 from geneb_jax.benchmark.identifiers import task_id_problem
 from geneb_jax.errors import ConfigError, SelectionError
+from geneb_jax.plain_files import is_folder, is_plain_file
 from geneb_jax.resources import config_folder
 
 __all__ = ["SUITE_FILE", "builtin_suites", "load_suite"]
@@ -23,6 +27,7 @@ __all__ = ["SUITE_FILE", "builtin_suites", "load_suite"]
 SUITE_FILE = "suite.toml"
 
 _MAX_SUITE_BYTES = 16 * 2**20
+_MOST_CLASSES = 10_000
 
 Text = Annotated[str, Field(min_length=1, max_length=200)]
 
@@ -36,6 +41,7 @@ class _TaskEntry(_Strict):
     category: Text
     label: Text | None = None
     test_rows: Annotated[int, Field(ge=1)] | None = None
+    classes: Annotated[list[Text], Field(min_length=2, max_length=_MOST_CLASSES)] | None = None
 
     @field_validator("id")
     @classmethod
@@ -43,6 +49,15 @@ class _TaskEntry(_Strict):
         problem = task_id_problem(value)
         if problem is not None:
             raise ValueError(f"the task id {value[:80]!r} {problem}")
+        return value
+
+    @field_validator("classes")
+    @classmethod
+    def _each_once(cls, value: list[str] | None) -> list[str] | None:
+        names = value or []
+        repeated = [name for name, count in Counter(names).items() if count > 1]
+        if repeated:
+            raise ValueError(f"the class {repeated[0]!r} appears twice")
         return value
 
 
@@ -89,6 +104,7 @@ class _SuiteFile(_Strict):
     dataset: _DatasetEntry | None = None
     simulated: bool = False
     notes: list[str] = []
+    files: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] | None = None
 
     @model_validator(mode="after")
     def _distinct(self) -> _SuiteFile:
@@ -144,15 +160,18 @@ def load_suite(name_or_folder: str | Path) -> Suite:
             return _read_suite(nested, nested.parent)
         return _read_suite(folder / f"{name_or_folder}.toml", None)
     path = Path(name_or_folder).expanduser()
-    if path.is_dir() and (path / SUITE_FILE).is_file():
+    if is_plain_file(path / SUITE_FILE):
         return _read_suite(path / SUITE_FILE, path)
-    if path.is_file() and path.suffix == ".toml":
+    if is_plain_file(path) and path.suffix == ".toml":
         return _read_suite(path, path.parent)
     known = ", ".join(builtin_suites())
     raise SelectionError(
         f"there is no suite {str(name_or_folder)!r}",
-        cause=f"the folder has no {SUITE_FILE}" if path.is_dir() else None,
-        hint=f"built-in suites: {known}; or give a folder that holds a {SUITE_FILE}",
+        cause=f"the folder has no {SUITE_FILE}" if is_folder(path) else None,
+        hint=f"`geneb-jax suite init {shlex.quote(str(name_or_folder))}` writes one for the files "
+        "that are there"
+        if is_folder(path)
+        else f"built-in suites: {known}; or give a folder that holds a {SUITE_FILE}",
     )
 
 
@@ -176,7 +195,13 @@ def _read_suite(path: Path, folder: Path | None) -> Suite:
         name=parsed.name,
         title=parsed.title,
         tasks=tuple(
-            Task(entry.id, entry.label or entry.id, entry.category, entry.test_rows)
+            Task(
+                entry.id,
+                entry.label or entry.id,
+                entry.category,
+                entry.test_rows,
+                tuple(entry.classes or ()),
+            )
             for entry in parsed.tasks
         ),
         protocol=Protocol(
@@ -190,7 +215,7 @@ def _read_suite(path: Path, folder: Path | None) -> Suite:
         dataset=None
         if parsed.dataset is None
         else DatasetPin(parsed.dataset.repository, parsed.dataset.revision),
-        folder=folder,
+        folder=folder if folder is None or parsed.files is None else folder / parsed.files,
         simulated=parsed.simulated,
         notes=tuple(parsed.notes),
     )

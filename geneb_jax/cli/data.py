@@ -133,7 +133,7 @@ def check(
             }
         )
     else:
-        _print_check(definition, result)
+        _print_check(definition, source, result)
     if result.refused:
         click.get_current_context().exit(2)
 
@@ -220,7 +220,8 @@ def resolve_folder(
         raise click.UsageError("Give the folder once: as an argument or with --data-dir.")
     given = folder or data_dir
     if suite is None and given is not None and (given / SUITE_FILE).is_file():
-        return load_suite(given), given
+        own = load_suite(given)
+        return own, own.folder or given
     definition = load_suite(suite or "geneb")
     return definition, given or definition.folder or fetched_data_folder(definition)
 
@@ -245,8 +246,9 @@ def reading_progress(what: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: bars.update(bar, completed=done, total=total)
 
 
-def _print_check(suite: Suite, result: FolderCheck) -> None:
+def _print_check(suite: Suite, folder: Path, result: FolderCheck) -> None:
     from geneb_jax.cli.console import note, print_table
+    from geneb_jax.data import look_at
 
     rows: list[tuple[object, ...]] = []
     for entry in result.checks:
@@ -268,6 +270,8 @@ def _print_check(suite: Suite, result: FolderCheck) -> None:
     if standings:
         counts_of = [f"{standings.count(word)} {word}" for word in dict.fromkeys(standings)]
         note(f"data beside the benchmark's: {', '.join(sorted(counts_of))}")
+    if any(entry.category is None for entry in result.checks):
+        note(look_at(folder, suite).hint())
     if result.ignored:
         shown = ", ".join(result.ignored[:5]) + (", ..." if len(result.ignored) > 5 else "")
         note(f"not task files: {shown}")

@@ -35,6 +35,7 @@ VERBS = {
     "compare": "Two models or runs, paired, with intervals.",
     "recommend": "The best model for a category under a budget.",
     "list": "List models, tasks, categories and probes.",
+    "suite": "Make a suite of your own files, or of a published benchmark's.",
     "data": "Fetch, check and describe task files.",
     "verify": "A real checkpoint against embeddings recorded from it.",
     "submission": "Write and validate submission files.",

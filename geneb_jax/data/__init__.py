@@ -15,8 +15,8 @@ from geneb_jax.data.few_shot import few_shot_rows
 from geneb_jax.data.hub import FetchReport, fetch_suite
 from geneb_jax.data.leaks import LeakKind, TaskLeaks, find_leaks, leaks_across
 from geneb_jax.data.notes import NOTES, SMALL_CLASS_ROWS
+from geneb_jax.data.own_files import OwnFiles, look_at
 from geneb_jax.data.sources import (
-    OWN_FILES_HINT,
     FoundTasks,
     TaskFiles,
     TaskSource,
@@ -37,7 +37,6 @@ __all__ = [
     "MAX_FILE_BYTES",
     "MAX_SEQUENCE_BP",
     "NOTES",
-    "OWN_FILES_HINT",
     "SMALL_CLASS_ROWS",
     "SPLITS",
     "FetchReport",
@@ -45,6 +44,7 @@ __all__ = [
     "FoundTasks",
     "LeakKind",
     "LengthQuantiles",
+    "OwnFiles",
     "PinnedFiles",
     "SequenceTable",
     "SuiteStats",
@@ -62,6 +62,7 @@ __all__ = [
     "find_leaks",
     "find_task_files",
     "leaks_across",
+    "look_at",
     "pinned_files",
     "read_task",
     "sequence_digest",

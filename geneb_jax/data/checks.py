@@ -11,7 +11,8 @@ from typing import Any
 from geneb_jax.benchmark import DataStanding, Suite, Task, data_standing, select_tasks
 from geneb_jax.data.csv_columns import read_file_bytes
 from geneb_jax.data.fetched_files import PinnedFiles, pinned_files
-from geneb_jax.data.sources import OWN_FILES_HINT, FoundTasks, TaskSource, find_task_files
+from geneb_jax.data.own_files import look_at
+from geneb_jax.data.sources import FoundTasks, TaskSource, find_task_files
 from geneb_jax.data.tables import TaskTable, read_task
 from geneb_jax.errors import ConfigError, DataError, GenebError
 
@@ -124,9 +125,9 @@ def check_folder(
         raise DataError(
             f"there is no file of a task of the suite {suite.name}",
             where=folder,
-            cause=f"other CSV files: {', '.join(ignored[:5])}" if ignored else None,
+            cause=look_at(folder, suite).said or None,
             hint=f"its files are named <task_id>.csv, <task_id>.csv.gz or <task_id>/train.csv; "
-            f"{OWN_FILES_HINT}",
+            f"{look_at(folder, suite).hint()}",
         )
     checks = []
     pinned = pinned_files(suite, folder)

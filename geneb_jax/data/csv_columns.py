@@ -213,12 +213,15 @@ def _positions(
             f"the header has no column {' and no column '.join(repr(name) for name in missing)}",
             where=where,
             cause=_header_cause(header, required),
-            hint=f"the first line must be {','.join(required)}",
+            hint=f"the first line must be {','.join(required)}; `geneb-jax suite import` reads "
+            "tables of other columns, and FASTA",
         )
     return {name: header.index(name) for name in (*required, *optional) if name in header}
 
 
 def _header_cause(header: list[str], required: Sequence[str]) -> str:
+    if header[0].startswith(">"):
+        return "the file looks like FASTA, not like CSV"
     if len(header) == 1:
         for delimiter, name in _DELIMITERS.items():
             if delimiter in header[0]:

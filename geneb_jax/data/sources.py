@@ -11,15 +11,18 @@ Both may lie in the folder itself or in its subfolder ``tasks``.
 from __future__ import annotations
 
 import hashlib
+import os
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from geneb_jax.benchmark import Suite, Task, require_task_id
+from geneb_jax.data.links import refuse_stray_link, snapshot_of
 from geneb_jax.errors import DataError
+from geneb_jax.plain_files import is_folder
 
 __all__ = [
-    "OWN_FILES_HINT",
     "FoundTasks",
     "TaskFiles",
     "TaskSource",
@@ -28,13 +31,18 @@ __all__ = [
     "task_fingerprint",
 ]
 
-#: What to do with files that are no task of the suite: never rename them to one that they are not.
-OWN_FILES_HINT = (
-    "files of your own are a suite of their own: write a suite.toml beside them that names them "
-    "as its tasks, and give the folder with --suite FOLDER; a task's id means the benchmark's files"
-)
-
 _ENDINGS = (".csv", ".csv.gz")
+_OTHER_ENDINGS = (
+    ".tsv",
+    ".tsv.gz",
+    ".fa",
+    ".fasta",
+    ".fna",
+    ".fa.gz",
+    ".parquet",
+    ".jsonl",
+    ".json",
+)
 _PLACES = ("", "tasks")
 
 
@@ -68,11 +76,10 @@ class TaskSource:
         Raises:
             ConfigError: if the id may not name files.
             DataError: if there is no file, half of a pair, more than one layout at once, or a link
-                that leads out of the folder.
+                that leads out of a hub snapshot.
         """
         require_task_id(task_id)
-        if not self.folder.is_dir():
-            raise DataError("there is no such folder of task files", where=self.folder)
+        require_folder(self.folder)
         candidates = list(self.candidates(task_id))
         if len(candidates) > 1:
             names = ", ".join(str(files.paths[0]) for files in candidates)
@@ -87,15 +94,27 @@ class TaskSource:
                 where=self.folder,
                 cause=f"looked for {task_id}.csv, {task_id}.csv.gz and {task_id}/train.csv, here "
                 "and in tasks/",
-                hint="`geneb-jax data fetch` brings GENEB's files",
+                hint=self._other_ending(task_id) or "`geneb-jax data fetch` brings GENEB's files",
             )
         files = candidates[0]
         if files.flat is None and (files.train is None or files.test is None):
             missing = "test" if files.test is None else "train"
             raise DataError(f"the task {task_id} has no {missing}.csv", where=files.paths[0].parent)
         for path in files.paths:
-            self._require_inside(path)
+            self._require_file(path)
         return files
+
+    def _other_ending(self, task_id: str) -> str | None:
+        """What to do where the task's file is there in another form."""
+        for place in _PLACES:
+            for ending in _OTHER_ENDINGS:
+                path = self.folder / place / f"{task_id}{ending}"
+                if path.is_file():
+                    return (
+                        f"{path.name} is there, in a form that `geneb-jax suite init "
+                        f"{shlex.quote(str(self.folder))}` reads, as a task of a suite of your own"
+                    )
+        return None
 
     def candidates(self, task_id: str) -> Iterator[TaskFiles]:
         """Every set of files that could be the task's, in any layout, unchecked."""
@@ -113,21 +132,31 @@ class TaskSource:
                         train=train if there[0] else None, test=test if there[1] else None
                     )
 
-    def _require_inside(self, path: Path) -> None:
-        root = self.folder.resolve()
-        roots = [root]
-        # A snapshot of the hub's own cache is a folder of links into its sibling folder `blobs`.
-        if root.parent.name == "snapshots":
-            roots.append(root.parent.parent / "blobs")
-        target = path.resolve()
-        if not any(target.is_relative_to(allowed) for allowed in roots):
-            raise DataError(
-                "the file is a link that leads out of the folder of task files",
-                where=path,
-                hint="copy the file, or give the folder that really holds it",
-            )
-        if not target.is_file():
+    def _require_file(self, path: Path) -> None:
+        if not path.resolve().is_file():
             raise DataError("the file is a broken link or not a plain file", where=path)
+        refuse_stray_link(snapshot_of(self.folder), path)
+
+
+def require_folder(folder: Path) -> None:
+    """Refuse what is no folder of task files.
+
+    Raises:
+        DataError: saying what it is, and which folder to give.
+    """
+    if is_folder(folder):
+        return
+    if os.path.lexists(folder):
+        raise DataError(
+            "this is a file, and the folder of task files is wanted",
+            where=folder,
+            hint=f"give its folder: --data-dir {shlex.quote(str(folder.parent))}",
+        )
+    raise DataError(
+        "there is no such folder of task files",
+        where=folder,
+        hint="give the folder that holds them, or bring the benchmark's: `geneb-jax data fetch`",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +182,7 @@ def find_task_files(suite: Suite, folder: Path) -> FoundTasks:
     Raises:
         DataError: if the folder does not exist.
     """
-    if not folder.is_dir():
-        raise DataError("there is no such folder of task files", where=folder)
+    require_folder(folder)
     present = set(_present_ids(folder))
     known = {task.task_id for task in suite.tasks}
     return FoundTasks(

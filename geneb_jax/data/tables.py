@@ -225,7 +225,12 @@ def _frozen(labels: np.ndarray) -> np.ndarray:
 def _require_rows(train: _Part, test: _Part, places: dict[str, Path]) -> None:
     for split, part in (("train", train), ("test", test)):
         if not part.sequences:
-            raise DataError(f"the task has no {split} rows", where=places[split])
+            raise DataError(
+                f"the task has no {split} rows",
+                where=places[split],
+                hint="the column split says which rows are train and which test; `geneb-jax suite "
+                "import --test-share 0.2` sets a fifth aside where nothing does",
+            )
     if int(train.labels.min()) == int(train.labels.max()):
         raise DataError(
             f"all {len(train.labels)} train rows have the label {int(train.labels[0])}",

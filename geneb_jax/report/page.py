@@ -23,6 +23,7 @@ from geneb_jax.analysis import (
 )
 from geneb_jax.benchmark import Suite
 from geneb_jax.report.boards import boards_of, row_decimals, size_text
+from geneb_jax.report.class_table import class_tables
 from geneb_jax.report.figure_parts import Figure
 from geneb_jax.report.figure_profiles import heat_colour
 from geneb_jax.report.figures import draw_figures
@@ -101,7 +102,10 @@ def write_panel_report(
         statistics=statistics,
         headlines=headlines(boards[0], statistics),
         choice=choice_table(cube, boards[0].regime).for_metric(metric),
-        own=tuple(one.for_metric(metric) for one in run_tables(statistics)),
+        own=(
+            *(one.for_metric(metric) for one in run_tables(statistics)),
+            *class_tables(panel.suite),
+        ),
         tasks=task_table(panel.shown, boards[0].regime).for_metric(metric),
         paper=tuple(one.for_metric(metric) for one in paper_tables(statistics)),
         robustness=tuple(one.for_metric(metric) for one in robustness_tables(statistics)),

@@ -6,7 +6,7 @@ holds the results of one suite; another one, or a changed one, is met before any
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,7 @@ class SuiteRecord:
         dataset: ``repository@revision`` of its data; empty where they lie with the user.
         title: What reports call it; decides nothing.
         labels: Task id -> what reports call the task, where that is not its id; decides nothing.
+        classes: Task id -> names of its labels 0, 1, 2, ..., where they have some; decides nothing.
     """
 
     name: str
@@ -53,6 +54,7 @@ class SuiteRecord:
     dataset: str = ""
     title: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
+    classes: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @property
     def categories(self) -> dict[str, str]:
@@ -63,7 +65,7 @@ class SuiteRecord:
     def digest(self) -> str:
         """SHA-256 (hex) over all that decides."""
         plain = asdict(self)
-        del plain["title"], plain["labels"]
+        del plain["title"], plain["labels"], plain["classes"]
         return seal_of(plain)
 
     def suite(self) -> Suite:
@@ -74,7 +76,12 @@ class SuiteRecord:
             name=self.name,
             title=self.title or self.name,
             tasks=tuple(
-                Task(task_id, self.labels.get(task_id, task_id), category)
+                Task(
+                    task_id,
+                    self.labels.get(task_id, task_id),
+                    category,
+                    classes=tuple(self.classes.get(task_id, ())),
+                )
                 for task_id, category in self.tasks
             ),
             protocol=Protocol(
@@ -100,6 +107,7 @@ def suite_record(suite: Suite) -> SuiteRecord:
         dataset="" if pin is None else f"{pin.repository}@{pin.revision}",
         title=suite.title,
         labels={task.task_id: task.label for task in suite.tasks if task.label != task.task_id},
+        classes={task.task_id: list(task.classes) for task in suite.tasks if task.classes},
     )
 
 

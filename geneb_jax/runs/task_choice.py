@@ -8,17 +8,18 @@ import numpy as np
 
 from geneb_jax.benchmark import Suite, Task, load_suite, select_tasks
 from geneb_jax.data import (
-    OWN_FILES_HINT,
     SequenceTable,
     TaskSource,
     TaskTable,
     distinct_sequences,
     fetched_data_folder,
     find_task_files,
+    look_at,
     read_task,
     task_fingerprint,
 )
 from geneb_jax.errors import DataError
+from geneb_jax.runs.nothing_usable import nothing_usable, run_options
 from geneb_jax.runs.observer import RunObserver
 from geneb_jax.runs.request import RunRequest
 
@@ -68,13 +69,11 @@ def choose_tasks(request: RunRequest) -> ChosenTasks:
     if not request.task:
         there = set(found.tasks)
         wanted = tuple(task for task in wanted if task in there)
+    offered, beside = run_options(request, folder), request.out.parent
     notes = []
     if found.other_ids:
-        shown = ", ".join(found.other_ids[:3]) + (" ..." if len(found.other_ids) > 3 else "")
-        notes.append(
-            f"{len(found.other_ids)} files are no task of the suite {suite.name} and are left out: "
-            f"{shown} ({OWN_FILES_HINT})"
-        )
+        hint = look_at(folder, suite).hint(offered, beside)
+        notes.append(_left_out_note(found.other_ids, suite, hint))
     source = TaskSource(folder)
     fingerprints: dict[Task, str] = {}
     failures: dict[Task, str] = {}
@@ -84,13 +83,16 @@ def choose_tasks(request: RunRequest) -> ChosenTasks:
         except DataError as error:
             failures[task] = error.message
     if not fingerprints:
-        raise DataError(
-            f"no task of the suite {suite.name} can be used",
-            where=folder,
-            cause=next(iter(failures.values()), "there is no file named after one of its tasks"),
-            hint=OWN_FILES_HINT,
-        )
+        raise nothing_usable(suite, folder, failures, offered, beside)
     return ChosenTasks(suite, source, fingerprints, failures, tuple(notes))
+
+
+def _left_out_note(names: tuple[str, ...], suite: Suite, hint: str) -> str:
+    shown = ", ".join(names[:3]) + (" ..." if len(names) > 3 else "")
+    return (
+        f"{len(names)} files are no task of the suite {suite.name} and are left out: "
+        f"{shown} ({hint})"
+    )
 
 
 class TaskTables:
@@ -115,7 +117,7 @@ class TaskTables:
         """Parse every chosen task.
 
         Raises:
-            DataError: if no task can be used; the first complaint.
+            DataError: if no task can be used; every complaint.
         """
         if self._read is None:
             self._read = _read_all(self.chosen, observer or RunObserver())
@@ -190,5 +192,8 @@ def _read_all(chosen: ChosenTasks, observer: RunObserver) -> ReadTasks:
         observer.reading(position, len(chosen.fingerprints))
     observer.finished()
     if first is not None and not tables:
-        raise first
+        every = chosen.failures | failures
+        if len(every) == 1:
+            raise first
+        raise nothing_usable(chosen.suite, chosen.source.folder, every) from first
     return ReadTasks(tables, distinct_sequences(list(tables.values())), failures)

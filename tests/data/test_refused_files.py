@@ -224,29 +224,50 @@ def test_hostile_ids_open_nothing(tmp_path: Path, good: str, task_id: str) -> No
         read_task(Task(task_id, "", ""), TaskSource(tmp_path / "inside"))
 
 
-def test_links_out_of_the_folder_are_not_followed(tmp_path: Path, good: str) -> None:
+def test_links_of_ones_own_folder_lead_anywhere_but_to_nothing(tmp_path: Path, good: str) -> None:
     outside = tmp_path / "outside.csv"
     outside.write_text(good)
     folder = tmp_path / "folder"
     folder.mkdir()
     (folder / "toy.csv").symlink_to(outside)
     task = Task("toy", "", "")
-    with pytest.raises(DataError, match="leads out of the folder"):
-        read_task(task, TaskSource(folder))
+    assert len(read_task(task, TaskSource(folder)).train_sequences) == 4
     (folder / "toy.csv").unlink()
     (folder / "toy.csv").symlink_to(folder / "nothing.csv")
     with pytest.raises(DataError, match="broken link"):
         read_task(task, TaskSource(folder))
     (folder / "toy.csv").unlink()
-    (folder / "toy").symlink_to(tmp_path / "hub")
-    (tmp_path / "hub").mkdir()
+    (folder / "toy.csv").symlink_to("/dev/zero")
+    with pytest.raises(DataError, match="not a plain file"):
+        read_task(task, TaskSource(folder))
+    (folder / "toy.csv").unlink()
+    (folder / "toy").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere").mkdir()
     for part in ("train", "test"):
-        (tmp_path / "hub" / f"{part}.csv").write_text("text,label\nA,0\nC,1\n")
-    with pytest.raises(DataError, match="leads out of the folder"):
+        (tmp_path / "elsewhere" / f"{part}.csv").write_text("text,label\nA,0\nC,1\n")
+    assert read_task(task, TaskSource(folder)).train_sequences == ("A", "C")
+
+
+@pytest.mark.parametrize("below", ["", "tasks"])
+def test_links_of_a_hub_snapshot_lead_to_its_blobs_only(
+    tmp_path: Path, good: str, below: str
+) -> None:
+    (tmp_path / "outside.csv").write_text(good)
+    blob = tmp_path / "repo" / "blobs" / "0a1b"
+    folder = tmp_path / "repo" / "snapshots" / "rev" / below
+    blob.parent.mkdir(parents=True)
+    folder.mkdir(parents=True)
+    blob.write_text(good)
+    task = Task("toy", "", "")
+    (folder / "toy.csv").symlink_to(blob)
+    assert len(read_task(task, TaskSource(folder)).train_sequences) == 4
+    (folder / "toy.csv").unlink()
+    (folder / "toy.csv").symlink_to(tmp_path / "outside.csv")
+    with pytest.raises(DataError, match="leads out of the snapshot"):
         read_task(task, TaskSource(folder))
 
 
-def test_links_within_the_folder_and_hub_snapshots_are_fine(tmp_path: Path, good: str) -> None:
+def test_links_within_the_folder_are_fine(tmp_path: Path, good: str) -> None:
     task = Task("toy", "", "")
     inside = tmp_path / "inside"
     inside.mkdir()
@@ -255,10 +276,3 @@ def test_links_within_the_folder_and_hub_snapshots_are_fine(tmp_path: Path, good
     expected = read_task(task, TaskSource(inside)).digest
     (tmp_path / "linked").symlink_to(inside)
     assert read_task(task, TaskSource(tmp_path / "linked")).digest == expected
-    blob = tmp_path / "repo" / "blobs" / "0a1b"
-    snapshot = tmp_path / "repo" / "snapshots" / "rev"
-    blob.parent.mkdir(parents=True)
-    snapshot.mkdir(parents=True)
-    blob.write_text(good)
-    (snapshot / "toy.csv").symlink_to("../../blobs/0a1b")
-    assert read_task(task, TaskSource(snapshot)).digest == expected

@@ -1,0 +1,80 @@
+"""One file a task: a table with a column of splits, or FASTA with labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from geneb_jax.data.layouts.fasta import FASTA_ENDINGS, read_fasta
+from geneb_jax.data.layouts.found_tasks import FoundTask, LeftOut
+from geneb_jax.data.layouts.label_files import is_label_table, labels_beside
+from geneb_jax.data.layouts.options import ImportOptions, column_roles
+from geneb_jax.data.layouts.source_files import SourceFiles, inner_ending, inner_stem
+from geneb_jax.data.layouts.table_rows import (
+    Candidate,
+    fasta_part,
+    merged,
+    table_parts,
+    unusable_labels,
+)
+from geneb_jax.data.layouts.tables import TABLE_ENDINGS, read_table, table_columns
+
+__all__ = ["find", "read"]
+
+
+def find(
+    files: SourceFiles, paths: Sequence[Path], options: ImportOptions, *, asked: bool
+) -> list[Candidate]:
+    """Files that are a task each.
+
+    Args:
+        files: The source.
+        paths: Its files that no other layout has.
+        options: What the user says.
+        asked: Whether a table counts whatever its columns are called, so that the message about
+            them can say what is missing.
+    """
+    found = []
+    for path in paths:
+        ending = inner_ending(path)
+        names = (*path.relative_to(files.root).parts[:-1], inner_stem(path))
+        if ending in FASTA_ENDINGS:
+            found.append(Candidate(names, "FASTA and labels", (("", path),)))
+        elif ending == ".bed":
+            continue
+        elif ending in TABLE_ENDINGS and not is_label_table(files, path, options):
+            columns = table_columns(files, path)
+            roles = column_roles(columns, options, path, strict=False)
+            if {"sequence", "label"} <= set(roles) or (asked and columns):
+                found.append(Candidate(names, f"table {ending}", (("", path),)))
+    return found
+
+
+def read(
+    files: SourceFiles, candidate: Candidate, options: ImportOptions
+) -> list[FoundTask | LeftOut]:
+    """The tasks of one file.
+
+    Raises:
+        DataError: naming file and row.
+    """
+    path = candidate.paths[0][1]
+    if inner_ending(path) in FASTA_ENDINGS:
+        records = read_fasta(files, path)
+        labels = labels_beside(files, path, options, needed="|" not in records.headers[0])
+        part = fasta_part(records, None, labels, options)
+        return [FoundTask(candidate.names, candidate.importer, (part,))]
+    table = read_table(files, path)
+    left_out = unusable_labels(table, candidate.names)
+    if left_out is not None:
+        return [left_out]
+    parts = table_parts(table, None, options)
+    return list(
+        merged(
+            [
+                ((*candidate.names, *((task,) if task else ())), part)
+                for task, part in parts.items()
+            ],
+            candidate.importer,
+        )
+    )
