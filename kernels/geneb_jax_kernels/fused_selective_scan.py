@@ -27,7 +27,7 @@ from jaxtyping import Array, Bool, Float
 
 from geneb_jax_kernels.staged_reads import both, in_turn, read, spread
 
-__all__ = ["LONGEST_AT_ONCE", "fused_selective_scan"]
+__all__ = ["fused_selective_scan"]
 
 LONGEST_AT_ONCE = 2048
 _CHUNK_TOKENS = 512
