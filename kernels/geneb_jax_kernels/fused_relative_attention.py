@@ -14,6 +14,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import triton
 from jaxtyping import Array, Float
@@ -152,8 +153,8 @@ def _kernel(
     most = jnp.full((_QUERIES,), -jnp.inf, jnp.float32)
     sums = tuple(jnp.zeros((_QUERIES, width), jnp.float32) for _, width in parts)
     carry = (most, jnp.zeros_like(most), sums)
-    steps = jnp.int32(-(-length // _KEYS))
-    _, total, sums = jax.lax.fori_loop(jnp.int32(0), steps, block, carry)
+    steps = np.int32(-(-length // _KEYS))
+    _, total, sums = jax.lax.fori_loop(np.int32(0), steps, block, carry)
     for (start, width), part in zip(parts, sums, strict=True):
         result = (part / total[:, None]).astype(result_ref.dtype)
         triton.store(result_ref.at[:, pl.ds(start, width)], result)

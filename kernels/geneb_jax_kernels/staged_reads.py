@@ -12,6 +12,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.experimental.pallas import triton
 from jaxtyping import Array
 
@@ -57,7 +58,7 @@ def in_turn(
         return carry, following
 
     first = [load(*place) for place in places(jnp.int32(0))]
-    return jax.lax.fori_loop(jnp.int32(0), jnp.int32(groups), body, (carry, first))[0]
+    return jax.lax.fori_loop(np.int32(0), np.int32(groups), body, (carry, first))[0]
 
 
 def read(ref: Any, mask: Array | None) -> Array:
