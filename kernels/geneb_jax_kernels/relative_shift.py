@@ -17,6 +17,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from geneb_jax_kernels.plain_forms import fused_kernels_allowed
+
 __all__ = [
     "relative_attention",
     "relative_attention_of_rows",
@@ -113,7 +115,7 @@ def relative_attention_of_rows(
         content_bias,
         position_bias,
         cpu=_row_by_row,
-        cuda=_fused,
+        cuda=_fused if fused_kernels_allowed() else _together,
         default=_together,
     )
 

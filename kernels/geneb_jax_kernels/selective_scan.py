@@ -23,6 +23,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from geneb_jax_kernels.plain_forms import fused_kernels_allowed
+
 __all__ = ["selective_scan", "selective_scan_associative", "selective_scan_reference"]
 
 Form = Literal["auto", "sequential", "fused", "chunked"]
@@ -70,8 +72,9 @@ def selective_scan(
     chunked = partial(_blocks, step=_one_chunk, size=_CHUNK_TOKENS, reverse=reverse)
     fused = partial(_fused, reverse=reverse)
     if form == "auto":
+        on_cuda = fused if fused_kernels_allowed() else chunked
         return jax.lax.platform_dependent(
-            streams, rates, skips, cpu=sequential, cuda=fused, default=chunked
+            streams, rates, skips, cpu=sequential, cuda=on_cuda, default=chunked
         )
     forms = {"sequential": sequential, "fused": fused, "chunked": chunked}
     if form not in forms:
