@@ -32,6 +32,8 @@ def main() -> None:
         "sequential": partial(selective_scan, form="sequential"),
         "chunked": partial(selective_scan, form="chunked"),
     }
+    if jax.default_backend() == "gpu":
+        forms["fused"] = partial(selective_scan, form="fused")
     baseline = None
     for name, form in forms.items():
         row = measure(form, inputs)

@@ -19,8 +19,9 @@ __all__ = ["matrix_flops"]
 def matrix_flops(function: Callable[..., Any], *arguments: Any) -> int:
     """Operations of one call with arguments of these shapes (arrays or their shapes).
 
-    Loops of unknown length count once, of branches the dearest counts, Fourier transforms and
-    elementwise arithmetic do not.
+    Loops of unknown length count once, of branches the dearest counts, of forms by platform that of
+    the default device, a kernel as often as there are programs. Fourier transforms and elementwise
+    arithmetic do not count.
     """
     return _count(jax.make_jaxpr(function)(*arguments).jaxpr)
 
@@ -43,7 +44,26 @@ def _equation(equation: Any) -> int:
     inner = [_count(jaxpr) for jaxpr in _inner(parameters.values())]
     if name == "scan":
         return parameters["length"] * sum(inner)
-    return max(inner, default=0) if name == "cond" else sum(inner)
+    if name == "pallas_call":
+        return math.prod(parameters["grid_mapping"].grid) * sum(inner)
+    if name == "cond":
+        return _of_branches(inner, parameters.get("branches_platforms"))
+    return sum(inner)
+
+
+def _of_branches(counts: list[int], platforms: Any) -> int:
+    """The dearest; where they are forms by platform, that of the default device."""
+    if platforms is None:
+        return max(counts, default=0)
+    here = jax.default_backend()
+    names = ("cuda", "rocm") if here == "gpu" else (here,)
+    by_name = {
+        name: count
+        for count, of_branch in zip(counts, platforms, strict=True)
+        for name in of_branch or ("default",)
+    }
+    found = [by_name[name] for name in names if name in by_name]
+    return found[0] if found else by_name["default"]
 
 
 def _inner(values: Iterable[Any]) -> Iterable[Any]:

@@ -19,7 +19,10 @@ from jaxtyping import Array, Float
 
 __all__ = ["fft_convolution", "fft_convolution_reference", "fft_length"]
 
+#: On CPU what the caches of the FFT like; on accelerators enough channels for every multiprocessor,
+#: as each group is a dozen launches.
 _WORKSPACE_BYTES = 128 * 2**20
+_ACCELERATOR_WORKSPACE_BYTES = 2**30
 #: float32 input and result, padded, and two half spectra in complex64, by position of the FFT.
 _BYTES_PER_POSITION = 24
 
@@ -44,7 +47,7 @@ def fft_convolution(
     filters: Float[Array, "token channel"],
     skip: Float[Array, " channel"] | None = None,
     *,
-    workspace_bytes: int = _WORKSPACE_BYTES,
+    workspace_bytes: int | None = None,
 ) -> Float[Array, "row token channel"]:
     """``y[t] = sum over j <= t of filters[j] x[t - j]``, plus ``skip x[t]``; in float32.
 
@@ -52,14 +55,29 @@ def fft_convolution(
         x: Input, any float dtype; positions that must not be seen are zero.
         filters: One filter a channel, as long as ``x``.
         skip: Added multiple of the input.
-        workspace_bytes: Bound of the transforms alive at once; at least one channel is.
+        workspace_bytes: Bound of the transforms alive at once, at least one channel is; by platform
+            when None.
 
     Returns:
         The sums in the dtype of ``x``.
     """
-    rows, length, channels = x.shape
-    if filters.shape != (length, channels):
+    if filters.shape != x.shape[1:]:
         raise ValueError(f"filters {filters.shape} do not fit an input {x.shape}")
+    inputs = (x, filters) if skip is None else (x, filters, skip)
+    if workspace_bytes is not None:
+        return _in_groups(*inputs, workspace_bytes=workspace_bytes)
+    return jax.lax.platform_dependent(
+        *inputs,
+        cpu=partial(_in_groups, workspace_bytes=_WORKSPACE_BYTES),
+        default=partial(_in_groups, workspace_bytes=_ACCELERATOR_WORKSPACE_BYTES),
+    )
+
+
+def _in_groups(
+    x: Array, filters: Array, skip: Array | None = None, *, workspace_bytes: int
+) -> Array:
+    """Some channels after the others."""
+    rows, length, channels = x.shape
     size = fft_length(2 * length - 1)
     most = max(1, workspace_bytes // ((rows + 1) * size * _BYTES_PER_POSITION))
     groups = -(-channels // most)

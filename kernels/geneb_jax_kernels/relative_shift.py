@@ -4,6 +4,9 @@ The logit of a pair is ``(q_i + content_bias) k_j + (q_i + position_bias) r_(j -
 form makes the products with all distances, twice as many as there are keys, for every query, and
 shifts row i by i. Here queries go in blocks: a block meets only the distances it can have, and no
 array of all pairs is alive.
+
+On CPU a row alone fills the cores and its blocks stay in cache: rows go one at a time. Accelerators
+take all rows together; NVIDIA GPUs have a kernel (:mod:`.fused_relative_attention`).
 """
 
 from __future__ import annotations
@@ -14,7 +17,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-__all__ = ["relative_attention", "relative_attention_reference", "relative_shift"]
+from geneb_jax_kernels.plain_forms import fused_kernels_allowed
+
+__all__ = [
+    "relative_attention",
+    "relative_attention_of_rows",
+    "relative_attention_reference",
+    "relative_shift",
+]
 
 _QUERY_BLOCK = 128
 
@@ -86,6 +96,45 @@ def relative_attention(
 
     result = jax.lax.map(block, jnp.arange(count))
     return result.reshape(count * size, *value.shape[1:])[:length]
+
+
+def relative_attention_of_rows(
+    query: Float[Array, "row token head width"],
+    key: Float[Array, "row token head width"],
+    value: Float[Array, "row token head value"],
+    distance_key: Float[Array, "distance head width"],
+    content_bias: Float[Array, "head width"],
+    position_bias: Float[Array, "head width"],
+) -> Float[Array, "row token head value"]:
+    """:func:`relative_attention` within each row; by platform."""
+    return jax.lax.platform_dependent(
+        query,
+        key,
+        value,
+        distance_key,
+        content_bias,
+        position_bias,
+        cpu=_row_by_row,
+        cuda=_fused if fused_kernels_allowed() else _together,
+        default=_together,
+    )
+
+
+def _row_by_row(query: Array, key: Array, value: Array, *shared: Array) -> Array:
+    return jax.lax.map(lambda row: relative_attention(*row, *shared), (query, key, value))
+
+
+def _fused(query: Array, key: Array, value: Array, *shared: Array) -> Array:
+    # Here, so that Pallas is loaded by the first use and not by naming this module.
+    from geneb_jax_kernels.fused_relative_attention import fused_relative_attention, takes
+
+    taken = takes(query.shape[-1], value.shape[-1], query.dtype)
+    form = fused_relative_attention if taken else _together
+    return form(query, key, value, *shared)
+
+
+def _together(query: Array, key: Array, value: Array, *shared: Array) -> Array:
+    return jax.vmap(lambda *row: relative_attention(*row, *shared))(query, key, value)
 
 
 def relative_attention_reference(

@@ -6,10 +6,11 @@ input that the published code uses. No array ``[row, token, channel, state]`` is
 
 - ``sequential`` (CPU): reads a few tokens at a time in place and keeps the state in registers and
   cache, unrolled so that the loop costs nothing. Memory beyond inputs and outputs: the state.
-- ``chunked`` (accelerators): an associative scan over short chunks, the state carried between
-  them. Fewer and larger steps; memory: a few arrays of one chunk.
-
-There is no Pallas form: no GPU was at hand to show that one would be faster.
+- ``fused`` (NVIDIA GPUs): one kernel, the state in registers
+  (:mod:`geneb_jax_kernels.fused_selective_scan`).
+- ``chunked`` (TPUs and others): an associative scan over short chunks, the state carried between
+  them. Fewer and larger steps; memory: a few arrays of one chunk. On a GPU it would read and write
+  the states of a chunk a dozen times (docs/accelerators.md).
 """
 
 from __future__ import annotations
@@ -22,9 +23,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from geneb_jax_kernels.plain_forms import fused_kernels_allowed
+
 __all__ = ["selective_scan", "selective_scan_associative", "selective_scan_reference"]
 
-Form = Literal["auto", "sequential", "chunked"]
+Form = Literal["auto", "sequential", "fused", "chunked"]
 #: (state, x, step, input_map, output_map) of some tokens to (state, y).
 Step = Callable[..., tuple[Array, Array]]
 
@@ -57,21 +60,43 @@ def selective_scan(
         mask: True where there is a token. The others leave the state as it is, whichever side they
             are on; their own output is zero.
         reverse: Whether to run from the last token to the first.
-        form: ``sequential`` or ``chunked``; by platform when ``auto``.
+        form: ``sequential``, ``fused`` or ``chunked``; by platform when ``auto``.
 
     Returns:
         y in the dtype of ``x``.
     """
-    if form not in ("auto", "sequential", "chunked"):
-        raise ValueError(f"unknown form {form!r}")
     masks = () if mask is None else (mask,)
     streams = (x, time_step, input_map, output_map, *masks)
     rates, skips = rate.astype(jnp.float32).T[None], skip.astype(jnp.float32)[None]
     sequential = partial(_blocks, step=_few_tokens, size=_UNROLLED_TOKENS, reverse=reverse)
     chunked = partial(_blocks, step=_one_chunk, size=_CHUNK_TOKENS, reverse=reverse)
+    fused = partial(_fused, reverse=reverse)
     if form == "auto":
-        return jax.lax.platform_dependent(streams, rates, skips, cpu=sequential, default=chunked)
-    return (sequential if form == "sequential" else chunked)(streams, rates, skips)
+        on_cuda = fused if fused_kernels_allowed() else chunked
+        return jax.lax.platform_dependent(
+            streams, rates, skips, cpu=sequential, cuda=on_cuda, default=chunked
+        )
+    forms = {"sequential": sequential, "fused": fused, "chunked": chunked}
+    if form not in forms:
+        raise ValueError(f"unknown form {form!r}")
+    return forms[form](streams, rates, skips)
+
+
+def _fused(streams: tuple[Array, ...], rates: Array, skips: Array, *, reverse: bool) -> Array:
+    # Here, so that Pallas is loaded by the first scan and not by naming this module.
+    from geneb_jax_kernels.fused_selective_scan import fused_selective_scan
+
+    x, time_step, input_map, output_map, *masks = streams
+    return fused_selective_scan(
+        x,
+        time_step,
+        rates[0].T,
+        input_map,
+        output_map,
+        skips[0],
+        mask=masks[0] if masks else None,
+        reverse=reverse,
+    )
 
 
 def _blocks(

@@ -2,11 +2,12 @@
 
 One decay a head instead of one a channel and state turns the scan into matrix products: within a
 chunk of tokens a masked product of length by length, between chunks a state ``[head, width,
-state]``. Chunks run one after the other, so memory beyond inputs and outputs is that of one chunk.
-Decays between two tokens are sums of negative numbers, never differences of running sums, which
-would lose digits after a large step.
+state]``. Decays between two tokens are sums of negative numbers, never differences of running sums,
+which would lose digits after a large step.
 
-There is no Pallas form: no GPU was at hand to show that one would be faster.
+On CPU short chunks run one after the other, so memory beyond inputs and outputs is that of one
+chunk. Accelerators are given long ones, all at once (:mod:`geneb_jax_kernels.ssd_products`): they
+wait for memory and launches, not for products.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
+
+from geneb_jax_kernels.ssd_products import ssd_by_products
 
 __all__ = ["ssd", "ssd_reference"]
 
@@ -33,7 +36,7 @@ def ssd(
     *,
     mask: Bool[Array, "row token"] | None = None,
     reverse: bool = False,
-    chunk_tokens: int = _CHUNK_TOKENS,
+    chunk_tokens: int | None = None,
 ) -> Float[Array, "row token head width"]:
     """Scan in float32, whatever the dtype of the inputs.
 
@@ -47,18 +50,42 @@ def ssd(
         mask: True where there is a token. The others leave the state as it is, whichever side they
             are on; their own output is zero.
         reverse: Whether to run from the last token to the first.
-        chunk_tokens: Tokens of a chunk.
+        chunk_tokens: Tokens of a chunk, one chunk after the other; by platform when None.
 
     Returns:
         y in the dtype of ``x``.
     """
-    rows, length, heads, width = x.shape
-    groups, states = input_map.shape[2:]
+    heads, groups = x.shape[2], input_map.shape[2]
     if heads % groups:
         raise ValueError(f"{heads} heads do not divide into {groups} groups")
+    seen = jnp.ones(x.shape[:2], bool) if mask is None else mask
+    inputs = (x, time_step, rate, input_map, output_map, skip, seen)
+    if chunk_tokens is not None:
+        return _in_turn(*inputs, reverse=reverse, chunk_tokens=chunk_tokens)
+    return jax.lax.platform_dependent(
+        *inputs,
+        cpu=partial(_in_turn, reverse=reverse, chunk_tokens=_CHUNK_TOKENS),
+        default=partial(ssd_by_products, reverse=reverse),
+    )
+
+
+def _in_turn(
+    x: Array,
+    time_step: Array,
+    rate: Array,
+    input_map: Array,
+    output_map: Array,
+    skip: Array,
+    seen: Array,
+    *,
+    reverse: bool,
+    chunk_tokens: int,
+) -> Array:
+    """One chunk after the other, in float32."""
+    rows, length, heads, width = x.shape
+    groups, states = input_map.shape[2:]
     size = min(chunk_tokens, length)
     count = -(-length // size)
-    seen = jnp.ones((rows, length), bool) if mask is None else mask
     streams: tuple[Array, ...] = (x, time_step, input_map, output_map, seen)
     if count * size > length:  # tokens that are not there: masked, so neutral in both directions
         extra = count * size - length

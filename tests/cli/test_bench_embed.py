@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from jax.experimental import pallas as pl
 from torch.utils.flop_counter import FlopCounterMode
 
 from geneb_jax.cli.bench_embed import command
@@ -116,6 +117,39 @@ def test_operations_of_convolutions_loops_and_branches() -> None:
         return jax.lax.scan(step, square, length=9)[0]
 
     assert matrix_flops(jax.jit(loop), square) == 9 * 2 * 7**3
+
+
+def test_operations_are_those_of_the_form_for_this_platform(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    wide = jax.ShapeDtypeStruct((256, 16), "bfloat16")
+
+    def kernel(given: Any, result: Any) -> None:
+        result[:, :] = given[:, :] @ given[:, :].T
+
+    def form(given: jax.Array) -> jax.Array:
+        """Four programs of a product of 64 by 64."""
+        block = pl.BlockSpec((64, 16), lambda row: (row, 0))
+        return pl.pallas_call(
+            kernel,
+            grid=(4,),
+            in_specs=[block],
+            out_specs=pl.BlockSpec((64, 64), lambda row: (row, 0)),
+            out_shape=jax.ShapeDtypeStruct((256, 64), given.dtype),
+        )(given)
+
+    def by_platform(given: jax.Array) -> jax.Array:
+        return jax.lax.platform_dependent(
+            given, cpu=lambda x: x @ x[:64].T, cuda=form, default=lambda x: (x @ x.T)[:, :64]
+        )
+
+    for platform, operations in (
+        ("cpu", 2 * 256 * 16 * 64),
+        ("gpu", 4 * 2 * 64 * 16 * 64),
+        ("tpu", 2 * 256 * 16 * 256),
+    ):
+        monkeypatch.setattr(jax, "default_backend", lambda platform=platform: platform)
+        assert matrix_flops(by_platform, wide) == operations
 
 
 def test_peaks_of_known_devices() -> None:

@@ -37,7 +37,7 @@ from geneb_jax.models.layers.sequence_cnn import (
     BatchNorm,
     ConvolutionTower,
     RelativeAttention,
-    one_row_at_a_time,
+    in_row_groups,
     quick_gelu,
     relative_features,
     tower_widths,
@@ -169,12 +169,12 @@ class Enformer(nnx.Module):
         count = config.layer_count if layer == -1 else layer
         features = jnp.asarray(relative_features(config.bin_count, config.relative_feature_width))
 
-        def attend(row: Array) -> Array:
-            row = scan_layers(self.layers, row, lambda block, x: block(x, features), count=count)
-            return self.final(row) if count == config.layer_count else row
+        def attend(rows: Array) -> Array:
+            rows = scan_layers(self.layers, rows, lambda block, x: block(x, features), count=count)
+            return self.final(rows) if count == config.layer_count else rows
 
         bins = self.tower(ids, mask, centred=False)
-        return every_bin(one_row_at_a_time(attend, bins), mask)
+        return every_bin(in_row_groups(attend, bins), mask)
 
 
 def every_bin(values: Float[Array, "row bin dim"], mask: Bool[Array, "row token"]) -> HiddenStates:

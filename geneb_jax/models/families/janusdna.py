@@ -45,6 +45,7 @@ from geneb_jax.models.layers.feed_forward import GatedFeedForward, MixtureOfExpe
 from geneb_jax.models.layers.mamba import MambaBranch, MambaProjections, MambaSizes
 from geneb_jax.models.layers.network import CLOSED_SCHEMA, HiddenStates, require_sizes
 from geneb_jax.models.layers.norms import RMSNorm
+from geneb_jax.models.layers.stored import stored_on_gpus
 from geneb_jax.tokenizers import FolderTokenizer, character_tokenizer
 
 __all__ = ["FAMILY", "JanusDnaConfig", "JanusDnaEncoder"]
@@ -218,7 +219,7 @@ class AttentionLayer(nnx.Module):
         query, key, value = heads.split(side.input_norm(hidden))
         attended = attend(query, key, value, mask=mask, causal=True).reshape(hidden.shape)
         attended = jnp.where(mask[:, :, None], attended, jnp.zeros((), attended.dtype))
-        return side.finish(hidden + heads.output(attended))
+        return side.finish(hidden + heads.output(stored_on_gpus(attended)))
 
 
 class FinalAttention(nnx.Module):
@@ -244,7 +245,8 @@ class FinalAttention(nnx.Module):
             return attend(query, key, value, bias=bias, scale=self.scale)[0]
 
         attended = jax.lax.map(one_row, (query, key, value), batch_size=_ROWS_AT_ONCE)
-        hidden = hidden + self.heads.output(attended.reshape(hidden.shape))
+        attended = stored_on_gpus(attended.reshape(hidden.shape))
+        hidden = hidden + self.heads.output(attended)
         hidden = hidden + self.feed_forward(self.feed_forward_norm(hidden))
         return hidden[:, :length], hidden[:, length:]
 

@@ -46,7 +46,7 @@ from geneb_jax.models.layers.scanned_layers import scan_layers
 from geneb_jax.models.layers.sequence_cnn import (
     ConvolutionTower,
     RelativeAttention,
-    one_row_at_a_time,
+    in_row_groups,
     relative_features,
 )
 from geneb_jax.tokenizers import FolderTokenizer, OneHotTokenizer
@@ -148,15 +148,16 @@ class Space(nnx.Module):
             relative_features(config.bin_count + 1, config.relative_feature_width)
         )
 
-        def attend(row: Array) -> Array:
-            species = self.species[...].astype(row.dtype)[None, None]
-            row = jnp.concatenate([row, species], axis=1)
-            row = scan_layers(self.layers, row, lambda block, x: block(x, features), count=count)
-            row = row[:, :-1]
-            return self.final(row) if count == config.layer_count else row
+        def attend(rows: Array) -> Array:
+            species = self.species[...].astype(rows.dtype)[None, None]
+            species = jnp.broadcast_to(species, (rows.shape[0], *species.shape[1:]))
+            rows = jnp.concatenate([rows, species], axis=1)
+            rows = scan_layers(self.layers, rows, lambda block, x: block(x, features), count=count)
+            rows = rows[:, :-1]
+            return self.final(rows) if count == config.layer_count else rows
 
         bins = self.tower(ids, mask, centred=True)
-        return every_bin(one_row_at_a_time(attend, bins), mask)
+        return every_bin(in_row_groups(attend, bins), mask)
 
 
 def _key_map(config: SpaceConfig) -> KeyMap:

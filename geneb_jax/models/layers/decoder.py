@@ -24,6 +24,7 @@ from geneb_jax.models.layers.network import HiddenStates
 from geneb_jax.models.layers.norms import LayerNorm, RMSNorm
 from geneb_jax.models.layers.rotary import rotary_angles, split_half_rotary
 from geneb_jax.models.layers.scanned_layers import scan_layers
+from geneb_jax.models.layers.stored import stored_on_gpus
 
 __all__ = ["Decoder", "DecoderConfig"]
 
@@ -125,7 +126,7 @@ class DecoderLayer(nnx.Module):
         if angles is not None:
             query, key = split_half_rotary(query, angles), split_half_rotary(key, angles)
         mixed = attend(query, key, value, causal=True, bias=self._window(x.shape[1]))
-        return self.attention_output(mixed.reshape(*x.shape[:2], -1))
+        return self.attention_output(stored_on_gpus(mixed.reshape(*x.shape[:2], -1)))
 
     def _window(self, length: int) -> Array | None:
         """What keeps a token from those further back than the window; none where none are."""

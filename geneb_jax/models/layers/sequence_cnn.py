@@ -6,7 +6,7 @@ hundred bases around a position, and where all of those are padding its bins are
 the tower runs on a window around the record and on a few bins of padding alone, which give the
 bins everywhere else and at the two ends of the input. That is exact, up to rounding; it saves the
 larger part of the work. The attention behind it sees all bins with their distances, so no shorter
-input would give the same result there: it always runs on all of them, one record at a time.
+input would give the same result there: it always runs on all of them, few records at a time.
 
 Tokens are channels (0 to 3; 4 is no channel) of the record alone; the mask says where it ends. What
 a batch is padded to on the right is therefore of no account.
@@ -27,12 +27,13 @@ from geneb_jax.models.layers.dense import Dense
 from geneb_jax.models.layers.norms import LayerNorm
 from geneb_jax.models.layers.parameters import declare, ones, zeros
 from geneb_jax_kernels.attention_pooling import attention_pooling
-from geneb_jax_kernels.relative_shift import relative_attention
+from geneb_jax_kernels.relative_shift import relative_attention_of_rows
 
 __all__ = [
     "BatchNorm",
     "ConvolutionTower",
     "RelativeAttention",
+    "in_row_groups",
     "quick_gelu",
     "relative_features",
     "tower_widths",
@@ -41,6 +42,7 @@ __all__ = [
 _GELU_SCALE = 1.702
 _STEM_TAPS, _TOWER_TAPS = 15, 5
 _CHANNELS = 4
+_ROWS_OF_A_GROUP = 8
 _FEATURE_KINDS = 6  # exponential, central mask and gamma, each with and without the sign
 
 
@@ -245,19 +247,36 @@ class RelativeAttention(nnx.Module):
         distance_key = self.distance_key(features.astype(x.dtype)[None])[0]
         distance_key = distance_key.reshape(-1, self.head_count, self.key_width)
 
-        def attend(row: tuple[Array, Array, Array]) -> Array:
-            return relative_attention(
-                *row, distance_key, self.content_bias[...], self.position_bias[...]
-            )
-
-        return self.output(jax.lax.map(attend, (query, key, value)).reshape(*x.shape[:2], -1))
+        attended = relative_attention_of_rows(
+            query, key, value, distance_key, self.content_bias[...], self.position_bias[...]
+        )
+        return self.output(attended.reshape(*x.shape[:2], -1))
 
 
-def one_row_at_a_time(
+def in_row_groups(
     apply: Callable[[Array], Array], rows: Float[Array, "row bin dim"]
 ) -> Float[Array, "row out_bin out"]:
-    """Apply a network of ``[1, bin, dim]`` to each row: a row alone fills a device."""
-    return jax.lax.map(lambda row: apply(row[None])[0], rows)
+    """Apply a network of ``[row, bin, dim]`` to few rows at a time.
+
+    One on CPU: a row alone fills it, and more leave the caches. Up to eight on accelerators, which
+    one row keeps waiting; all groups are of one size.
+    """
+
+    def in_groups(rows: Array, most: int) -> Array:
+        count = -(-rows.shape[0] // most)
+        size = -(-rows.shape[0] // count)
+        whole = jnp.pad(rows, ((0, count * size - rows.shape[0]), (0, 0), (0, 0)))
+        if count == 1:
+            return apply(whole)
+        groups = jax.lax.map(apply, whole.reshape(count, size, *rows.shape[1:]))
+        return groups.reshape(count * size, *groups.shape[2:])[: rows.shape[0]]
+
+    def one_by_one(rows: Array) -> Array:
+        return jax.lax.map(lambda row: apply(row[None])[0], rows)
+
+    return jax.lax.platform_dependent(
+        rows, cpu=one_by_one, default=lambda rows: in_groups(rows, _ROWS_OF_A_GROUP)
+    )
 
 
 def relative_features(length: int, width: int) -> Float[np.ndarray, "distance feature"]:
