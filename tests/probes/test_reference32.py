@@ -113,11 +113,12 @@ def test_streamed_features_take_the_same_steps() -> None:
 def _recorded(path: Path, version: str, blas: str) -> tuple[Cells, Steps]:
     sums: dict[tuple[str, str, str], list[float]] = defaultdict(list)
     steps: Steps = {}
-    for row in csv.DictReader(path.open()):
-        if (row["sklearn"], row["blas"]) == (version, blas):
-            steps[row["task_id"], row["regime"], int(row["seed"])] = int(row["n_iter"])
-            for name in ("mcc", "accuracy", "macro_f1"):
-                sums[row["task_id"], row["regime"], name].append(float(row[name]))
+    with path.open(encoding="utf-8") as lines:
+        for row in csv.DictReader(lines):
+            if (row["sklearn"], row["blas"]) == (version, blas):
+                steps[row["task_id"], row["regime"], int(row["seed"])] = int(row["n_iter"])
+                for name in ("mcc", "accuracy", "macro_f1"):
+                    sums[row["task_id"], row["regime"], name].append(float(row[name]))
     return {key: round(float(np.mean(found)), 4) for key, found in sums.items()}, steps
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from types import EllipsisType
 
 import jax.numpy as jnp
 import numpy as np
@@ -57,6 +58,11 @@ _STAGE_STEPS = 16
 _STAGE_VALUES = 1024
 _MOST_VALUES = 4096
 _MOST_LOGITS = 8
+#: Below this objective nearly every row is confident: the factor of a fit no longer knows how
+#: little it bends, and what a step promises says nothing. Such an end is proved by Newton's method,
+#: or, beyond so many weights, not claimed.
+_CONFIDENT = 1e-3
+_MOST_PROVED_VALUES = 512
 #: Relative distance from the minimum that the next stage covers without a new factor.
 _NEARLY_THERE = 1e-6
 
@@ -92,8 +98,10 @@ class Exact(Solver):
         curvature = float(np.mean([np.mean(one * (1 - one)) for one in chances]))
         run = _Run(self, held, settings, lane)
         if layout.uneven:
-            return lambda columns: _unproved(run.solve(columns, gram, curvature))
-        return lambda columns: run.solve(columns, gram, curvature)
+            return lambda columns: _unproved(run.solve(columns, gram, curvature), ...)
+        return lambda columns: _proved(
+            run.solve(columns, gram, curvature), group, layout, columns, settings, lane
+        )
 
     def solve_rows(self, matrices: FewRows, settings: Settings) -> EndPoints:
         """L-BFGS over the rows, in the eigenbasis of each Gram matrix."""
@@ -216,27 +224,61 @@ def _by_newton(
     group: FeatureGroup, layout: Layout, columns: Columns, settings: Settings, lane: Lane
 ) -> EndPoints:
     """Each fit by itself, in float64 on the features as they were given."""
-    fits = range(len(group.fits))[columns.fits]
-    mean, scale = layout.mean, layout.scale
 
     def one(at: int) -> NewtonEnd:
-        c, s = divmod(at, len(fits))
-        fit = group.fits[fits[s]]
-        rows = np.flatnonzero(layout.columns[:, fits[s]])
-        return minimise_by_newton(
-            (layout.source[rows].astype(np.float64) - mean) * scale,
-            layout.codes[rows],
-            layout.columns[rows, fits[s]],
-            float(columns.penalty[c, s]),
-            fit.base_intercept,
-            max_iter=settings.max_iter,
-            promise=ACCEPTED_GAP[settings.dtype],
-            mean=mean,
-            scale=scale,
-            stored=settings.dtype,
-        )
+        return _newton_end(group, layout, columns, at, settings)
 
-    ends = lane.together(one, range(columns.penalty.size))
+    return _as_end_points(lane.together(one, range(columns.penalty.size)))
+
+
+def _newton_end(
+    group: FeatureGroup, layout: Layout, columns: Columns, at: int, settings: Settings
+) -> NewtonEnd:
+    """One fit of some columns, counted through penalties and fits."""
+    fits = range(len(group.fits))[columns.fits]
+    c, s = divmod(at, len(fits))
+    rows = np.flatnonzero(layout.columns[:, fits[s]])
+    return minimise_by_newton(
+        (layout.source[rows].astype(np.float64) - layout.mean) * layout.scale,
+        layout.codes[rows],
+        layout.columns[rows, fits[s]],
+        float(columns.penalty[c, s]),
+        group.fits[fits[s]].base_intercept,
+        max_iter=settings.max_iter,
+        promise=ACCEPTED_GAP[settings.dtype],
+        mean=layout.mean,
+        scale=layout.scale,
+        stored=settings.dtype,
+    )
+
+
+def _proved(
+    ended: EndPoints,
+    group: FeatureGroup,
+    layout: Layout,
+    columns: Columns,
+    settings: Settings,
+    lane: Lane,
+) -> EndPoints:
+    """The ends, those among confident rows proved; an end that cannot be is none."""
+    claimed = ended.ending == Ending.CONVERGED.code
+    doubted = np.flatnonzero(claimed & (ended.value < _CONFIDENT)).tolist()
+    if not doubted:
+        return ended
+    if layout.width * columns.start.shape[1] > _MOST_PROVED_VALUES:
+        return _unproved(ended, doubted)
+
+    def one(at: int) -> NewtonEnd:
+        return _newton_end(group, layout, columns, at, settings)
+
+    merged = EndPoints(*(np.array(part) for part in ended))
+    proved = _as_end_points(lane.together(one, doubted))
+    for part, found in zip(merged, proved, strict=True):
+        part[doubted] = found
+    return merged
+
+
+def _as_end_points(ends: Sequence[NewtonEnd]) -> EndPoints:
     return EndPoints(
         weights=np.stack([end.weights for end in ends]),
         intercept=np.stack([end.intercept for end in ends]),
@@ -248,11 +290,13 @@ def _by_newton(
     )
 
 
-def _unproved(ended: EndPoints) -> EndPoints:
-    """Fits too large for Newton's method on features that its substitute cannot judge."""
-    believed = ended.ending != Ending.MAX_ITER.code
-    code = np.where(believed, float(Ending.LINE_SEARCH.code), ended.ending)
-    return ended._replace(ending=code, gap=np.full_like(ended.gap, np.inf))
+def _unproved(ended: EndPoints, at: Sequence[int] | EllipsisType) -> EndPoints:
+    """The ends, of some fits none: too large for Newton's method, and no substitute can judge."""
+    code, gap = np.array(ended.ending), np.array(ended.gap)
+    believed = code[at] != Ending.MAX_ITER.code
+    code[at] = np.where(believed, float(Ending.LINE_SEARCH.code), code[at])
+    gap[at] = np.inf
+    return ended._replace(ending=code, gap=gap)
 
 
 def _one(curvature: Float[Array, " group"] | None, at: int) -> Float[Array, " one"] | None:
