@@ -10,12 +10,13 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import PartitionSpec
+from jax.sharding import Mesh, PartitionSpec
 
 from geneb_jax.embed.batch_budget import batch_tokens_in_force
 from geneb_jax.embed.batch_plan import SMALL_PARAMETERS, Batch, Bucket, Ladder
@@ -25,7 +26,7 @@ from geneb_jax.embed.placement import Placement
 from geneb_jax.errors import InterruptedRunError, ModelError
 from geneb_jax.models.encoder import TokenEncoder, TokenizedBatch
 
-__all__ = ["BatchMemoryError", "Forward"]
+__all__ = ["BatchMemoryError", "Forward", "ladder_of", "pooled_program"]
 
 _IN_FLIGHT = 2
 #: Programs kept; the ladder of a model up to 100,000 tokens has 113 rungs.
@@ -72,6 +73,38 @@ def ladder_of(encoder: TokenEncoder, batch_tokens: int, *, devices: int = 1) -> 
     )
 
 
+def pooled_program(encoder: TokenEncoder, mesh: Mesh) -> Any:
+    """The forward that batches run: parameters, ids ``[row, token]``, int32 lengths ``[row]`` in.
+
+    Jitted and pure, so that it can be lowered from shapes alone, for a mesh that is not at hand.
+    Each device runs the program of a device alone: their number changes no bit.
+
+    Args:
+        encoder: The model; its parameters are not read.
+        mesh: Devices along one axis called ``data``.
+    """
+    rows, whole = PartitionSpec("data"), PartitionSpec()
+    return jax.jit(
+        jax.shard_map(
+            partial(_from_padded, encoder),
+            mesh=mesh,
+            in_specs=(whole, rows, rows),
+            out_specs=rows,
+            check_vma=False,
+        )
+    )
+
+
+def _from_padded(
+    encoder: TokenEncoder, params: Any, ids: jax.Array, length_tokens: jax.Array
+) -> jax.Array:
+    """Widen the ids and make the mask on the device: a quarter of the bytes go there."""
+    position = jnp.arange(ids.shape[1], dtype=jnp.int32)
+    mask = position[None, :] < length_tokens[:, None]
+    pooled: jax.Array = encoder.pooled(params, ids.astype(jnp.int32), mask)
+    return pooled.astype(jnp.float32)
+
+
 class Forward:
     """A token encoder with its parameters on the devices and its compiled programs.
 
@@ -97,17 +130,7 @@ class Forward:
         self.compile_seconds = 0.0
         self.padded_tokens = 0
         self._params = self.placement.put_parameters(encoder.params)
-        rows, whole = PartitionSpec("data"), PartitionSpec()
-        # Each device runs the program of a device alone: their number changes no bit.
-        self._pooled = jax.jit(
-            jax.shard_map(
-                self._from_padded,
-                mesh=self.placement.mesh,
-                in_specs=(whole, rows, rows),
-                out_specs=rows,
-                check_vma=False,
-            )
-        )
+        self._pooled = pooled_program(encoder, self.placement.mesh)
 
     def _use(self, batch_tokens: int) -> None:
         """Plan with so many tokens a batch from now on."""
@@ -126,13 +149,6 @@ class Forward:
             batch_tokens: As :attr:`BatchMemoryError.smaller` has it.
         """
         self._use(batch_tokens)
-
-    def _from_padded(self, params: Any, ids: jax.Array, length_tokens: jax.Array) -> jax.Array:
-        """Widen the ids and make the mask on the device: a quarter of the bytes go there."""
-        position = jnp.arange(ids.shape[1], dtype=jnp.int32)
-        mask = position[None, :] < length_tokens[:, None]
-        pooled: jax.Array = self.encoder.pooled(params, ids.astype(jnp.int32), mask)
-        return pooled.astype(jnp.float32)
 
     def embed(
         self, tokens: TokenizedBatch, *, done: Callable[[np.ndarray], None] = lambda members: None
@@ -225,7 +241,7 @@ class Forward:
         """Floating-point operations of the matrix products and convolutions of one batch."""
         ids = jax.ShapeDtypeStruct((bucket.rows, bucket.length_tokens), ids_dtype)
         lengths = jax.ShapeDtypeStruct((bucket.rows,), np.int32)
-        return matrix_flops(self._from_padded, self._params, ids, lengths)
+        return matrix_flops(partial(_from_padded, self.encoder), self._params, ids, lengths)
 
     def _explained(self, batch: Batch | None, error: Exception) -> ModelError | InterruptedRunError:
         """What a failure of XLA means."""

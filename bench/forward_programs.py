@@ -1,0 +1,121 @@
+"""The pooled forwards of the published configurations, as shapes: no weight is ever allocated."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
+
+from geneb_jax.embed.forward import pooled_program
+from geneb_jax.identity import EncoderIdentity
+from geneb_jax.models.family import find_family
+from geneb_jax.models.layers.parameters import compute_dtype, nested, parameter_shapes
+from geneb_jax.models.native_encoder import NativeEncoder
+from geneb_jax.models.registry import find_spec
+
+__all__ = ["Traced", "forward"]
+
+_LENGTH_TOKENS = 512
+
+
+class Traced(NamedTuple):
+    """A program to lower and compile, and the bytes it would move if it moved each once."""
+
+    traced: Any
+    bytes_needed: int
+    rows: int
+    length_tokens: int
+
+
+def forward(model: str, dtype: str, mesh: Any, *, tokens: int, length: int | None = None) -> Traced:
+    """Trace what :class:`~geneb_jax.embed.forward.Forward` compiles for a batch.
+
+    Args:
+        model: Id of a published or built-in model.
+        dtype: Compute dtype.
+        mesh: Devices of the target.
+        tokens: Of the batch, over all devices; a batch has at least one row a device.
+        length: Tokens a row; 512, or as many as the model takes.
+    """
+    spec = find_spec(model)
+    family = find_family(spec.family)
+    config = family.read_config(spec.config, where=model)
+    encoder = NativeEncoder(
+        spec=spec,
+        family=family,
+        config=config,
+        read_parameters=dict,
+        tokenizer=SimpleNamespace(pad_id=0, max_tokens=None),  # type: ignore[arg-type]
+        identity=EncoderIdentity(model, "", "", "", spec.pooling.default, -1, dtype, family.code),
+    )
+    length = _length(length or _LENGTH_TOKENS, spec, config, family.length_multiple)
+    devices = mesh.devices.size
+    rows = max(1, tokens // length // devices) * devices
+    divided, whole = (NamedSharding(mesh, PartitionSpec(*axes)) for axes in (("data",), ()))
+    params = nested(
+        {
+            path: jax.ShapeDtypeStruct(
+                variable.get_value().shape, compute_dtype(variable, dtype), sharding=whole
+            )
+            for path, variable in parameter_shapes(family.module(config)).items()
+        }
+    )
+    traced = pooled_program(encoder, mesh).trace(
+        params,
+        jax.ShapeDtypeStruct((rows, length), np.uint16, sharding=divided),
+        jax.ShapeDtypeStruct((rows,), np.int32, sharding=divided),
+    )
+    arguments = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(params))
+    return Traced(traced, arguments + _activations(traced.jaxpr.jaxpr), rows, length)
+
+
+def _length(asked: int, spec: Any, config: Any, multiple: int) -> int:
+    limits = [config.longest_tokens]
+    if spec.context.unit == "tokens":
+        limits.append(spec.context.limit)
+    length = min(asked, *(limit for limit in limits if limit)) if any(limits) else asked
+    return -(-length // multiple) * multiple
+
+
+def _activations(jaxpr: Any) -> int:
+    """Bytes that enter and leave products with weights, convolutions and transforms, once each.
+
+    A product with weights is one without axes of a batch. Results count in the dtype of the
+    operands, whatever they are accumulated in; what is fused into either end costs nothing.
+    """
+    return sum(_equation(equation) for equation in jaxpr.eqns)
+
+
+def _equation(equation: Any) -> int:
+    name, parameters = equation.primitive.name, equation.params
+    operands = [variable.aval for variable in equation.invars]
+    if name == "dot_general":
+        _, (batch, _) = parameters["dimension_numbers"]
+        if batch:
+            return 0
+        activation = max(operands, key=lambda aval: math.prod(aval.shape))
+        numbers = math.prod(activation.shape) + math.prod(equation.outvars[0].aval.shape)
+        return int(numbers * activation.dtype.itemsize)
+    if name in ("conv_general_dilated", "fft"):
+        numbers = math.prod(operands[0].shape) + math.prod(equation.outvars[0].aval.shape)
+        return int(numbers * operands[0].dtype.itemsize)
+    inner = [_activations(jaxpr) for jaxpr in _inner(parameters.values())]
+    if name == "scan":
+        return int(parameters["length"]) * sum(inner)
+    return max(inner, default=0) if name == "cond" else sum(inner)
+
+
+def _inner(values: Iterable[Any]) -> Iterable[Any]:
+    """The jaxprs among an equation's parameters."""
+    for value in values:
+        if isinstance(value, (tuple, list)):
+            yield from _inner(value)
+        elif hasattr(value, "eqns"):
+            yield value
+        elif hasattr(value, "jaxpr"):
+            yield value.jaxpr
