@@ -101,6 +101,7 @@ def _line(row: dict[str, Any]) -> str:
         f"{name} {row['estimated_ms']:9.2f} ms {row['kernels']:7} kernels {row['trips']:6} trips "
         f"{row['bytes'] / 1e9:8.2f} GB ({ratio:5.1f}x) {row['temp_bytes'] / 1e9:6.2f} GB temp "
         f"{row['host_syncs']:5} syncs {' '.join(row['collectives']) or '-'} [{calls}]"
+        f"{' ' + row['without'] if row['without'] else ''}"
     )
 
 

@@ -102,15 +102,16 @@ def compile_job(job: Job, keep_hlo: str | None = None) -> dict[str, Any]:
         target, mesh = _mesh(job.target, job.devices)
         platform = "gpu" if target.platform == "cuda" else target.platform
         if job.kind == "probe":
-            from bench.probe_programs import lower, probe
+            from bench.probe_programs import probe
 
             made = probe(job.model, mesh, platform)
-            compiled = lower(job.model, made.traced, platform).compile()
         else:
             from bench.forward_programs import forward
 
-            made = forward(job.model, job.dtype, mesh, tokens=job.tokens, length=job.length)
-            compiled = made.traced.lower().compile()
+            made = forward(
+                job.model, job.dtype, mesh, platform, tokens=job.tokens, length=job.length
+            )
+        compiled, without, _ = made.compile()
         text = compiled.as_text()
     except Exception as error:  # whatever it is, it belongs to this program
         return job.failed(f"{type(error).__name__}: {error}".splitlines()[0])
@@ -140,5 +141,6 @@ def compile_job(job: Job, keep_hlo: str | None = None) -> dict[str, Any]:
             kind: round(1e3 * seconds, 3) for kind, seconds in costs.seconds_by_kind.most_common()
         },
         compile_seconds=round(time.perf_counter() - began, 2),
+        without=without,
         error=None,
     )

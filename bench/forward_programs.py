@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -11,7 +12,7 @@ import jax
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
-from geneb_jax.embed.forward import pooled_program
+from geneb_jax.embed.pooled_program import CompiledForm, compile_pooled, pooled_program
 from geneb_jax.identity import EncoderIdentity
 from geneb_jax.models.family import find_family
 from geneb_jax.models.layers.parameters import compute_dtype, nested, parameter_shapes
@@ -24,21 +25,24 @@ _LENGTH_TOKENS = 512
 
 
 class Traced(NamedTuple):
-    """A program to lower and compile, and the bytes it would move if it moved each once."""
+    """A program to compile, and the bytes it would move if it moved each once."""
 
-    traced: Any
     bytes_needed: int
     rows: int
     length_tokens: int
+    compile: Callable[[], CompiledForm]
 
 
-def forward(model: str, dtype: str, mesh: Any, *, tokens: int, length: int | None = None) -> Traced:
+def forward(
+    model: str, dtype: str, mesh: Any, platform: str, *, tokens: int, length: int | None = None
+) -> Traced:
     """Trace what :class:`~geneb_jax.embed.forward.Forward` compiles for a batch.
 
     Args:
         model: Id of a published or built-in model.
         dtype: Compute dtype.
         mesh: Devices of the target.
+        platform: ``gpu`` or ``tpu``, as JAX calls it.
         tokens: Of the batch, over all devices; a batch has at least one row a device.
         length: Tokens a row; 512, or as many as the model takes.
     """
@@ -65,13 +69,15 @@ def forward(model: str, dtype: str, mesh: Any, *, tokens: int, length: int | Non
             for path, variable in parameter_shapes(family.module(config)).items()
         }
     )
-    traced = pooled_program(encoder, mesh).trace(
+    make = partial(pooled_program, encoder, mesh)
+    arguments = (
         params,
         jax.ShapeDtypeStruct((rows, length), np.uint16, sharding=divided),
         jax.ShapeDtypeStruct((rows,), np.int32, sharding=divided),
     )
-    arguments = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(params))
-    return Traced(traced, arguments + _activations(traced.jaxpr.jaxpr), rows, length)
+    weights = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(params))
+    needed = weights + _activations(make().trace(*arguments).jaxpr.jaxpr)
+    return Traced(needed, rows, length, partial(compile_pooled, make, arguments, platform=platform))
 
 
 def _length(asked: int, spec: Any, config: Any, multiple: int) -> int:

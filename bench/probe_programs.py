@@ -16,6 +16,7 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
 from bench.forward_programs import Traced
+from geneb_jax.embed.pooled_program import CompiledForm
 from geneb_jax_kernels.gram import weighted_gram
 from geneb_jax_probes.lbfgs.loop import Stop
 from geneb_jax_probes.lbfgs.machines import REFERENCE as STEPS
@@ -40,7 +41,7 @@ from geneb_jax_probes.solvers.exact import RULES as EXACT_RULES
 from geneb_jax_probes.solvers.optax import _minimise as minimise_by_optax
 from geneb_jax_probes.solvers.reference32 import AS_FLOAT32
 
-__all__ = ["PROBES", "dtype_of", "lower", "probe"]
+__all__ = ["PROBES", "dtype_of", "probe"]
 
 _WIDTH, _ROWS, _SHOTS, _STRENGTHS = 2560, 10_000, 20, 5
 #: Columns of one run over the matrix: all values of C for two classes, one for more.
@@ -68,13 +69,8 @@ def probe(name: str, mesh: Any, platform: str) -> Traced:
         traced = function.trace(*arguments, **static)
         leaves = [*jax.tree.leaves(arguments), *jax.tree.leaves(traced.out_info)]
         needed = sum(leaf.size * leaf.dtype.itemsize for leaf in leaves)
-    return Traced(traced, needed, _ROWS, 0)
-
-
-def lower(name: str, traced: Any, platform: str) -> Any:
-    """Lower a traced probe in the precision that it was traced in."""
-    with _as_on_lanes(name, platform):
-        return traced.lower()
+        lowered = traced.lower()
+    return Traced(needed, _ROWS, 0, lambda: CompiledForm(lowered.compile(), "", None))
 
 
 def dtype_of(name: str, platform: str) -> str:
