@@ -82,6 +82,8 @@ class EmbeddingFacts:
         empty_sequences: Embedded sequences without any token.
         nonfinite_sequences: Sequences whose embeddings held NaN or infinity and were not stored.
         from_others: Those of the reused that other processes embedded during the run.
+        products: How products were computed, where the dtype does not say it: float32 by parts on
+            accelerators.
     """
 
     embedded: int
@@ -99,6 +101,7 @@ class EmbeddingFacts:
     empty_sequences: int | None = None
     nonfinite_sequences: int = 0
     from_others: int = 0
+    products: str = ""
 
 
 @dataclass(frozen=True, slots=True)
