@@ -18,7 +18,8 @@ from typing import Any
 __all__ = ["TARGETS", "Target", "mesh_of", "missing_packages", "read_target", "set_environment"]
 
 _FOLDER = Path(__file__).resolve().parent / "targets"
-TARGETS = tuple(sorted(file.stem for file in _FOLDER.glob("*.toml")))
+#: Those that programs are compiled for; `cpu.toml` serves dry runs of the accelerator bench.
+TARGETS = tuple(sorted(file.stem for file in _FOLDER.glob("*.toml") if file.stem != "cpu"))
 _PACKAGES = {"cuda": ("jax_plugins.xla_cuda12", "nvidia.cuda_nvcc"), "tpu": ("libtpu",)}
 #: cuDNN as JAX numbers it, of a target: 9.10.0. No later: its text says what the target has.
 _CUDNN = 91000
@@ -50,7 +51,7 @@ def read_target(name: str) -> Target:
     Raises:
         KeyError: for a name that is not there.
     """
-    if name not in TARGETS:
+    if name not in (*TARGETS, "cpu"):
         raise KeyError(f"unknown target {name!r}: known are {', '.join(TARGETS)}")
     text = tomllib.loads((_FOLDER / f"{name}.toml").read_text(encoding="utf-8"))
     peaks = text.pop("flops")

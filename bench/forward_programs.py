@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from flax import nnx
 from jax.sharding import NamedSharding, PartitionSpec
 
 from geneb_jax.embed.pooled_program import CompiledForm, compile_pooled, pooled_program
@@ -19,7 +20,7 @@ from geneb_jax.models.layers.parameters import compute_dtype, nested, parameter_
 from geneb_jax.models.native_encoder import NativeEncoder
 from geneb_jax.models.registry import find_spec
 
-__all__ = ["Traced", "forward"]
+__all__ = ["Traced", "forward", "without_weights"]
 
 _LENGTH_TOKENS = 512
 
@@ -31,6 +32,7 @@ class Traced(NamedTuple):
     rows: int
     length_tokens: int
     compile: Callable[[], CompiledForm]
+    arguments: tuple[Any, ...]
 
 
 def forward(
@@ -46,18 +48,8 @@ def forward(
         tokens: Of the batch, over all devices; a batch has at least one row a device.
         length: Tokens a row; 512, or as many as the model takes.
     """
-    spec = find_spec(model)
-    family = find_family(spec.family)
-    config = family.read_config(spec.config, where=model)
-    encoder = NativeEncoder(
-        spec=spec,
-        family=family,
-        config=config,
-        read_parameters=dict,
-        tokenizer=SimpleNamespace(pad_id=0, max_tokens=None),  # type: ignore[arg-type]
-        identity=EncoderIdentity(model, "", "", "", spec.pooling.default, -1, dtype, family.code),
-    )
-    length = _length(length or _LENGTH_TOKENS, spec, config, family.length_multiple)
+    encoder, module = without_weights(model, dtype)
+    length = _length(length or _LENGTH_TOKENS, encoder)
     devices = mesh.devices.size
     rows = max(1, tokens // length // devices) * devices
     divided, whole = (NamedSharding(mesh, PartitionSpec(*axes)) for axes in (("data",), ()))
@@ -66,7 +58,7 @@ def forward(
             path: jax.ShapeDtypeStruct(
                 variable.get_value().shape, compute_dtype(variable, dtype), sharding=whole
             )
-            for path, variable in parameter_shapes(family.module(config)).items()
+            for path, variable in parameter_shapes(module).items()
         }
     )
     make = partial(pooled_program, encoder, mesh)
@@ -77,15 +69,34 @@ def forward(
     )
     weights = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(params))
     needed = weights + _activations(make().trace(*arguments).jaxpr.jaxpr)
-    return Traced(needed, rows, length, partial(compile_pooled, make, arguments, platform=platform))
+    made = partial(compile_pooled, make, arguments, platform=platform)
+    return Traced(needed, rows, length, made, arguments)
 
 
-def _length(asked: int, spec: Any, config: Any, multiple: int) -> int:
-    limits = [config.longest_tokens]
-    if spec.context.unit == "tokens":
-        limits.append(spec.context.limit)
-    length = min(asked, *(limit for limit in limits if limit)) if any(limits) else asked
-    return -(-length // multiple) * multiple
+def without_weights(model: str, dtype: str) -> tuple[NativeEncoder, nnx.Module]:
+    """A registered model that knows its sizes and has neither weights nor a tokenizer."""
+    spec = find_spec(model)
+    family = find_family(spec.family)
+    config = family.read_config(spec.config, where=model)
+    module = family.module(config)
+    encoder = NativeEncoder(
+        spec=spec,
+        family=family,
+        config=config,
+        read_parameters=dict,
+        tokenizer=SimpleNamespace(pad_id=0, max_tokens=None),  # type: ignore[arg-type]
+        identity=EncoderIdentity(model, "", "", "", spec.pooling.default, -1, dtype, family.code),
+    )
+    return encoder, module
+
+
+def _length(asked: int, encoder: NativeEncoder) -> int:
+    context = encoder.spec.context if encoder.spec else None
+    limits = [encoder.config.longest_tokens]
+    if context is not None and context.unit == "tokens":
+        limits.append(context.limit)
+    length = min([asked, *(limit for limit in limits if limit)])
+    return -(-length // encoder.length_multiple) * encoder.length_multiple
 
 
 def _activations(jaxpr: Any) -> int:

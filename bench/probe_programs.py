@@ -70,7 +70,7 @@ def probe(name: str, mesh: Any, platform: str) -> Traced:
         leaves = [*jax.tree.leaves(arguments), *jax.tree.leaves(traced.out_info)]
         needed = sum(leaf.size * leaf.dtype.itemsize for leaf in leaves)
         lowered = traced.lower()
-    return Traced(needed, _ROWS, 0, lambda: CompiledForm(lowered.compile(), "", None))
+    return Traced(needed, _ROWS, 0, lambda: CompiledForm(lowered.compile(), "", None), arguments)
 
 
 def dtype_of(name: str, platform: str) -> str:
