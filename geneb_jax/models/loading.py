@@ -86,8 +86,8 @@ def load_encoder(id_or_path: Any, options: LoadOptions = _DEFAULTS) -> Encoder:
 def settled_options(id_or_path: Any, options: LoadOptions) -> LoadOptions:
     """The options with ``auto`` replaced by the dtype that it is for this model, here.
 
-    A run is planned with what this gives: a worker on another device then computes in the same
-    dtype, or says that it is another model. Counts, and models that run by their own code, are
+    A run is planned with what this gives: a worker on another device computes in the same dtype.
+    Counts, and models that run by their own code, are
     float32 everywhere.
     """
     if options.dtype != AUTO:
