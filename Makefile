@@ -2,10 +2,11 @@
 PYTHON ?= python3
 VENV ?= .venv
 TEST_VENV ?= .venv-test
+COMPILED_VENV ?= .venv-compiled
 WORKERS ?= 2
 OUT ?= geneb-demo
 
-.PHONY: run test sweep lint format wheel clean
+.PHONY: run test sweep compiled compiled-all lint format wheel clean
 
 run: $(VENV)/installed
 	$(VENV)/bin/geneb-jax run --out $(OUT)
@@ -16,6 +17,13 @@ test: $(TEST_VENV)/installed
 # Long parity, property and fault sweeps: not part of `make test`.
 sweep: $(TEST_VENV)/installed
 	$(TEST_VENV)/bin/python -m pytest -n $(WORKERS) -m sweep --timeout 3600
+
+# Compile for an H100 and a TPU without one: a few programs, or all of them (a quarter of an hour).
+compiled: $(COMPILED_VENV)/installed
+	$(COMPILED_VENV)/bin/python -m pytest -m "compiled and not sweep" tests/compiled
+
+compiled-all: $(COMPILED_VENV)/installed
+	$(COMPILED_VENV)/bin/python -m bench.compiled
 
 lint: $(TEST_VENV)/installed
 	$(TEST_VENV)/bin/ruff check .
@@ -41,5 +49,17 @@ $(TEST_VENV)/installed: pyproject.toml
 	$(TEST_VENV)/bin/python -m pip install --quiet --editable '.[test]'
 	touch $@
 
+# The test environment and the compilers, apart from it: a CUDA plugin makes every start of JAX on a
+# machine without a GPU complain.
+$(COMPILED_VENV)/installed: $(TEST_VENV)/installed
+	$(PYTHON) -m venv $(COMPILED_VENV)
+	below=$$($(TEST_VENV)/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))"); \
+	site=$$($(COMPILED_VENV)/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))"); \
+	echo "import site; site.addsitedir('$$below')" > $$site/below.pth
+	jaxlib=$$($(TEST_VENV)/bin/python -c "import jaxlib; print(jaxlib.__version__)"); \
+	$(COMPILED_VENV)/bin/python -m pip install --quiet jax-cuda12-plugin==$$jaxlib \
+	  jax-cuda12-pjrt==$$jaxlib nvidia-cuda-nvcc-cu12 libtpu
+	touch $@
+
 clean:
-	rm -rf $(VENV) $(TEST_VENV) build dist
+	rm -rf $(VENV) $(TEST_VENV) $(COMPILED_VENV) build dist

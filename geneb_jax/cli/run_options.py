@@ -95,10 +95,10 @@ embedding_options = _stack(
     ),
     click.option(
         "--dtype",
-        type=click.Choice(["float32", "bfloat16", "float16"]),
-        default="float32",
+        type=click.Choice(["auto", "float32", "bfloat16", "float16"]),
+        default="auto",
         show_default=True,
-        help="Compute dtype of the model.",
+        help="Compute dtype of the model; auto: bfloat16 on GPU and TPU, float32 on CPU.",
     ),
     click.option(
         "--pooling",

@@ -67,6 +67,7 @@ class _Limited(TokenEncoder):
         self.exact_length = encoder.exact_length
         self.length_multiple = encoder.length_multiple
         self.longest_tokens = encoder.longest_tokens
+        self.products = encoder.products
 
     @property
     def params(self) -> Any:

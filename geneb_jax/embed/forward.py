@@ -6,33 +6,41 @@ any time at most two batches are in flight.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jax.sharding import PartitionSpec
 
 from geneb_jax.embed.batch_budget import batch_tokens_in_force
 from geneb_jax.embed.batch_plan import SMALL_PARAMETERS, Batch, Bucket, Ladder
 from geneb_jax.embed.matrix_flops import matrix_flops
 from geneb_jax.embed.opening import shard_rows
 from geneb_jax.embed.placement import Placement
+from geneb_jax.embed.pooled_program import (
+    compile_pooled,
+    from_padded,
+    out_of_memory,
+    pooled_program,
+)
 from geneb_jax.errors import InterruptedRunError, ModelError
 from geneb_jax.models.encoder import TokenEncoder, TokenizedBatch
 
-__all__ = ["BatchMemoryError", "Forward"]
+__all__ = ["BatchMemoryError", "DeviceRefusalError", "Forward", "ladder_of"]
+
+_LOG = logging.getLogger(__name__)
 
 _IN_FLIGHT = 2
 #: Programs kept; the ladder of a model up to 100,000 tokens has 113 rungs.
 _MOST_PROGRAMS = 128
 #: A shard holds at least so many full batches, or half of what runs would be empty rows.
 _BATCHES_A_SHARD = 4
-#: What XLA says when a device is gone; anything else is the program's fault, not the device's.
+#: What XLA says when a device is gone while a program runs; anything else is the program's fault.
 _DEVICE_LOST = ("UNAVAILABLE", "ABORTED", "DATA_LOSS", "DEADLINE_EXCEEDED", "INTERNAL", "UNKNOWN")
 
 
@@ -47,6 +55,12 @@ class BatchMemoryError(ModelError):
     def __init__(self, what: str, *, smaller: int | None, **parts: Any) -> None:
         self.smaller = smaller
         super().__init__(what, **parts)
+
+
+class DeviceRefusalError(ModelError):
+    """The program of a model does not compile for this device, or does not run on it."""
+
+    exit_code = 1  # a unit that failed; neither bad input nor anything that a second try would mend
 
 
 def ladder_of(encoder: TokenEncoder, batch_tokens: int, *, devices: int = 1) -> Ladder:
@@ -97,17 +111,8 @@ class Forward:
         self.compile_seconds = 0.0
         self.padded_tokens = 0
         self._params = self.placement.put_parameters(encoder.params)
-        rows, whole = PartitionSpec("data"), PartitionSpec()
-        # Each device runs the program of a device alone: their number changes no bit.
-        self._pooled = jax.jit(
-            jax.shard_map(
-                self._from_padded,
-                mesh=self.placement.mesh,
-                in_specs=(whole, rows, rows),
-                out_specs=rows,
-                check_vma=False,
-            )
-        )
+        self._platform = platform
+        self._told = False
 
     def _use(self, batch_tokens: int) -> None:
         """Plan with so many tokens a batch from now on."""
@@ -127,13 +132,6 @@ class Forward:
         """
         self._use(batch_tokens)
 
-    def _from_padded(self, params: Any, ids: jax.Array, length_tokens: jax.Array) -> jax.Array:
-        """Widen the ids and make the mask on the device: a quarter of the bytes go there."""
-        position = jnp.arange(ids.shape[1], dtype=jnp.int32)
-        mask = position[None, :] < length_tokens[:, None]
-        pooled: jax.Array = self.encoder.pooled(params, ids.astype(jnp.int32), mask)
-        return pooled.astype(jnp.float32)
-
     def embed(
         self, tokens: TokenizedBatch, *, done: Callable[[np.ndarray], None] = lambda members: None
     ) -> tuple[np.ndarray, tuple[Bucket, ...]]:
@@ -148,8 +146,8 @@ class Forward:
 
         Raises:
             BatchMemoryError: if the device memory does not hold a batch.
-            ModelError: if the model cannot run.
-            InterruptedRunError: if the device fails.
+            DeviceRefusalError: if the model does not compile for the device, or cannot run on it.
+            InterruptedRunError: if the device fails while a program runs.
         """
         rows = np.empty((len(tokens.length_tokens), self.encoder.width), np.float32)
         in_flight: deque[tuple[Batch, Any]] = deque()
@@ -200,13 +198,42 @@ class Forward:
             ids = jax.ShapeDtypeStruct(shape, ids_dtype, sharding=rows)
             lengths = jax.ShapeDtypeStruct(shape[:1], np.int32, sharding=rows)
             began = time.perf_counter()
-            program = self._pooled.lower(self._params, ids, lengths).compile()
+            program = self._compiled(bucket, ids, lengths)
             self.compile_seconds += time.perf_counter() - began
             self.compile_count += 1
         self._programs[key] = program
         while len(self._programs) > _MOST_PROGRAMS:
             del self._programs[next(iter(self._programs))]
         return program
+
+    def _compiled(self, bucket: Bucket, ids: Any, lengths: Any) -> Any:
+        """Compile a shape.
+
+        What fails here is the program's fault and never a lost device, whatever XLA calls it:
+        the same command would only compile the same program again.
+        """
+        model_id = self.encoder.identity.model_id
+        make = partial(pooled_program, self.encoder, self.placement.mesh)
+        try:
+            made = compile_pooled(make, (self._params, ids, lengths), platform=self._platform)
+        except (jax.errors.JaxRuntimeError, NotImplementedError, MemoryError) as error:
+            if out_of_memory(error):
+                raise self._too_large(bucket) from error
+            raise DeviceRefusalError(
+                "the model cannot be compiled for this device",
+                where=model_id,
+                cause=_first_line(error),
+            ) from error
+        if made.refusal is not None and not self._told:
+            self._told = True
+            _LOG.warning(
+                "%s: the compiler of this device refuses the program as it is written (%s); "
+                "going on %s",
+                model_id,
+                _first_line(made.refusal),
+                made.without,
+            )
+        return made.program
 
     def program_bytes(self) -> int | None:
         """Memory that the largest program needs on one device, parameters and batch included.
@@ -225,26 +252,27 @@ class Forward:
         """Floating-point operations of the matrix products and convolutions of one batch."""
         ids = jax.ShapeDtypeStruct((bucket.rows, bucket.length_tokens), ids_dtype)
         lengths = jax.ShapeDtypeStruct((bucket.rows,), np.int32)
-        return matrix_flops(self._from_padded, self._params, ids, lengths)
+        return matrix_flops(partial(from_padded, self.encoder), self._params, ids, lengths)
 
     def _explained(self, batch: Batch | None, error: Exception) -> ModelError | InterruptedRunError:
-        """What a failure of XLA means."""
-        text = str(error)
-        model_id = self.encoder.identity.model_id
-        if not isinstance(error, MemoryError) and "RESOURCE_EXHAUSTED" not in text:
-            if text.startswith(_DEVICE_LOST):
-                return InterruptedRunError(
-                    "the device failed while embedding",
-                    where=model_id,
-                    cause=text.splitlines()[0][:300],
-                    hint="what was committed is kept; run the same command again",
-                )
-            return ModelError(
-                "the model cannot run on this device",
-                where=model_id,
-                cause=text.splitlines()[0][:300],
+        """What a failure of a running program means."""
+        if out_of_memory(error):
+            return self._too_large(batch.bucket if batch is not None else Bucket(1, 1))
+        if str(error).startswith(_DEVICE_LOST):
+            return InterruptedRunError(
+                "the device failed while embedding",
+                where=self.encoder.identity.model_id,
+                cause=_first_line(error),
+                hint="what was committed is kept; run the same command again",
             )
-        bucket = batch.bucket if batch is not None else Bucket(1, 1)
+        return DeviceRefusalError(
+            "the model cannot run on this device",
+            where=self.encoder.identity.model_id,
+            cause=_first_line(error),
+        )
+
+    def _too_large(self, bucket: Bucket) -> BatchMemoryError:
+        """A batch of this shape does not fit."""
         smaller = self._smaller(bucket)
         hint = "use a device with more memory, or a smaller dtype (--dtype bfloat16)"
         if smaller:
@@ -254,7 +282,7 @@ class Forward:
             )
         return BatchMemoryError(
             f"out of device memory with {self.batch_tokens} tokens a batch",
-            where=model_id,
+            where=self.encoder.identity.model_id,
             cause=f"a batch of {bucket.rows} rows of {bucket.length_tokens} tokens",
             hint=hint,
             smaller=smaller,
@@ -268,3 +296,8 @@ class Forward:
         while ladder.bucket(bucket.length_tokens, bucket.rows).rows >= bucket.rows:
             ladder = replace(ladder, batch_tokens=ladder.batch_tokens // 2)
         return ladder.batch_tokens
+
+
+def _first_line(error: Exception) -> str:
+    """The first line of what XLA says; the rest are stacks and programs."""
+    return (str(error) or type(error).__name__).splitlines()[0][:300]

@@ -37,6 +37,8 @@ class EmbedReport:
         unknown_bp: Number of those letters.
         empty_sequences: Embedded sequences without any token.
         nonfinite_sequences: Sequences whose embeddings held NaN or infinity and were not stored.
+        products: How products were computed, where the dtype does not say it: float32 by parts on
+            accelerators.
     """
 
     model_id: str
@@ -56,6 +58,7 @@ class EmbedReport:
     empty_sequences: int | None = None
     nonfinite_sequences: int = 0
     left_to_others: int = 0
+    products: str = ""
 
     @property
     def sequences_per_second(self) -> float:
@@ -104,6 +107,7 @@ def report_of(
         seconds=seconds,
         compile_count=sum(shard.compile_count for shard in tokenized),
         batch_tokens=tokenized[-1].batch_tokens,
+        products=tokenized[-1].products,
         buckets=tuple(shapes),
         truncated_sequences=int((dropped > 0).sum()),
         truncated_bp=int(dropped.sum()),

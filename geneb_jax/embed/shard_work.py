@@ -101,6 +101,7 @@ class ShardRows:
         buckets: Shapes that ran.
         compile_count: Programs compiled for it.
         batch_tokens: Tokens of a batch on one device.
+        products: How products were computed, where the dtype does not say it.
     """
 
     name: str
@@ -116,6 +117,7 @@ class ShardRows:
     buckets: tuple[Bucket, ...] = ()
     compile_count: int = 0
     batch_tokens: int = 0
+    products: str = ""
 
     def counts(self) -> ShardRows:
         """The same without the embeddings and whose they are, for a report."""
@@ -215,6 +217,7 @@ def _by_forward(forward: Forward, work: ShardWork, done: Callable[[int, int], No
         buckets=buckets,
         compile_count=forward.compile_count - compiled,
         batch_tokens=forward.batch_tokens,
+        products=forward.encoder.products,
     )
 
 

@@ -72,6 +72,10 @@ class TokenEncoder(Encoder):
     #: Whether an embedding is the same to the bit in any shape of batch, as counting is.
     any_rows: bool = False
 
+    #: How products are computed on the devices at hand, where the identity's dtype does not say it
+    #: (float32 by parts on accelerators); for records.
+    products: str = ""
+
     #: Tokens of a batch that suit this model best; None for the platform's own figure.
     batch_tokens: int | None = None
 

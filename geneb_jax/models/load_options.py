@@ -10,7 +10,7 @@ from geneb_jax.errors import SelectionError
 
 __all__ = ["DTYPES", "LoadOptions"]
 
-DTYPES = ("float32", "bfloat16", "float16")
+DTYPES = ("auto", "float32", "bfloat16", "float16")
 _WEIGHTS = ("pretrained", "random")
 
 
@@ -24,7 +24,8 @@ class LoadOptions:
         weights: ``random`` gives an untrained network of the true size, without any download of
             weights.
         seed: Decides random weights.
-        dtype: Compute dtype, one of :data:`DTYPES`.
+        dtype: Compute dtype, one of :data:`DTYPES`; ``auto`` is settled by
+            :func:`~geneb_jax.models.loading.settled_options`, before anything depends on it.
         pooling: One of :data:`geneb_jax.models.pooling.POOLINGS`, or ``geneb`` for what the
             benchmark's extractor does; the model's default when None.
         layer: Hidden state to pool: 0 the embeddings, -1 the last.

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from geneb_jax.errors import ModelError
 from geneb_jax.identity import EncoderIdentity
-from geneb_jax.models.adapters.choice import load_adapted
+from geneb_jax.models.adapters.choice import is_adapted, load_adapted
 from geneb_jax.models.blueprint import Blueprint, find_blueprint
 from geneb_jax.models.checkpoints.assembly import fit_checkpoint
 from geneb_jax.models.checkpoints.memory import require_memory
@@ -20,13 +21,15 @@ from geneb_jax.models.layers.parameters import Parameters, parameter_shapes, ran
 from geneb_jax.models.load_options import LoadOptions
 from geneb_jax.models.native_encoder import NativeEncoder
 from geneb_jax.models.pooling import NORMALIZED, POOLINGS
+from geneb_jax.models.precision import AUTO, auto_dtype
 from geneb_jax.models.registry import find_spec
 from geneb_jax.models.spec import ModelSpec
 from geneb_jax.tokenizers import definition_digest
 
-__all__ = ["load_encoder"]
+__all__ = ["load_encoder", "settled_options"]
 
 _DEFAULTS = LoadOptions()
+_KMER = re.compile(r"kmer-(\d+)")
 
 
 def load_encoder(id_or_path: Any, options: LoadOptions = _DEFAULTS) -> Encoder:
@@ -45,10 +48,11 @@ def load_encoder(id_or_path: Any, options: LoadOptions = _DEFAULTS) -> Encoder:
         DownloadError: if files cannot be had.
         ModelError: if the model's family does not run here.
     """
+    options = settled_options(id_or_path, options)
     adapted = load_adapted(id_or_path, options)
     if adapted is not None:
         return adapted
-    kmer = re.fullmatch(r"kmer-(\d+)", str(id_or_path).lower())
+    kmer = _KMER.fullmatch(str(id_or_path).lower())
     if kmer:
         find_spec(str(id_or_path))
         from geneb_jax.models.families.kmer import build_kmer_encoder
@@ -77,6 +81,19 @@ def load_encoder(id_or_path: Any, options: LoadOptions = _DEFAULTS) -> Encoder:
         tokenizer=blueprint.tokenizer,
         identity=identity,
     )
+
+
+def settled_options(id_or_path: Any, options: LoadOptions) -> LoadOptions:
+    """The options with ``auto`` replaced by the dtype that it is for this model, here.
+
+    A run is planned with what this gives: a worker on another device computes in the same dtype.
+    Counts, and models that run by their own code, are
+    float32 everywhere.
+    """
+    if options.dtype != AUTO:
+        return options
+    own = is_adapted(id_or_path) or _KMER.fullmatch(str(id_or_path).lower())
+    return replace(options, dtype="float32" if own else auto_dtype())
 
 
 def _parameters(blueprint: Blueprint, options: LoadOptions) -> tuple[str, Callable[[], Parameters]]:

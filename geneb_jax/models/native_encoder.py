@@ -17,6 +17,7 @@ from geneb_jax.models.family import Family
 from geneb_jax.models.layers.network import HiddenStates, require_layer
 from geneb_jax.models.layers.parameters import Parameters, parameter_shapes
 from geneb_jax.models.pooling import pool
+from geneb_jax.models.precision import computed_products, float32_products
 from geneb_jax.models.spec import ModelSpec
 from geneb_jax.tokenizers import Tokenizer
 
@@ -55,13 +56,12 @@ class NativeEncoder(TokenEncoder):
         self.exact_length = family.exact_length
         self.length_multiple = family.length_multiple
         self._identity = identity
+        self.products = computed_products(identity.dtype)
         module = family.module(config)
         self._definition = nnx.graphdef(module)
         self._parameter_count = sum(
             variable.get_value().size for variable in parameter_shapes(module).values()
         )
-        # float32 means float32: accelerators would otherwise multiply in TF32 or bf16.
-        self._precision = "highest" if identity.dtype == "float32" else "default"
 
     @cached_property
     def params(self) -> Parameters:
@@ -122,7 +122,9 @@ class NativeEncoder(TokenEncoder):
         chosen = self._identity.layer if layer is None else layer
         index = require_layer(chosen, self.config.layer_count)
         network = nnx.merge(self._definition, params)
-        with jax.default_matmul_precision(self._precision):
+        # float32 means float32: accelerators would otherwise multiply in TF32 or bf16.
+        precision = float32_products() if self._identity.dtype == "float32" else "default"
+        with jax.default_matmul_precision(precision):
             return network(jnp.asarray(ids, jnp.int32), jnp.asarray(mask), layer=index)
 
     def pooled(self, params: Parameters, ids: Any, mask: Any) -> jax.Array:

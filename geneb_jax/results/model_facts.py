@@ -83,6 +83,8 @@ class EmbeddingFacts:
         nonfinite_sequences: Sequences whose embeddings held NaN or infinity and were not stored.
         from_others: Those of the reused that other processes embedded during the run.
         left_to_others: Sequences that other parts of the work held when this part was done.
+        products: How products were computed, where the dtype does not say it: float32 by parts on
+            accelerators.
     """
 
     embedded: int
@@ -101,6 +103,7 @@ class EmbeddingFacts:
     nonfinite_sequences: int = 0
     from_others: int = 0
     left_to_others: int = 0
+    products: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,7 +127,7 @@ class RunRequest(BaseModel):
     name: str | None = None
     path: Place | None = None
     allow_remote_code: str | None = None
-    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     pooling: str | None = None
     layer: int = -1
     batch_tokens: int | None = Field(default=None, ge=1)

@@ -15,6 +15,7 @@ import jax
 from geneb_jax.benchmark import Regime, Suite, Task
 from geneb_jax.errors import GenebError
 from geneb_jax.models import Encoder, LoadOptions
+from geneb_jax.models.loading import settled_options
 from geneb_jax.places import store_folder
 from geneb_jax.results import ModelFacts, Records, UnitKey
 from geneb_jax.results.folder_contents import find_model_facts
@@ -98,7 +99,8 @@ def encoder_source(request: RunRequest, name: str) -> EncoderSource:
         # The request's seeds are those of the few-shot draws.
         if field.name in RunRequest.model_fields and field.name != "seed"
     }
-    return EncoderSource(name, LoadOptions(**asked), request.batch_tokens, request.harness_batch)
+    options = settled_options(name, LoadOptions(**asked))
+    return EncoderSource(name, options, request.batch_tokens, request.harness_batch)
 
 
 def plan_work(request: RunRequest, observer: RunObserver | None = None) -> RunWork:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -23,7 +23,9 @@ __all__ = ["solve_problems"]
 def solve_problems(
     problems: Sequence[Problem], solver: Solver, settings: Settings
 ) -> list[LogisticFits]:
-    """Fit every (problem, subset, C)."""
+    """Fit every (problem, subset, C); what is computed in float32 says so, whatever was asked."""
+    if lanes()[0].state_dtype == "float32":
+        settings = replace(settings, dtype="float32")
     plan = make_plan(
         problems,
         most_rows=solver.most_rows,

@@ -478,8 +478,11 @@ def test_f48_a_lost_device_keeps_whole_shards_and_can_be_resumed(
         nonlocal calls
         calls += 1
         if calls == 8:
-            raise jax.errors.JaxRuntimeError("INTERNAL: CUDA_ERROR_LAUNCH_FAILED")
+            return lost
         return compile_program(forward, bucket, dtype)
+
+    def lost(*arguments: Any) -> Any:
+        raise jax.errors.JaxRuntimeError("INTERNAL: CUDA_ERROR_LAUNCH_FAILED")
 
     with monkeypatch.context() as patched:
         patched.setattr(Forward, "_program", program)

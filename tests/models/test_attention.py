@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +12,9 @@ import numpy as np
 import pytest
 
 from geneb_jax.models.layers import attention
+from geneb_jax.models.layers.alibi import symmetric_alibi
 from geneb_jax.models.layers.attention import attend
+from geneb_jax_kernels.plain_forms import plain_forms
 from tests.tolerance import Tolerance, relative_error
 
 
@@ -76,6 +80,73 @@ def test_what_accelerators_run_against_softmax(
     budget = attention._Budget(whole_bytes=whole_bytes, whole_keys=1 << 30, block_bytes=1 << 14)
     monkeypatch.setattr(attention, "_ACCELERATOR", budget)
     assert error_of(form, 90) <= tolerance("hidden_state", "float32")
+
+
+def fused_calls(monkeypatch: pytest.MonkeyPatch, widest: int = 256) -> list[dict[str, Any]]:
+    """Let this platform be a GPU whose cuDNN takes what the real one does; its calls."""
+    library, calls = jax.nn.dot_product_attention, []
+
+    def cudnn(query: Any, key: Any, value: Any, *, implementation: str, **given: Any) -> Any:
+        if implementation == "cudnn":
+            width = query.shape[-1]
+            if width % 8 or width > widest or query.dtype != jnp.bfloat16:
+                raise NotImplementedError("head width")
+            bias = given.get("bias")
+            assert bias is None or bias.dtype == query.dtype
+            calls.append({"width": width, **given})
+        return library(query, key, value, implementation="xla", **given)
+
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    monkeypatch.setattr(jax.nn, "dot_product_attention", cudnn)
+    return calls
+
+
+@pytest.mark.parametrize(
+    ("form", "width"), [*zip(FORMS, (8, 192, 75, 18, 64), strict=True), ("biased-masked", 75)]
+)
+def test_what_cudnn_is_given_is_the_attention_that_was_asked_for(
+    form: str, width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Padded heads, a bias in its dtype, lengths of at least one: as near as XLA's own form."""
+    generator = np.random.default_rng(width)
+    heads, kv_heads = (4, 4) if "biased" in form else (4, 2)
+    query = generator.normal(size=(3, 40, heads, width)).astype(jnp.bfloat16)
+    key, value = generator.normal(size=(2, 3, 40, kv_heads, width)).astype(jnp.bfloat16)
+    mask = np.arange(40) < np.array([[40], [17], [0]]) if "masked" in form else None
+    bias = symmetric_alibi(heads, 40) if "biased" in form else None
+    causal = "causal" in form
+    kept = slice(3 if mask is None else 2)  # a row without keys has no softmax
+    theirs = softmax_attention(
+        *(part[kept] for part in (query, key, value)),
+        mask=None if mask is None else mask[kept],
+        bias=bias,
+        causal=causal,
+    )
+    used = np.ones((3, 40), bool) if mask is None else mask[kept]
+    query, key, value = (jnp.asarray(part) for part in (query, key, value))
+    tokens, added = (None if part is None else jnp.asarray(part) for part in (mask, bias))
+
+    def error(allowed: bool) -> float:
+        with nullcontext() if allowed else plain_forms():
+            ours = np.asarray(attend(query, key, value, mask=tokens, bias=added, causal=causal))
+        assert ours.dtype == jnp.bfloat16 and np.isfinite(ours.astype(np.float32)).all()
+        return float(np.abs(ours[kept].astype(np.float64) - theirs)[used].max())
+
+    calls = fused_calls(monkeypatch)
+    without = error(allowed=False)
+    assert not calls
+    assert error(allowed=True) <= 2 * without
+    (call,) = calls
+    assert call["width"] == -(-width // 8) * 8
+    if mask is not None:
+        assert call["key_value_seq_lengths"].tolist() == [40, 17, 1]
+
+
+def test_a_device_that_takes_narrower_heads_has_xlas_form(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = fused_calls(monkeypatch, widest=128)
+    x = jnp.ones((1, 8, 2, 192), jnp.bfloat16)
+    assert np.asarray(attend(x, x, x)).astype(np.float32).min() > 0.9
+    assert not calls
 
 
 @pytest.mark.parametrize("token_count", [20, 600])

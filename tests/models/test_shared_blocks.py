@@ -193,6 +193,39 @@ def test_scanned_layers_are_layers_one_after_the_other(count: int, tolerance: To
     close(result, expected, tolerance("hidden_state", "float32"))
 
 
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("platform", ["cpu", "gpu"])
+def test_16_bit_products_are_rounded_once_or_twice_and_stored_so(
+    platform: str, bias: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On accelerators no float32 is stored; as near the torch product as its own rounding is."""
+    monkeypatch.setattr(jax, "default_backend", lambda: platform)
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=(3, 20, 256)).astype(jnp.bfloat16)
+    module = Dense(256, 48, bias=bias)
+    drawn = {
+        path: generator.normal(size=variable.get_value().shape).astype(jnp.bfloat16)
+        for path, variable in parameter_shapes(module).items()
+    }
+    product = nnx.merge(nnx.graphdef(module), nested(drawn))
+    kernel = torch.tensor(drawn["kernel"].astype(np.float64))
+    exact = torch.tensor(x.astype(np.float64)) @ kernel
+    exact += torch.tensor(drawn["bias"].astype(np.float64)) if bias else 0.0
+    wide = [
+        equation
+        for equation in jax.make_jaxpr(product)(x).jaxpr.eqns
+        if equation.primitive.name == "dot_general"
+        and equation.outvars[0].aval.dtype == jnp.float32
+    ]
+    assert len(wide) == (platform == "cpu")
+    found = np.asarray(product(jnp.asarray(x)))
+    assert found.dtype == jnp.bfloat16
+    # Half a unit of the last place for each rounding; the bias is added after the first.
+    unit = float(jnp.finfo(jnp.bfloat16).eps) * np.maximum(np.abs(exact.numpy()), 1.0)
+    roundings = 2 if bias and platform == "gpu" else 1
+    assert (np.abs(found.astype(np.float64) - exact.numpy()) <= roundings * 0.5 * 1.1 * unit).all()
+
+
 def test_a_parameter_more_changes_no_other() -> None:
     class Two(nnx.Module):
         def __init__(self) -> None:

@@ -9,7 +9,18 @@ from geneb_jax.errors import SelectionError
 from geneb_jax.models.encoder import SequenceEncoder
 from geneb_jax.models.load_options import LoadOptions
 
-__all__ = ["load_adapted"]
+__all__ = ["is_adapted", "load_adapted"]
+
+
+def is_adapted(model: Any) -> bool:
+    """Whether an adapter runs what this names."""
+    from geneb_jax.models.adapters.torch_adapter import PREFIX
+    from geneb_jax.models.adapters.user_file import split_file_class
+
+    if not isinstance(model, str | os.PathLike):
+        return True
+    name = os.fspath(model)
+    return name.startswith(PREFIX) or split_file_class(name) is not None
 
 
 def load_adapted(model: Any, options: LoadOptions) -> SequenceEncoder | None:

@@ -264,8 +264,9 @@ def _train_group(
         jnp.int32(class_count),
         jnp.asarray(glorot_bounds(width, recipe.hidden, class_count)),
     )
-    found: _Trained = jax.device_get(
-        _train(
+    # float32 means float32: accelerators would otherwise multiply in TF32 or bfloat16.
+    with jax.default_matmul_precision("highest"):
+        trained = _train(
             jnp.asarray(features),
             jnp.asarray(labels),
             rows,
@@ -274,7 +275,7 @@ def _train_group(
             room=room_for_classes(class_count),
             recipe=recipe,
         )
-    )
+    found: _Trained = jax.device_get(trained)
     w1, b1, w2, b2 = found.best
     own = MLPWeights(w1[:, :width], b1, w2[:, :, :class_count], b2[:, :class_count])
     return found._replace(best=own)
