@@ -51,7 +51,7 @@ def plain(parts: dict[str, np.ndarray]) -> np.ndarray:
 @pytest.mark.parametrize(
     ("rows", "length", "value"),
     # Blocks of queries and keys that are full; and none that is, with a value of two parts.
-    [(1, 256, 16), (2, 150, 48)],
+    [pytest.param(1, 256, 16, marks=pytest.mark.sweep), (2, 150, 48)],
 )
 def test_the_kernel_is_attention(rows: int, length: int, value: int, tolerance: Tolerance) -> None:
     parts = drawn(rows, length, 2, 16, value)

@@ -36,7 +36,7 @@ def test_products_are_the_recurrence(
     assert relative_error(backwards[:, ::-1], expected) <= limit
 
 
-@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("reverse", [pytest.param(False, marks=pytest.mark.sweep), True])
 def test_products_and_short_chunks_ignore_the_same_tokens(
     reverse: bool, tolerance: Tolerance
 ) -> None:

@@ -18,7 +18,7 @@ _MODELS = {"enformer": "enformer-official-rough", "space": "space"}
 _ROWS = 11
 
 
-@pytest.mark.parametrize("family", _MODELS)
+@pytest.mark.parametrize("family", [pytest.param("enformer", marks=pytest.mark.sweep), "space"])
 def test_rows_together_are_rows_alone(
     family: str, tmp_path: Path, tolerance: Tolerance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
