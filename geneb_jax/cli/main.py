@@ -26,7 +26,7 @@ INTERRUPTED = 75
 #: Verb -> its one line in ``--help``; the verb lives in geneb_jax/cli/<verb>.py as ``command``.
 VERBS = {
     "run": "Models x tasks -> embeddings -> probes -> records -> report.",
-    "embed": "Embed the sequences of chosen tasks into the store.",
+    "embed": "Embed tasks into the store, or your own sequences into a file of vectors.",
     "probe": "Fit probes on stored embeddings or on your own arrays.",
     "plan": "Show what run would do, and do nothing.",
     "report": "Write the HTML report, figures and tables from records.",
@@ -39,7 +39,7 @@ VERBS = {
     "verify": "A real checkpoint against embeddings recorded from it.",
     "submission": "Write and validate submission files.",
     "bench": "How fast this device embeds and probes.",
-    "store": "List, verify and prune stored embeddings.",
+    "store": "List, verify, export and prune stored embeddings.",
     "doctor": "Devices, versions, cache places.",
 }
 

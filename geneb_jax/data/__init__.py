@@ -14,7 +14,9 @@ from geneb_jax.data.fetched_files import PinnedFiles, fetched_data_folder, pinne
 from geneb_jax.data.few_shot import few_shot_rows
 from geneb_jax.data.hub import FetchReport, fetch_suite
 from geneb_jax.data.leaks import LeakKind, TaskLeaks, find_leaks, leaks_across
+from geneb_jax.data.named_sequences import SequenceList, list_sequences
 from geneb_jax.data.notes import NOTES, SMALL_CLASS_ROWS
+from geneb_jax.data.sequence_files import COLUMN_ROLES, NamedSequence, read_sequences
 from geneb_jax.data.sources import (
     OWN_FILES_HINT,
     FoundTasks,
@@ -33,6 +35,7 @@ from geneb_jax.data.statistics import (
 from geneb_jax.data.tables import SPLITS, TaskTable, read_task, table_digest
 
 __all__ = [
+    "COLUMN_ROLES",
     "DIGEST_BYTES",
     "MAX_FILE_BYTES",
     "MAX_SEQUENCE_BP",
@@ -45,7 +48,9 @@ __all__ = [
     "FoundTasks",
     "LeakKind",
     "LengthQuantiles",
+    "NamedSequence",
     "PinnedFiles",
+    "SequenceList",
     "SequenceTable",
     "SuiteStats",
     "TaskCheck",
@@ -62,7 +67,9 @@ __all__ = [
     "find_leaks",
     "find_task_files",
     "leaks_across",
+    "list_sequences",
     "pinned_files",
+    "read_sequences",
     "read_task",
     "sequence_digest",
     "suite_stats",

@@ -257,6 +257,7 @@ def read_or_embed(
     *,
     batch_tokens: int | None = None,
     progress: ProgressCallback | None = None,
+    forward: Forward | None = None,
     on_report: Callable[[EmbedReport], None] = lambda report: None,
 ) -> np.ndarray:
     """Read embeddings, embedding first what is missing or turns out to be damaged.
@@ -268,6 +269,7 @@ def read_or_embed(
         digests: uint8 ``[n, 16]``, which of them to read; all by default.
         batch_tokens: Most tokens of a batch on one device.
         progress: Told how far an embedding is.
+        forward: Programs and parameters of an earlier call, to be used again.
         on_report: Told what each embedding did, if there was any.
 
     Returns:
@@ -289,6 +291,7 @@ def read_or_embed(
                     table,
                     batch_tokens=batch_tokens,
                     progress=progress,
+                    forward=forward,
                     on_nonfinite=unusable.append,
                 )
             )

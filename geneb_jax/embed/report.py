@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from geneb_jax.embed.shard_work import ShardRows
 
-__all__ = ["EmbedReport", "report_of"]
+__all__ = ["EmbedReport", "added_reports", "report_of"]
+
+#: Counts that are None where nobody knows them.
+_COUNTS = (
+    "truncated_sequences", "truncated_bp", "unknown_sequences", "unknown_bp", "empty_sequences"
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +113,32 @@ def report_of(
         unknown_bp=int(unknown.sum()),
         empty_sequences=int((lengths == 0).sum()),
         nonfinite_sequences=bad,
+    )
+
+
+def added_reports(model_id: str, reports: Sequence[EmbedReport], *, reused: int) -> EmbedReport:
+    """One report of several calls of one model, each on sequences of its own."""
+    if not reports:
+        return EmbedReport(model_id, embedded=0, reused=reused)
+    tokens = sum(one.tokens for one in reports)
+    padded = sum(one.tokens / (1.0 - one.padding_share) for one in reports if one.tokens)
+    counts: dict[str, Any] = {
+        name: None
+        if all(getattr(one, name) is None for one in reports)
+        else sum(getattr(one, name) or 0 for one in reports)
+        for name in _COUNTS
+    }
+    return replace(
+        reports[-1],
+        model_id=model_id,
+        embedded=sum(one.embedded for one in reports),
+        reused=reused,
+        tokens=tokens,
+        padding_share=1.0 - tokens / padded if padded else 0.0,
+        seconds=sum(one.seconds for one in reports),
+        compile_count=sum(one.compile_count for one in reports),
+        buckets=tuple(sorted({shape for one in reports for shape in one.buckets}, key=_longest)),
+        **counts,
     )
 
 
