@@ -49,6 +49,10 @@ def statistics_document(s: Statistics) -> dict[str, Any]:
             for label, model in s.models.items()
         },
         "leaderboard": _leaderboard(s),
+        "metric_means": [
+            {"model_id": one.model_id, "regime": one.regime, "tasks": one.tasks, **one.scores}
+            for one in s.metric_means
+        ],
         "mean_macro": dict(s.mean_macro),
         "micro_macro_rho": s.micro_macro_rho,
         "micro_macro_gap": s.micro_macro_gap,

@@ -69,7 +69,10 @@ def command(
     if as_json:
         print_json([row.as_dict() for row in rows])
     else:
-        columns = ("mcc", "accuracy", "macro_f1", "n_train", "n_iter", "grad_norm")
+        columns = (
+            *("mcc", "accuracy", "macro_f1", "auroc", "auprc", "brier"),
+            *("n_train", "n_iter", "grad_norm"),
+        )
         print_table(
             ("task", "regime", "seed", "C", *columns, "status"),
             [

@@ -78,7 +78,8 @@ def execute(
     with one_at_a_time(request.out):
         changes = claim_folder(request.out, work.suite, update=request.update_suite)
     notes = [f"the suite was updated: {change}" for change in changes]
-    for text in (*work.notes, *notes, *work.problems.values()):
+    told = (*work.notes, *notes, *work.problems.values(), *work.tables.untested_classes())
+    for text in told:
         observer.note(text)
     run = _Run(work, Records(request.out), observer, executor or SerialExecutor(), stored_only)
     run.keep_task_facts()

@@ -229,6 +229,9 @@ def _rows(
                     mcc=float(scores.mcc[s, c]) if scored else None,
                     accuracy=float(scores.accuracy[s, c]) if scored else None,
                     macro_f1=float(scores.macro_f1[s, c]) if scored else None,
+                    auroc=_decided(scores.auroc, s, c) if scored else None,
+                    auprc=_decided(scores.auprc, s, c) if scored else None,
+                    brier=_decided(scores.brier, s, c) if scored else None,
                     n_train=int(scores.n_train[s]),
                     n_test=int(scores.n_test),
                     n_classes=int(scores.n_classes[s]),
@@ -247,6 +250,11 @@ def _why_unscored(scores: TaskScores, s: int, c: int) -> str | None:
     if scores.error[s] is None or ending.scored:
         return None
     return scores.error[s] if ending is Ending.FAILED else ending.sentence
+
+
+def _decided(values: np.ndarray | None, s: int, c: int) -> float | None:
+    """A score of decision values; None where the probe has none, or the test rows no such score."""
+    return None if values is None else _finite(values[s, c])
 
 
 def _finite(value: np.floating) -> float | None:

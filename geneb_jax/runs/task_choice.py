@@ -132,6 +132,22 @@ class TaskTables:
         tables = self._read.tables if self._read else {}
         return {task.task_id: dict(table.notes) for task, table in tables.items()}
 
+    def untested_classes(self) -> tuple[str, ...]:
+        """A sentence on the parsed tasks that have a class without a test row."""
+        found = []
+        for task, table in (self._read.tables if self._read else {}).items():
+            classes = np.unique(table.train_labels)
+            absent = np.setdiff1d(classes, table.test_labels)
+            if len(absent):
+                found.append(f"{task.task_id} ({len(absent)} of {len(classes)})")
+        if not found:
+            return ()
+        shown = ", ".join(found[:3]) + (" ..." if found[3:] else "")
+        return (
+            f"classes without a test row: {shown}; AUROC and AUPRC are means over the classes that "
+            "have one",
+        )
+
     @property
     def test_rows(self) -> dict[str, int]:
         """Task id -> rows of its test set, of the tasks that were parsed."""
