@@ -12,10 +12,12 @@ from geneb_jax.analysis.cube_from_scores import (
     ProbeSetting,
     chosen_setting,
     cube_from_scores,
+    setting_of,
     settings_of,
 )
 from geneb_jax.analysis.elsewhere import gather_elsewhere
 from geneb_jax.analysis.metric_means import MetricMeans, metric_means
+from geneb_jax.analysis.one_class import one_class_sentences
 from geneb_jax.analysis.published import SizeColumn, comparable_with_published
 from geneb_jax.analysis.test_row_predictions import ModelPredictions, model_predictions
 from geneb_jax.analysis.unlike_data import part_unlike, without_changed_files
@@ -155,6 +157,10 @@ def build_panel(
             "the runs scored different files under every task id: none of their scores compare",
             hint="report them one by one, or run the models on the same files",
         )
+    for run in runs:
+        shown = setting or chosen_setting(run.scores, run.suite)
+        rows = [row for row in run.scores if setting_of(row) == shown]
+        notices += one_class_sentences(rows, run.suite)
     split = part_unlike(compared, suite, beside=elsewhere is not None)
     cube, beside = split.cube, elsewhere is not None and not split.own_data
     notices += _off_protocol_notices(cube, ranked=not beside)

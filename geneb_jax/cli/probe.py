@@ -17,6 +17,9 @@ from geneb_jax.cli.run_options import (
 
 __all__ = ["command"]
 
+#: Options that mean nothing where vectors are given.
+_ABOUT_MODELS = ("weights", "path", "dtype", "pooling", "layer", "batch_tokens", "as_harness")
+
 
 @click.command()
 @click.argument("arrays", nargs=-1, type=click.Path(path_type=Path))
@@ -41,13 +44,22 @@ def command(
     """
     if not arrays:
         from geneb_jax.cli.progress import ConsoleObserver
-        from geneb_jax.cli.run import show_outcome
+        from geneb_jax.cli.run_outcome import show_outcome
         from geneb_jax.runs.execute import execute
 
         request = make_request(context, values)
         with ConsoleObserver() as observer:
             outcome = execute(request, observer, stored_only=True)
         return show_outcome(outcome, as_json=as_json)
+
+    meant = ("data_dir", "suite", "task", "model", *_ABOUT_MODELS)
+    idle = [name for name in meant if _typed(context, name)]
+    if idle:
+        options = " and ".join(f"--{name.replace('_', '-')}" for name in idle)
+        raise click.UsageError(
+            f"{options} is about tasks and models, and arrays are named: their vectors are made "
+            "already. Leave it away."
+        )
 
     import jax
 

@@ -235,6 +235,10 @@ def export(store: str | None, model: tuple[str, ...], export: Path, as_json: boo
 
     identity, width = entry.manifest.identity, entry.manifest.width
     opened = EmbeddingStore.open(root, identity, width, read_only=True)
+    if not len(opened):
+        raise SelectionError(
+            "the store holds no vectors", where=entry.name, hint="see: geneb-jax embed --help"
+        )
     rows = export_store(opened, export)
     say_exported(
         export, rows, width, identity.model_id, as_json=as_json, more={"store": entry.name}

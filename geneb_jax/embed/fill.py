@@ -142,6 +142,7 @@ def embed_into(
     executor: ShardMap = map,
     embed: Callable[[ShardWork], ShardRows] | None = None,
     lease_seconds: float = LEASE_SECONDS,
+    on_first_rows: Callable[[np.ndarray], None] = lambda rows: None,
 ) -> EmbedReport:
     """Embed the sequences of a table that the store does not have, and commit them shard by shard.
 
@@ -166,6 +167,7 @@ def embed_into(
             the model there.
         lease_seconds: How long a process on another machine may be silent before its claim is
             taken over.
+        on_first_rows: Given the rows of the first shard, for whoever wants to look at them early.
 
     Raises:
         NonFiniteError: as said; or at once where thousands of rows hold no finite one.
@@ -191,6 +193,8 @@ def embed_into(
     with SharedShards(store, table, missing, clock=clock, lease_seconds=lease_seconds) as shards:
         while shards.pending():
             for shard in executor(embed, shards):
+                if not counts:
+                    on_first_rows(shard.rows)
                 embedded += store.commit(shard.digests, shard.rows) if len(shard.digests) else 0
                 shards.finish(shard)
                 counts.append(shard.counts())

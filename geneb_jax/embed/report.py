@@ -14,7 +14,8 @@ __all__ = ["EmbedReport", "added_reports", "report_of"]
 
 #: Counts that are None where nobody knows them.
 _COUNTS = (
-    "truncated_sequences", "truncated_bp", "unknown_sequences", "unknown_bp", "empty_sequences"
+    "truncated_sequences", "truncated_bp", "unknown_sequences", "unknown_bp", "empty_sequences",
+    "unknown_tokens",
 )  # fmt: skip
 
 
@@ -40,6 +41,7 @@ class EmbedReport:
         truncated_bp: Bases that were cut off from them.
         unknown_sequences: Embedded sequences with letters other than A, C, G, T.
         unknown_bp: Number of those letters.
+        unknown_tokens: Tokens that the model's vocabulary does not know, of the ``tokens``.
         empty_sequences: Embedded sequences without any token.
         nonfinite_sequences: Sequences whose embeddings held NaN or infinity and were not stored.
     """
@@ -59,6 +61,7 @@ class EmbedReport:
     unknown_sequences: int | None = None
     unknown_bp: int | None = None
     empty_sequences: int | None = None
+    unknown_tokens: int | None = None
     nonfinite_sequences: int = 0
 
     @property
@@ -112,6 +115,9 @@ def report_of(
         unknown_sequences=int((unknown > 0).sum()),
         unknown_bp=int(unknown.sum()),
         empty_sequences=int((lengths == 0).sum()),
+        unknown_tokens=None
+        if any(shard.unknown_tokens is None for shard in tokenized)
+        else sum(shard.unknown_tokens or 0 for shard in tokenized),
         nonfinite_sequences=bad,
     )
 

@@ -9,6 +9,7 @@ from geneb_jax.report.boards import (
     leaderboard_rows,
     size_text,
 )
+from geneb_jax.report.headlines import result_sentence
 from geneb_jax.report.page import FIGURE_FOLDER, REPORT_FILE, write_panel_report, write_report
 from geneb_jax.report.result_tables import (
     category_table,
@@ -41,6 +42,7 @@ __all__ = [
     "metric_title",
     "pair_table",
     "paper_tables",
+    "result_sentence",
     "robustness_tables",
     "run_tables",
     "score_table",

@@ -69,7 +69,8 @@ def _metric_table(statistics: Statistics) -> Table:
         ),
         "Means of the category means over the tasks that the model has in the regime. "
         "auroc, auprc: areas under the ROC and the precision-recall curve, the second class being "
-        "the positive one; of more classes the mean over each class against the rest, a class without a test "
+        "the positive one; of more classes the mean over each class against the rest, a class "
+        "without a test "
         "row left out. brier: mean squared error of the probabilities, smaller is better. Empty "
         "where a task lacks the score.",
     ).without_empty_columns()

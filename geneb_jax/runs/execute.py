@@ -178,6 +178,7 @@ class _Run:
         wanted = set(tasks)
         total = sum(task in wanted for task, _ in model.keys)
         done = total - sum(task in wanted for task, _ in model.absent)
+        self.observer.probing(model.facts.label, done, total)
         for scored in self.executor.map(fit_group, probe_groups(self.work, model, tasks)):
             for one in scored:
                 # The answers first: a record with predictions has them beside it, whatever happens.

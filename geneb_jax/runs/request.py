@@ -253,7 +253,16 @@ def request_from_toml(path: Path, overrides: dict[str, Any]) -> RunRequest:
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise ConfigError("no such run file", where=path, hint="check --config") from error
+        raise ConfigError(
+            "no such run file",
+            where=path,
+            hint='check --config; it names a TOML file with lines such as model = ["kmer-4"]',
+        ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise ConfigError(f"cannot be read as TOML ({error})", where=path) from error
+        raise ConfigError(
+            f"cannot be read as TOML ({error})",
+            where=path,
+            cause="texts need quotes and lists brackets",
+            hint='a run file has lines such as model = ["kmer-4"] and data_dir = "tasks"',
+        ) from error
     return request_from_mapping(values | overrides, where=path)

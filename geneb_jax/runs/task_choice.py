@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from geneb_jax.benchmark import Suite, Task, load_suite, select_tasks
 from geneb_jax.data import (
     OWN_FILES_HINT,
+    FoundTasks,
     SequenceTable,
     TaskSource,
     TaskTable,
@@ -47,8 +49,9 @@ class ChosenTasks:
 def choose_tasks(request: RunRequest) -> ChosenTasks:
     """Resolve the suite, the chosen tasks and their files; nothing is parsed yet.
 
-    With explicit patterns a chosen task without a file is a failure; without patterns the run
-    covers the tasks whose files are there.
+    A task that is named by its id and has no file is a failure. Of a pattern or a category the
+    tasks with files are meant, if there are any, and what is left out is said; without either the
+    run covers the tasks whose files are there.
 
     Raises:
         ConfigError: if the suite cannot be read.
@@ -65,10 +68,13 @@ def choose_tasks(request: RunRequest) -> ChosenTasks:
         )
     wanted = select_tasks(suite, request.task)
     found = find_task_files(suite, folder)
-    if not request.task:
+    notes = []
+    if request.task:
+        wanted, absent = _with_files(suite, request.task, wanted, found)
+        notes += absent
+    else:
         there = set(found.tasks)
         wanted = tuple(task for task in wanted if task in there)
-    notes = []
     if found.other_ids:
         shown = ", ".join(found.other_ids[:3]) + (" ..." if len(found.other_ids) > 3 else "")
         notes.append(
@@ -91,6 +97,28 @@ def choose_tasks(request: RunRequest) -> ChosenTasks:
             hint=OWN_FILES_HINT,
         )
     return ChosenTasks(suite, source, fingerprints, failures, tuple(notes))
+
+
+def _with_files(
+    suite: Suite, patterns: Sequence[str], wanted: Sequence[Task], found: FoundTasks
+) -> tuple[tuple[Task, ...], list[str]]:
+    """Of what patterns choose, what is to be run, and a sentence on each that has files in part."""
+    ids, there = {task.task_id for task in suite.tasks}, set(found.tasks)
+    demanded: set[Task] = set()
+    notes: list[str] = []
+    for pattern in dict.fromkeys(patterns):
+        chosen = select_tasks(suite, (pattern,))
+        present = [task for task in chosen if task in there]
+        demanded.update(chosen if pattern in ids or not present else present)
+        absent = [task.task_id for task in chosen if task not in there]
+        if pattern not in ids and present and absent:
+            shown = ", ".join(absent[:3]) + (" ..." if absent[3:] else "")
+            brings = "; `geneb-jax data fetch` brings GENEB's files" if suite.dataset else ""
+            notes.append(
+                f"{len(absent)} of {len(chosen)} tasks of {pattern} have no file and are left out: "
+                f"{shown}{brings}"
+            )
+    return tuple(task for task in wanted if task in demanded), notes
 
 
 class TaskTables:

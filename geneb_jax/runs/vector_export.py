@@ -39,6 +39,7 @@ from geneb_jax.models.adapters.harness_encoder import HarnessEncoder
 from geneb_jax.results import installed_versions
 from geneb_jax.runs.encoder_source import EncoderSource
 from geneb_jax.runs.harness_order import read_split_rows
+from geneb_jax.runs.input_look import InputLook
 from geneb_jax.runs.observer import RunObserver
 from geneb_jax.runs.work import ModelWork, RunWork
 from geneb_jax.store import EmbeddingStore
@@ -123,9 +124,11 @@ def _export_files(
     facts = model_facts(identity, encoder.width, encoder.parameter_count) | {"input": files}
     sheet = VectorSheet(listed.names, encoder.width, listed.columns, facts)
     reports: list[EmbedReport] = []
+    look = InputLook(encoder, observer)
     with writing_vectors(path, sheet) as writer:
         done = 0
         for texts in _blocks(listed, columns):
+            look.at_tokens(texts)
             rows = read_or_embed(
                 store,
                 encoder,
@@ -135,6 +138,8 @@ def _export_files(
                 forward=forward,
                 on_report=reports.append,
             )
+            if len(set(texts)) > 1:
+                look.at_rows(rows)
             writer.write(rows)
             done += len(texts)
     observer.finished()

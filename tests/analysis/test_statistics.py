@@ -70,6 +70,7 @@ KEYS = {
     "row_spread",
     "own_scores",
     "settings",
+    "metric_means",
 }
 
 
