@@ -124,6 +124,7 @@ from geneb_jax.analysis.summary import (
     summarise,
     write_summary_csv,
 )
+from geneb_jax.analysis.sweep import SweepLine, sweep_lines
 from geneb_jax.analysis.test_row_comparison import RowComparison, TaskRowDifference, compare_rows
 from geneb_jax.analysis.test_row_intervals import (
     RowSpread,
@@ -197,6 +198,7 @@ __all__ = [
     "Summary",
     "SummaryRow",
     "SummarySetting",
+    "SweepLine",
     "TaskBootstrap",
     "TaskRowDifference",
     "TaskRows",
@@ -265,6 +267,7 @@ __all__ = [
     "specialisation",
     "statistics_document",
     "summarise",
+    "sweep_lines",
     "task_bootstrap",
     "task_spread",
     "task_winners",

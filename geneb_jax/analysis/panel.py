@@ -19,6 +19,7 @@ from geneb_jax.analysis.elsewhere import gather_elsewhere
 from geneb_jax.analysis.metric_means import MetricMeans, metric_means
 from geneb_jax.analysis.one_class import one_class_sentences
 from geneb_jax.analysis.published import SizeColumn, comparable_with_published
+from geneb_jax.analysis.sweep import SweepLine, sweep_lines
 from geneb_jax.analysis.test_row_predictions import ModelPredictions, model_predictions
 from geneb_jax.analysis.unlike_data import part_unlike, without_changed_files
 from geneb_jax.benchmark import Suite, load_suite
@@ -56,6 +57,7 @@ class Panel:
         own_data: Whether no score of the runs is on the benchmark's data, so that they stand alone.
         versions: Package -> version, where the runs agree.
         metric_means: Every score of the runs' models side by side.
+        sweep: The runs' models that were probed with several C, whatever the metric by MCC.
     """
 
     suite: Suite
@@ -71,6 +73,7 @@ class Panel:
     own_data: bool = False
     versions: Mapping[str, str] = field(default_factory=dict)
     metric_means: tuple[MetricMeans, ...] = ()
+    sweep: tuple[SweepLine, ...] = ()
 
     @property
     def ranked(self) -> ScoreCube:
@@ -199,6 +202,7 @@ def build_panel(
         own_data=split.own_data,
         versions=_versions(runs),
         metric_means=metric_means(runs, setting),
+        sweep=sweep_lines(runs),
     )
 
 

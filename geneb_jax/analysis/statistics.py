@@ -35,6 +35,7 @@ from geneb_jax.analysis.seed_spread import SeedSpread, seed_spread
 from geneb_jax.analysis.size_inversions import SizeInversions, size_inversions
 from geneb_jax.analysis.specialisation import Specialisation, specialisation
 from geneb_jax.analysis.stability import LeftOut, leave_one_category_out
+from geneb_jax.analysis.sweep import SweepLine
 from geneb_jax.analysis.test_row_intervals import (
     RowSpread,
     ScoreInterval,
@@ -146,6 +147,7 @@ class Statistics:
     own_scores: tuple[OwnScore, ...]
     settings: tuple[SettingAgreement, ...]
     metric_means: tuple[MetricMeans, ...]
+    sweep: tuple[SweepLine, ...]
 
     @property
     def regime(self) -> str:
@@ -235,6 +237,7 @@ def compute_statistics(panel: Panel, options: StatisticsOptions | None = None) -
         own_scores=_own_scores(panel, regime, intervals, leaks),
         settings=tuple(found for found in settings if found is not None),
         metric_means=panel.metric_means,
+        sweep=panel.sweep,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,6 +14,9 @@ from geneb_jax.cli.run_options import (
     probe_options,
     task_options,
 )
+
+if TYPE_CHECKING:
+    from geneb_jax.results import ScoreRow
 
 __all__ = ["command"]
 
@@ -96,11 +99,20 @@ def command(
                     *(_number(getattr(row, column)) for column in columns),
                     row.error or row.status,
                 )
-                for row in rows
+                for row in _once_a_fit(rows)
             ],
             right=("seed", "C", *columns),
         )
     return 1 if any(row.failed for row in rows) else 0
+
+
+def _once_a_fit(rows: list[ScoreRow]) -> list[ScoreRow]:
+    """The rows of the table: a fit that serves every seed is shown once."""
+    kept: dict[tuple[Any, ...], ScoreRow] = {}
+    for row in rows:
+        seed = None if row.regime == "full" and row.probe == "logistic" else row.seed
+        kept.setdefault((row.task_id, row.regime, row.C, seed), row)
+    return list(kept.values())
 
 
 def _typed(context: click.Context, name: str) -> bool:

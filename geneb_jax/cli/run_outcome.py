@@ -25,17 +25,22 @@ def show_outcome(outcome: RunOutcome, *, as_json: bool) -> int:
     Returns:
         The exit code.
     """
-    from geneb_jax.analysis import one_class_sentences
+    from geneb_jax.analysis import one_class_sentences, sweep_lines
     from geneb_jax.cli.console import link_to, note, plain, print_json, print_table
     from geneb_jax.report import (
         console_columns,
         console_rows,
+        console_sweep,
         leaderboard_rows,
         result_sentence,
+        sweep_sentences,
     )
+    from geneb_jax.results import RunScores
 
     board = leaderboard_rows(outcome.suite, outcome.rows, outcome.run, outcome.out)
     result, following = result_sentence(board, outcome.labels), next_command(outcome, board)
+    run = RunScores(outcome.suite, outcome.rows, outcome.run, outcome.out)
+    sweep = [line for line in sweep_lines([run]) if line.model_id in outcome.labels]
     if as_json:
         print_json(
             {
@@ -53,6 +58,18 @@ def show_outcome(outcome: RunOutcome, *, as_json: bool) -> int:
                     }
                     for row in board.rows
                 ],
+                "sweep": [
+                    {
+                        "model_id": line.model_id,
+                        "regime": line.regime,
+                        "chosen_C": line.chosen,
+                        "by_C": {
+                            f"{C:g}": {"test": value, "held_out": line.held_out.get(C)}
+                            for C, value in line.test.items()
+                        },
+                    }
+                    for line in sweep
+                ],
                 "notes": list(board.notes),
                 "report": str(outcome.report),
                 "submissions": [str(path) for path in outcome.submissions],
@@ -63,6 +80,13 @@ def show_outcome(outcome: RunOutcome, *, as_json: bool) -> int:
     else:
         columns = console_columns(board)
         print_table(columns, console_rows(board), title=board.title, right=columns[3:])
+        if sweep:
+            names, rows = console_sweep(sweep)
+            title = "Macro MCC on the test rows by C; *: chosen by held-out training rows"
+            click.echo()
+            print_table(names, rows, title=title, right=names[2:])
+            for line in sweep_sentences(sweep):
+                click.echo(plain(line))
     for line in board.notes:
         note(line)
     for line in one_class_sentences(_shown(outcome), outcome.suite, outcome.labels):

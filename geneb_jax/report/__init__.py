@@ -22,6 +22,7 @@ from geneb_jax.report.result_tables import (
 from geneb_jax.report.run_tables import run_tables
 from geneb_jax.report.stability_tables import stability_tables
 from geneb_jax.report.statistics_tables import paper_tables, robustness_tables
+from geneb_jax.report.sweep_table import console_sweep, sweep_sentences
 from geneb_jax.report.tables import FORMATS, Table, write_table
 from geneb_jax.report.wording import decimals_of, in_metric, metric_title
 
@@ -35,6 +36,7 @@ __all__ = [
     "choice_table",
     "console_columns",
     "console_rows",
+    "console_sweep",
     "decimals_of",
     "in_metric",
     "leaderboard_rows",
@@ -48,6 +50,7 @@ __all__ = [
     "score_table",
     "size_text",
     "stability_tables",
+    "sweep_sentences",
     "task_table",
     "write_panel_report",
     "write_report",

@@ -29,6 +29,7 @@ from geneb_jax.results import (
     one_at_a_time,
     require_suite,
 )
+from geneb_jax.results.fold_scores import keep_fold_scores
 from geneb_jax.results.folder_contents import find_task_facts, keep_model_facts, keep_task_facts
 from geneb_jax.runs.compiled_programs import keep_compiled_programs
 from geneb_jax.runs.embed_stage import embed_model, require_stores
@@ -188,6 +189,8 @@ class _Run:
                 self.keep_repeats(one.task)
                 for unit in one.units:
                     self.records.add(unit.key, unit.rows, unit.predictions)
+                    if one.folds is not None and unit.key.shots is None:
+                        keep_fold_scores(self.records, unit.key, one.folds)
                 done += len(one.units)
             self.observer.probing(model.facts.label, done, total)
         self.observer.finished()

@@ -15,6 +15,7 @@ from geneb_jax.models.adapters.harness_encoder import HarnessEncoder
 from geneb_jax.results import FAILED, AnswerKey, ScoreRow, UnitKey, UnitPredictions
 from geneb_jax.runs.encoder_source import ModelReference
 from geneb_jax.runs.harness_order import read_split_rows
+from geneb_jax.runs.sweep_folds import score_folds, sweeps
 from geneb_jax.runs.task_choice import TaskTables
 from geneb_jax.runs.units import ProbeSettings
 from geneb_jax_probes import Ending, ProbeTask, TaskScores
@@ -61,11 +62,15 @@ class ScoredUnit:
 
 @dataclass(frozen=True, slots=True)
 class ScoredTask:
-    """The new units of one task, and the right answers of its test rows."""
+    """The new units of one task, and the right answers of its test rows.
+
+    ``folds`` float64 ``[C, fold]``: MCC on held-out training rows, where several C were probed.
+    """
 
     task: Task
     units: tuple[ScoredUnit, ...]
     answers: AnswerKey
+    folds: np.ndarray | None = None
 
 
 def fit_group(group: ProbeGroup) -> list[ScoredTask]:
@@ -112,9 +117,12 @@ def fit_group(group: ProbeGroup) -> list[ScoredTask]:
             )
         )
     fitted = fit_problems(problems, settings, keep_predictions=True)
+    folds: Sequence[np.ndarray | None] = [None] * len(problems)
+    if sweeps(settings) and any(not regime.seeded for regime in settings.regimes):
+        folds = score_folds(problems, settings)
     return [
-        ScoredTask(task, tuple(_scored(group, task, scores)), answer)
-        for task, scores, answer in zip(group.units, fitted, answers, strict=True)
+        ScoredTask(task, tuple(_scored(group, task, scores)), answer, held_out)
+        for task, scores, answer, held_out in zip(group.units, fitted, answers, folds, strict=True)
     ]
 
 

@@ -71,6 +71,7 @@ KEYS = {
     "own_scores",
     "settings",
     "metric_means",
+    "sweep",
 }
 
 
