@@ -79,6 +79,9 @@ def execute(
     with one_at_a_time(request.out):
         changes = claim_folder(request.out, work.suite, update=request.update_suite)
     notes = [f"the suite was updated: {change}" for change in changes]
+    if work.suite.simulated and len(work.models) > 1:
+        count, order = len(work.tables.chosen.fingerprints), [m.facts.label for m in work.models]
+        observer.note(f"{count} simulated tasks, offline, {len(order)} models: {', '.join(order)}")
     told = (*work.notes, *notes, *work.problems.values(), *work.tables.untested_classes())
     for text in told:
         observer.note(text)
@@ -90,6 +93,8 @@ def execute(
     for model in work.models:
         try:
             models.append(run.model_that_fits(model))
+            if len(work.models) > 1:
+                observer.note(run.first_result(model))
         except GenebError as error:
             if len(request.model) == 1:
                 raise
@@ -136,6 +141,19 @@ class _Run:
                 pinned.verified_as(task, fingerprint) if pinned else "",
             )
             keep_task_facts(self.records, task.task_id, facts)
+
+    def first_result(self, model: ModelWork) -> str:
+        """What a finished model reached, for who waits for the others; tables have it in full."""
+        regime = self.work.settings.regimes[0]
+        found = [self.records.find(key) for (_, r), key in model.keys.items() if r is regime]
+        scores = [row.mcc for rows in found for row in (rows or ())[:1] if row.mcc is not None]
+        what = " (untrained: a control)" if model.facts.untrained else ""
+        if not scores:
+            return f"{model.facts.label}{what}: done"
+        mean = sum(scores) / len(scores)
+        said = f"mean MCC {mean:.3f} over {len(scores)} tasks, {regime.name}"
+        C = self.work.settings.C
+        return f"{model.facts.label}{what}: {said}" + (f", C = {C[0]:g}" if len(C) > 1 else "")
 
     def model_that_fits(self, model: ModelWork) -> ModelFacts:
         """Run a model, with ever smaller batches where the device's memory does not hold them."""
