@@ -40,6 +40,7 @@ wheel: $(TEST_VENV)/installed
 	$(TEST_VENV)/bin/python -m build --wheel --outdir dist .
 
 $(VENV)/installed: pyproject.toml
+	@echo "installing into $(VENV): some 300 MB to download, once"
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --editable .
 	touch $@

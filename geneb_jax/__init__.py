@@ -20,6 +20,14 @@ if TYPE_CHECKING:
     from geneb_jax.runs import run as run
 
 
+#: Packages for users that are there as attributes, too: ``geneb_jax.probes.LogisticProbe``.
+_PACKAGES = ("kernels", "probes")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, *_PACKAGES])
+
+
 def __getattr__(name: str) -> Any:
     if name == "load_model":
         from geneb_jax.embed import load_model
@@ -29,4 +37,8 @@ def __getattr__(name: str) -> Any:
         from geneb_jax.runs import run
 
         return run
+    if name in _PACKAGES:
+        from importlib import import_module
+
+        return import_module(f"geneb_jax.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -16,11 +16,19 @@ from __future__ import annotations
 import errno
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from geneb_jax.errors import OutputError
 
-__all__ = ["flush_folder", "require_writable_folder", "write_bytes", "write_text"]
+__all__ = [
+    "flush_folder",
+    "require_writable_folder",
+    "taking_the_place_of",
+    "write_bytes",
+    "write_text",
+]
 
 
 def flush_folder(folder: Path) -> None:
@@ -78,6 +86,49 @@ def write_bytes(path: Path, content: bytes) -> None:
 def write_text(path: Path, content: str) -> None:
     """Write text as UTF-8, atomically and durably; see :func:`write_bytes`."""
     write_bytes(path, content.encode("utf-8"))
+
+
+@contextmanager
+def taking_the_place_of(path: Path, *, option: str) -> Iterator[Path]:
+    """A temporary file beside ``path``, for what is too large to be held as bytes.
+
+    It takes the place of ``path`` when the block ends, and is deleted when the block raises.
+
+    Args:
+        path: The final name.
+        option: The command-line option that named it, for the message.
+
+    Raises:
+        OutputError: if it cannot be written or the disk is full; the old file is intact.
+    """
+    temporary: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Libraries look at the ending of a name, so it stays the last part.
+        descriptor, name = tempfile.mkstemp(
+            prefix=f".{path.stem[:64]}.", suffix=f".tmp{path.suffix}", dir=path.parent
+        )
+        os.close(descriptor)
+        temporary = Path(name)
+        yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+        flush_folder(path.parent)
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        raise OutputError(
+            f"cannot be written ({error.strerror or error})",
+            where=path,
+            cause="the disk, or your share of it, is full" if full else None,
+            hint="free some space and run the same command again"
+            if full
+            else f"choose another place with {option}",
+        ) from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
 
 
 def require_writable_folder(folder: Path, *, option: str) -> None:

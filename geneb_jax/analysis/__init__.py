@@ -32,6 +32,7 @@ from geneb_jax.analysis.cube_from_scores import (
     ProbeSetting,
     chosen_setting,
     cube_from_scores,
+    setting_of,
     settings_of,
 )
 from geneb_jax.analysis.few_shot import Degradation, few_shot_degradation, mean_macro, retention
@@ -45,6 +46,7 @@ from geneb_jax.analysis.leakage import (
     leakage,
     leaked_rows,
 )
+from geneb_jax.analysis.one_class import one_class_sentences
 from geneb_jax.analysis.own_scores import OwnScore, own_scores
 from geneb_jax.analysis.paired import (
     CategoryDifference,
@@ -122,6 +124,7 @@ from geneb_jax.analysis.summary import (
     summarise,
     write_summary_csv,
 )
+from geneb_jax.analysis.sweep import SweepLine, sweep_lines
 from geneb_jax.analysis.test_row_comparison import RowComparison, TaskRowDifference, compare_rows
 from geneb_jax.analysis.test_row_intervals import (
     RowSpread,
@@ -195,6 +198,7 @@ __all__ = [
     "Summary",
     "SummaryRow",
     "SummarySetting",
+    "SweepLine",
     "TaskBootstrap",
     "TaskRowDifference",
     "TaskRows",
@@ -231,6 +235,7 @@ __all__ = [
     "mean_macro",
     "micro_macro",
     "model_predictions",
+    "one_class_sentences",
     "own_scores",
     "pair_differences",
     "pareto_frontier",
@@ -252,6 +257,7 @@ __all__ = [
     "score_interval",
     "seed_spread",
     "setting_agreement",
+    "setting_of",
     "settings_of",
     "size_gap",
     "size_inversions",
@@ -261,6 +267,7 @@ __all__ = [
     "specialisation",
     "statistics_document",
     "summarise",
+    "sweep_lines",
     "task_bootstrap",
     "task_spread",
     "task_winners",

@@ -14,7 +14,7 @@ import numpy as np
 
 from geneb_jax.benchmark import DataStanding, Task, near_matches
 from geneb_jax.errors import SelectionError
-from geneb_jax.results import SCORE_RANGES, ModelFacts, listed, with_variant
+from geneb_jax.results import METRIC_RANGES, ModelFacts, listed, with_variant
 
 __all__ = ["ScoreCube", "join_cubes"]
 
@@ -40,7 +40,7 @@ class ScoreCube:
             that is not in it keeps to the protocol.
         data: Label -> task id -> how near the data are to the benchmark's
             (:class:`geneb_jax.benchmark.DataStanding`), where that is known.
-        metric: A key of :data:`geneb_jax.results.SCORE_RANGES`.
+        metric: A key of :data:`geneb_jax.results.METRIC_RANGES`.
     """
 
     models: tuple[ModelFacts, ...]
@@ -85,7 +85,7 @@ class ScoreCube:
     @property
     def score_range(self) -> tuple[float, float]:
         """Lowest and highest value that the metric can have."""
-        return SCORE_RANGES[self.metric]
+        return METRIC_RANGES[self.metric]
 
     @property
     def unlike(self) -> np.ndarray:

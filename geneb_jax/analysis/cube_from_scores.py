@@ -26,6 +26,7 @@ from geneb_jax.results import (
     ScoreRow,
     listed,
     mean_over_seeds,
+    metric_of,
     rows_of_every_seed,
     sd_over_seeds,
     seeds_of_the_mean,
@@ -84,7 +85,7 @@ def cube_from_scores(
         suite: The suite they were made with.
         facts: What is known of each model; a model that is not in it is known by its id only.
         setting: The probe setting; the one nearest the protocol's by default.
-        metric: The column of the scores: ``mcc``, ``accuracy`` or ``macro_f1``.
+        metric: A key of :data:`geneb_jax.results.METRIC_RANGES`.
 
     Returns:
         The cube over the suite's tasks and regimes, and notices as sentences.
@@ -174,7 +175,7 @@ def _means(
         cells.setdefault((row.model_id, row.regime, row.task_id), []).append(row)
     shape = (len(labels), len(suite.protocol.regimes), len(suite.tasks))
     mcc, seed_sd = np.full(shape, np.nan), np.full(shape, np.nan)
-    short = 0
+    short = unknown = 0
     for m, label in enumerate(labels):
         for r, regime in enumerate(suite.protocol.regimes):
             for t, task in enumerate(suite.tasks):
@@ -183,13 +184,22 @@ def _means(
                 if not found or whole is None:
                     short += not all(row.failed for row in found)  # those count as failed
                     continue
-                values = [getattr(row, metric) for row in whole]
+                scores = [metric_of(row, metric) for row in whole]
+                values = [score for score in scores if score is not None]
+                if len(values) < len(scores):
+                    unknown += 1
+                    continue
                 mcc[m, r, t] = mean_over_seeds(values)
                 spread = sd_over_seeds(values) if regime.seeded else None
                 seed_sd[m, r, t] = np.nan if spread is None else spread
     if short:
         notices.append(
             f"{short} scores lack some of the seeds their model was run with and count as missing."
+        )
+    if unknown:
+        notices.append(
+            f"{unknown} scores have no {metric} and count as missing: recorded by a release "
+            "without it (run --fresh computes them), or of a test set of one class."
         )
     return mcc, seed_sd
 

@@ -15,7 +15,7 @@ from geneb_jax.analysis.published import (
     reference_cube,
 )
 from geneb_jax.benchmark import load_suite
-from geneb_jax.results import ReadSubmission, listed
+from geneb_jax.results import SCORE_RANGES, ReadSubmission, listed
 
 __all__ = ["Elsewhere", "gather_elsewhere"]
 
@@ -49,8 +49,10 @@ def gather_elsewhere(
         metric: The metric.
 
     Returns:
-        None where there is nothing.
+        None where there is nothing: nobody published scores of decision values.
     """
+    if metric not in SCORE_RANGES:
+        return None
     reference = reference_cube(sizes, metric) if published else None
     notices: list[str] = []
     if published and metric != "mcc":

@@ -12,15 +12,20 @@ from geneb_jax.analysis.cube_from_scores import (
     ProbeSetting,
     chosen_setting,
     cube_from_scores,
+    setting_of,
     settings_of,
 )
 from geneb_jax.analysis.elsewhere import gather_elsewhere
+from geneb_jax.analysis.metric_means import MetricMeans, metric_means
+from geneb_jax.analysis.one_class import one_class_sentences
 from geneb_jax.analysis.published import SizeColumn, comparable_with_published
+from geneb_jax.analysis.sweep import SweepLine, sweep_lines
 from geneb_jax.analysis.test_row_predictions import ModelPredictions, model_predictions
 from geneb_jax.analysis.unlike_data import part_unlike, without_changed_files
 from geneb_jax.benchmark import Suite, load_suite
 from geneb_jax.errors import DataError
 from geneb_jax.results import (
+    SCORE_RANGES,
     ModelFacts,
     ReadSubmission,
     RunScores,
@@ -51,6 +56,8 @@ class Panel:
         left_out: Sentences on the scores that no ranking of ``cube`` counts; also in ``notices``.
         own_data: Whether no score of the runs is on the benchmark's data, so that they stand alone.
         versions: Package -> version, where the runs agree.
+        metric_means: Every score of the runs' models side by side.
+        sweep: The runs' models that were probed with several C, whatever the metric by MCC.
     """
 
     suite: Suite
@@ -65,6 +72,8 @@ class Panel:
     left_out: tuple[str, ...] = ()
     own_data: bool = False
     versions: Mapping[str, str] = field(default_factory=dict)
+    metric_means: tuple[MetricMeans, ...] = ()
+    sweep: tuple[SweepLine, ...] = ()
 
     @property
     def ranked(self) -> ScoreCube:
@@ -109,7 +118,7 @@ def build_panel(
         sizes: The size column of the published models.
         setting: The probe setting to compare; the one nearest the protocol's by default.
         submissions: Other people's results, which stand where the published ones do.
-        metric: ``mcc``, ``accuracy`` or ``macro_f1``.
+        metric: A key of :data:`geneb_jax.results.METRIC_RANGES`.
 
     Raises:
         DataError: if the runs are of different suites or data set revisions, or have no rows; if
@@ -117,6 +126,11 @@ def build_panel(
     """
     if not runs:
         elsewhere = gather_elsewhere(published, sizes, submissions, metric)
+        if elsewhere is None and metric not in SCORE_RANGES:
+            raise DataError(
+                f"nobody published {metric}, and no run is named",
+                hint="name the output folder of a run; its scores have it",
+            )
         if elsewhere is None:
             raise DataError("there are no scores: neither a run nor the published models")
         return Panel(load_suite("geneb"), elsewhere.cube, None, published, elsewhere.notices)
@@ -130,14 +144,26 @@ def build_panel(
         )
     elsewhere = gather_elsewhere(published, sizes, submissions, metric) if fair else None
     joined = _joined(runs, elsewhere.cube if elsewhere else None, setting, metric)
+    if metric not in SCORE_RANGES and not np.isfinite(joined.cube.mcc).any():
+        raise DataError(
+            f"no score of the runs has {metric}",
+            cause="they were recorded by a release without it",
+            hint="run them again with --fresh: embeddings are kept, probes are fitted anew",
+        )
     notices = [sentence for run in runs for sentence in run.left_out]
     compared, changed = without_changed_files(joined.cube, runs)
     notices += [*joined.notices, *(elsewhere.notices if elsewhere else ())]
+    if fair and metric not in SCORE_RANGES and (published or submissions):
+        notices.append(f"Nobody published {metric}: the models of the runs stand alone.")
     if changed and not np.isfinite(compared.mcc).any():
         raise DataError(
             "the runs scored different files under every task id: none of their scores compare",
             hint="report them one by one, or run the models on the same files",
         )
+    for run in runs:
+        shown = setting or chosen_setting(run.scores, run.suite)
+        rows = [row for row in run.scores if setting_of(row) == shown]
+        notices += one_class_sentences(rows, run.suite)
     split = part_unlike(compared, suite, beside=elsewhere is not None)
     cube, beside = split.cube, elsewhere is not None and not split.own_data
     notices += _off_protocol_notices(cube, ranked=not beside)
@@ -175,6 +201,8 @@ def build_panel(
         left_out=left_out,
         own_data=split.own_data,
         versions=_versions(runs),
+        metric_means=metric_means(runs, setting),
+        sweep=sweep_lines(runs),
     )
 
 
@@ -214,7 +242,7 @@ def _joined(
             off = {name: (reason, *mine.off_protocol.get(name, ())) for name in mine.model_ids}
             mine = replace(mine, off_protocol=off)
         notices += told
-        kept += _predictions(run, suite, mine.model_ids, setting)
+        kept += _predictions(run, suite, mine.model_ids, setting, metric)
         cube = mine if cube is None else join_cubes(cube, mine)
     if cube is None or not cube.models:
         raise DataError(
@@ -236,9 +264,14 @@ def _facts(run: RunScores, known: Mapping[str, ModelFacts]) -> dict[str, ModelFa
 
 
 def _predictions(
-    run: RunScores, suite: Suite, model_ids: Sequence[str], setting: ProbeSetting | None
+    run: RunScores,
+    suite: Suite,
+    model_ids: Sequence[str],
+    setting: ProbeSetting | None,
+    metric: str,
 ) -> list[ModelPredictions | None]:
-    if run.folder is None:
+    # Predicted labels are kept, decision values are not: rows cannot be drawn for the latter.
+    if run.folder is None or metric not in SCORE_RANGES:
         return [None] * len(model_ids)
     found = model_predictions(run.folder, run.scores, setting or chosen_setting(run.scores, suite))
     return [found.get(name) for name in model_ids]

@@ -23,6 +23,7 @@ from geneb_jax.analysis.label_groups import LabelGroup, label_groups
 from geneb_jax.analysis.leaderboard import LeaderboardRow, leaderboard
 from geneb_jax.analysis.leakage import CleanMacro, ModelLeakage, clean_macros, leakage
 from geneb_jax.analysis.left_out import left_out_notes
+from geneb_jax.analysis.metric_means import MetricMeans
 from geneb_jax.analysis.own_scores import OwnScore, own_scores
 from geneb_jax.analysis.pairs import Contrast, PairDifference, contrasts, pair_differences
 from geneb_jax.analysis.panel import Panel
@@ -34,6 +35,7 @@ from geneb_jax.analysis.seed_spread import SeedSpread, seed_spread
 from geneb_jax.analysis.size_inversions import SizeInversions, size_inversions
 from geneb_jax.analysis.specialisation import Specialisation, specialisation
 from geneb_jax.analysis.stability import LeftOut, leave_one_category_out
+from geneb_jax.analysis.sweep import SweepLine
 from geneb_jax.analysis.test_row_intervals import (
     RowSpread,
     ScoreInterval,
@@ -144,6 +146,8 @@ class Statistics:
     row_spread: tuple[RowSpread, ...]
     own_scores: tuple[OwnScore, ...]
     settings: tuple[SettingAgreement, ...]
+    metric_means: tuple[MetricMeans, ...]
+    sweep: tuple[SweepLine, ...]
 
     @property
     def regime(self) -> str:
@@ -232,6 +236,8 @@ def compute_statistics(panel: Panel, options: StatisticsOptions | None = None) -
         row_spread=row_spread(shared, intervals),
         own_scores=_own_scores(panel, regime, intervals, leaks),
         settings=tuple(found for found in settings if found is not None),
+        metric_means=panel.metric_means,
+        sweep=panel.sweep,
     )
 
 

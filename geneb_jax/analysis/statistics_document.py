@@ -49,6 +49,25 @@ def statistics_document(s: Statistics) -> dict[str, Any]:
             for label, model in s.models.items()
         },
         "leaderboard": _leaderboard(s),
+        "sweep": [
+            {
+                "model_id": one.model_id,
+                "regime": one.regime,
+                "probe": one.probe,
+                "solver": one.solver,
+                "tasks": one.tasks,
+                "chosen_C": one.chosen,
+                "by_C": [
+                    {"C": C, "test": value, "held_out": one.held_out.get(C)}
+                    for C, value in one.test.items()
+                ],
+            }
+            for one in s.sweep
+        ],
+        "metric_means": [
+            {"model_id": one.model_id, "regime": one.regime, "tasks": one.tasks, **one.scores}
+            for one in s.metric_means
+        ],
         "mean_macro": dict(s.mean_macro),
         "micro_macro_rho": s.micro_macro_rho,
         "micro_macro_gap": s.micro_macro_gap,

@@ -66,6 +66,12 @@ SUMMARY_COLUMNS = (
     "accuracy_sd",
     "macro_f1_mean",
     "macro_f1_sd",
+    "auroc_mean",
+    "auroc_sd",
+    "auprc_mean",
+    "auprc_sd",
+    "brier_mean",
+    "brier_sd",
     "seed_count",
     "failed_count",
     "not_converged_count",
@@ -80,7 +86,7 @@ _LEAST_NEAR = (
     DataStanding.SIZE_ALIKE.value,
     DataStanding.VERIFIED.value,
 )
-_METRICS = ("mcc", "accuracy", "macro_f1")
+_METRICS = ("mcc", "accuracy", "macro_f1", "auroc", "auprc", "brier")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +116,8 @@ class SummaryRow:
         level: ``task``, ``category``, ``macro`` or ``micro``.
         task_id: Empty above the level of tasks.
         category: Empty for macro and micro.
-        mcc: None where the mean is withheld; ``accuracy`` and ``macro_f1`` likewise.
+        scores: Metric -> its spread, None where the mean is withheld: mcc, accuracy, macro_f1,
+            auroc, auprc, brier. The last three need their score of every fit of the mean.
         seed_count: Seeds of the setting.
         failed_count: Fits without a score among the rows that this one covers.
         not_converged_count: Scored fits that did not converge (:attr:`ScoreRow.converged`).
@@ -122,15 +129,28 @@ class SummaryRow:
     setting: SummarySetting
     task_id: str
     category: str
-    mcc: Spread | None
-    accuracy: Spread | None
-    macro_f1: Spread | None
+    scores: Mapping[str, Spread | None]
     seed_count: int
     failed_count: int
     not_converged_count: int
     task_count: int
     tasks_expected: int
     data: str
+
+    @property
+    def mcc(self) -> Spread | None:
+        """The first score."""
+        return self.scores["mcc"]
+
+    @property
+    def accuracy(self) -> Spread | None:
+        """The second score."""
+        return self.scores["accuracy"]
+
+    @property
+    def macro_f1(self) -> Spread | None:
+        """The third score."""
+        return self.scores["macro_f1"]
 
     @property
     def complete(self) -> bool:
@@ -142,7 +162,7 @@ class SummaryRow:
         setting = self.setting
         spreads = [
             cell
-            for spread in (self.mcc, self.accuracy, self.macro_f1)
+            for spread in (self.scores[name] for name in _METRICS)
             for cell in ((None, None) if spread is None else (spread.mean, spread.sd))
         ]
         return (
@@ -239,7 +259,9 @@ def _scores_of(suite: Suite, rows: Mapping[str, Sequence[ScoreRow]]) -> _Setting
     for k, task in enumerate(suite.tasks):
         whole = rows_of_every_seed(rows.get(task.task_id, ()), seeds)
         if whole is not None:
-            scores[:, :, k] = [[getattr(row, name) for row in whole] for name in _METRICS]
+            for metric, name in enumerate(_METRICS):
+                values = [getattr(row, name) for row in whole]
+                scores[metric, :, k] = [np.nan if one is None else one for one in values]
     return _SettingScores(suite, seeds, rows, scores)
 
 
@@ -255,18 +277,16 @@ def _lines(
         level: str, tasks: Sequence[int], mean: np.ndarray, by_seed: np.ndarray, **names: str
     ) -> SummaryRow:
         failed, stopped = found.counts(tasks)
-        mcc, accuracy, macro_f1 = (
-            None if np.isnan(value) else Spread(value, sd_over_seeds(values))
-            for value, values in zip(mean.tolist(), by_seed.tolist(), strict=True)
-        )
+        scores = {
+            name: None if np.isnan(value) else Spread(value, sd_over_seeds(values))
+            for name, value, values in zip(_METRICS, mean.tolist(), by_seed.tolist(), strict=True)
+        }
         return SummaryRow(
             level,
             setting,
             names.get("task_id", ""),
             names.get("category", ""),
-            mcc,
-            accuracy,
-            macro_f1,
+            scores,
             seed_count=len(found.seeds),
             failed_count=failed,
             not_converged_count=stopped,

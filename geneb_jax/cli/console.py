@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -12,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["note", "plain", "print_json", "print_table", "stderr"]
+__all__ = ["complain", "link_to", "note", "plain", "print_json", "print_table", "stderr"]
 
 
 def stderr() -> Console:
@@ -31,6 +34,21 @@ def plain(text: object) -> str:
 def note(text: str) -> None:
     """One line for people, on stderr."""
     click.echo(plain(text), err=True)
+
+
+def complain(text: str) -> None:
+    """What is wrong, in the one form that all messages have; a line on stderr."""
+    click.echo(f"geneb-jax: {plain(text)}", err=True)
+
+
+def link_to(path: Path) -> str:
+    """A file as something to click: a hyperlink on a terminal that draws them, else its URL."""
+    url = path.resolve().as_uri()
+    if not sys.stdout.isatty() or os.environ.get("TERM") == "dumb":
+        return url
+    # OSC 8 (https://gist.github.com/egmontkob/eb114294efbcd5adb1944c9f3cb5feda): terminals that do
+    # not know it show the text alone.
+    return f"\x1b]8;;{url}\x1b\\{plain(url)}\x1b]8;;\x1b\\"
 
 
 def print_table(

@@ -1,12 +1,15 @@
-"""``geneb-jax embed``: the first half of run."""
+"""``geneb-jax embed``: the first half of run, or the user's own sequences as named vectors."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
+from geneb_jax.cli.export_options import columns_option, export_option, say_exported
 from geneb_jax.cli.run_options import (
     embedding_options,
     make_request,
@@ -15,47 +18,161 @@ from geneb_jax.cli.run_options import (
     task_options,
 )
 
+if TYPE_CHECKING:
+    from geneb_jax.runs.request import RunRequest
+
 __all__ = ["command"]
+
+#: What embeds files when no model is named: it needs no download.
+_USUAL_MODEL = "kmer-4"
 
 
 @click.command()
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path))
+@export_option("named vectors")
+@columns_option
 @task_options
 @embedding_options
 @place_options
 @part_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.pass_context
-def command(context: click.Context, /, as_json: bool, **values: Any) -> int:
-    """Embed the distinct sequences of chosen tasks into the store.
+def command(
+    context: click.Context,
+    /,
+    files: tuple[Path, ...],
+    export: Path | None,
+    columns: dict[str, str],
+    as_json: bool,
+    **values: Any,
+) -> int:
+    """Embed sequences: of your own FILES into one file of vectors, or of tasks into the store.
 
-    What is in the store already is not embedded again; the same command continues a killed one.
+    FILES are FASTA, CSV, TSV or text with a sequence a line, also .gz. --export X.npz, X.parquet
+    or X.h5ad then holds their vectors in order, with names, labels where there are any, and what
+    made them. Without FILES: the distinct sequences of the chosen tasks go into the store.
+
+    Nothing is embedded twice; the same command continues a killed one.
 
     \b
-    Example:
+    Examples:
+      geneb-jax embed -m kmer-6 seqs.fa --export seqs.parquet
+      geneb-jax embed -m checkpoints/my-model table.csv --columns sequence=seq --export x.h5ad
       geneb-jax embed -m kmer-6 --data-dir tasks/ --store embeddings/
     """
-    request = make_request(context, values)
+    if files:
+        return _embed_files(context, files, export, columns, values, as_json=as_json)
+    if columns:
+        raise click.UsageError("--columns is about FILES, and none is named.")
+    return _embed_tasks(make_request(context, values), export, as_json=as_json)
 
+
+def _embed_files(
+    context: click.Context,
+    files: tuple[Path, ...],
+    export: Path | None,
+    columns: dict[str, str],
+    values: dict[str, Any],
+    *,
+    as_json: bool,
+) -> int:
+    for option in ("data_dir", "suite", "task", "out"):
+        if context.get_parameter_source(option) is not ParameterSource.DEFAULT:
+            raise click.UsageError(
+                f"--{option.replace('_', '-')} is about tasks, and files of sequences are named: "
+                "give one or the other."
+            )
+    if export is None:
+        raise click.UsageError(
+            "say where the vectors go: --export X.npz, X.parquet or X.h5ad, by its ending."
+        )
+    named = values["model"] or values.get("config")
+    request = make_request(context, values, extra=None if named else {"model": [_USUAL_MODEL]})
+    if len(request.model) > 1:
+        raise click.UsageError(
+            f"a file of vectors is of one model, and {len(request.model)} are named: export them "
+            "one by one."
+        )
+
+    from geneb_jax.cli.console import note
+    from geneb_jax.cli.progress import ConsoleObserver
+    from geneb_jax.data import list_sequences
+    from geneb_jax.places import store_folder
+    from geneb_jax.runs.compiled_programs import keep_compiled_programs
+    from geneb_jax.runs.encoder_facts import require_known_models
+    from geneb_jax.runs.vector_export import export_files
+    from geneb_jax.runs.work import encoder_source
+    from geneb_jax.vectors import check_export_path
+
+    require_known_models(request.model)
+    check_export_path(export)
+    if not named:
+        note(f"no model is named: {_USUAL_MODEL} it is; -m MODEL takes another one")
+    listed = list_sequences(files, columns)
+    keep_compiled_programs()
+    source = encoder_source(request, request.model[0])
+    root = request.store or str(store_folder())
+    with ConsoleObserver() as observer:
+        report = export_files(source, root, listed, columns, export, observer)
+    for sentence in _said_of(asdict(report)):
+        note(sentence)
+    width = source.load().width
+    more = {"report": asdict(report), "columns": list(listed.columns)}
+    say_exported(export, len(listed), width, report.model_id, as_json=as_json, more=more)
+    return 0
+
+
+def _said_of(report: dict[str, Any]) -> list[str]:
+    """Sentences on what the model did not take of the sequences."""
+    said = []
+    if report["truncated_sequences"]:
+        said.append(
+            f"{report['truncated_sequences']:,} of {report['embedded']:,} sequences are longer "
+            f"than the model takes: {report['truncated_bp']:,} letters were cut off"
+        )
+    if report["unknown_sequences"]:
+        said.append(
+            f"{report['unknown_sequences']:,} of {report['embedded']:,} sequences hold letters "
+            f"other than A, C, G, T: {report['unknown_bp']:,} in all"
+        )
+    return said
+
+
+def _embed_tasks(request: RunRequest, export: Path | None, *, as_json: bool) -> int:
     from geneb_jax.cli.console import note, print_json, print_table
     from geneb_jax.cli.progress import ConsoleObserver
     from geneb_jax.runs.compiled_programs import keep_compiled_programs
     from geneb_jax.runs.embed_stage import embed_model
     from geneb_jax.runs.executors import SerialExecutor
+    from geneb_jax.runs.vector_export import export_tasks
     from geneb_jax.runs.work import plan_work
+    from geneb_jax.vectors import check_export_path
 
+    if export is not None:
+        check_export_path(export)
+        if len(request.model) > 1:
+            raise click.UsageError(
+                f"a file of vectors is of one model, and {len(request.model)} are named: export "
+                "them one by one."
+            )
     keep_compiled_programs()
     reports: dict[str, dict[str, Any]] = {}
+    exported: tuple[int, int] | None = None
     with ConsoleObserver() as observer:
         work = plan_work(request, observer)
         failed = dict(work.problems)
         for model in work.models:
             embedded = embed_model(work, model, observer, SerialExecutor())
+            failed |= {task.task_id: why for task, why in embedded.unusable.items()}
+            if export is not None and not embedded.unusable:
+                rows = export_tasks(work, model, export, observer)
+                exported = rows, model.reference.width
             model.reference.release()
             reports[model.facts.label] = asdict(embedded.report)
-            failed |= {task.task_id: why for task, why in embedded.unusable.items()}
     failed |= {task.task_id: why for task, why in work.tables.failures.items()}
     if as_json:
-        print_json({"models": reports, "problems": failed})
+        written = {"file": str(export), "rows": exported[0]} if exported else {}
+        print_json({"models": reports, "problems": failed, **written})
     else:
         columns = ("embedded", "reused", "tokens", "padding_share", "seconds")
         print_table(
@@ -72,6 +189,8 @@ def command(context: click.Context, /, as_json: bool, **values: Any) -> int:
                 f"{label}: {report['left_to_others']:,} sequences are in the hands of other parts. "
                 "If one was lost, run any part again."
             )
+        if exported is not None and export is not None:
+            say_exported(export, *exported, next(iter(reports)), as_json=False, more={})
     for what, why in failed.items():
         note(f"failed: {what}: {why}")
     return 1 if failed else 0

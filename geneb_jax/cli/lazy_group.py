@@ -51,5 +51,5 @@ class LazyGroup(click.Group):
 
             near = get_close_matches(args[0], self._verbs, n=3)
             hint = f" Did you mean {' or '.join(near)}?" if near else ""
-            ctx.fail(f"No verb {args[0]!r}.{hint} See {ctx.command_path} --help.")
+            ctx.fail(f"No verb {args[0]!r}.{hint}")
         return super().resolve_command(ctx, args)

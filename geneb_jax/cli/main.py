@@ -26,7 +26,7 @@ INTERRUPTED = 75
 #: Verb -> its one line in ``--help``; the verb lives in geneb_jax/cli/<verb>.py as ``command``.
 VERBS = {
     "run": "Models x tasks -> embeddings -> probes -> records -> report.",
-    "embed": "Embed the sequences of chosen tasks into the store.",
+    "embed": "Embed tasks into the store, or your own sequences into a file of vectors.",
     "probe": "Fit probes on stored embeddings or on your own arrays.",
     "plan": "Show what run would do, and do nothing.",
     "report": "Write the HTML report, figures and tables from records.",
@@ -40,7 +40,7 @@ VERBS = {
     "verify": "A real checkpoint against embeddings recorded from it.",
     "submission": "Write and validate submission files.",
     "bench": "How fast this device embeds and probes.",
-    "store": "List, verify and prune stored embeddings.",
+    "store": "List, verify, export and prune stored embeddings.",
     "doctor": "Devices, versions, cache places.",
 }
 
@@ -65,6 +65,20 @@ def _stop(signal_number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
+def _complain(text: str) -> None:
+    from geneb_jax.cli.console import complain
+
+    complain(text)
+
+
+def _usage_message(error: click.ClickException) -> str:
+    """What click found wrong, as our own messages are: a sentence, and where to read on."""
+    what = error.format_message().strip()
+    what += "" if what.endswith((".", "?", "!")) else "."
+    context = getattr(error, "ctx", None)
+    return what if context is None else f"{what} See: {context.command_path} --help"
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and leave the process with its exit code."""
     signal.signal(signal.SIGTERM, _stop)
@@ -76,18 +90,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
         code = outcome if isinstance(outcome, int) else 0
     except GenebError as error:
-        from geneb_jax.cli.console import plain
-
-        click.echo(f"geneb-jax: {plain(error.message)}", err=True)
+        _complain(error.message)
         code = error.exit_code
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         code = error.exit_code
+    except click.ClickException as error:
+        _complain(_usage_message(error))
+        code = error.exit_code
     except (KeyboardInterrupt, click.Abort):
-        click.echo(
-            "geneb-jax: interrupted; everything finished is kept, the same command resumes it.",
-            err=True,
-        )
+        _complain("interrupted; everything finished is kept, the same command resumes it.")
         code = INTERRUPTED
     except BrokenPipeError:
         # The reader of a pipe has gone (`geneb-jax list tasks | head`): no error of ours.

@@ -86,10 +86,11 @@ def elsewhere_options(command: Command) -> Command:
         ),
         click.option(
             "--metric",
-            type=click.Choice(["mcc", "accuracy", "macro_f1"]),
+            type=click.Choice(["mcc", "accuracy", "macro_f1", "auroc", "auprc", "neg_brier"]),
             default="mcc",
             show_default=True,
-            help="Which score. The paper's 40 models are known by MCC alone.",
+            help="Which score, larger being better (neg_brier: the Brier score, its sign turned). "
+            "The paper's 40 models are known by MCC alone, submissions by the first three.",
         ),
     )
     for option in reversed(options):

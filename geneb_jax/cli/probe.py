@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,7 +15,13 @@ from geneb_jax.cli.run_options import (
     task_options,
 )
 
+if TYPE_CHECKING:
+    from geneb_jax.results import ScoreRow
+
 __all__ = ["command"]
+
+#: Options that mean nothing where vectors are given.
+_ABOUT_MODELS = ("weights", "path", "dtype", "pooling", "layer", "batch_tokens", "as_harness")
 
 
 @click.command()
@@ -41,13 +47,22 @@ def command(
     """
     if not arrays:
         from geneb_jax.cli.progress import ConsoleObserver
-        from geneb_jax.cli.run import show_outcome
+        from geneb_jax.cli.run_outcome import show_outcome
         from geneb_jax.runs.execute import execute
 
         request = make_request(context, values)
         with ConsoleObserver() as observer:
             outcome = execute(request, observer, stored_only=True)
         return show_outcome(outcome, as_json=as_json)
+
+    meant = ("data_dir", "suite", "task", "model", *_ABOUT_MODELS)
+    idle = [name for name in meant if _typed(context, name)]
+    if idle:
+        options = " and ".join(f"--{name.replace('_', '-')}" for name in idle)
+        raise click.UsageError(
+            f"{options} is about tasks and models, and arrays are named: their vectors are made "
+            "already. Leave it away."
+        )
 
     import jax
 
@@ -69,7 +84,10 @@ def command(
     if as_json:
         print_json([row.as_dict() for row in rows])
     else:
-        columns = ("mcc", "accuracy", "macro_f1", "n_train", "n_iter", "grad_norm")
+        columns = (
+            *("mcc", "accuracy", "macro_f1", "auroc", "auprc", "brier"),
+            *("n_train", "n_iter", "grad_norm"),
+        )
         print_table(
             ("task", "regime", "seed", "C", *columns, "status"),
             [
@@ -81,11 +99,20 @@ def command(
                     *(_number(getattr(row, column)) for column in columns),
                     row.error or row.status,
                 )
-                for row in rows
+                for row in _once_a_fit(rows)
             ],
             right=("seed", "C", *columns),
         )
     return 1 if any(row.failed for row in rows) else 0
+
+
+def _once_a_fit(rows: list[ScoreRow]) -> list[ScoreRow]:
+    """The rows of the table: a fit that serves every seed is shown once."""
+    kept: dict[tuple[Any, ...], ScoreRow] = {}
+    for row in rows:
+        seed = None if row.regime == "full" and row.probe == "logistic" else row.seed
+        kept.setdefault((row.task_id, row.regime, row.C, seed), row)
+    return list(kept.values())
 
 
 def _typed(context: click.Context, name: str) -> bool:

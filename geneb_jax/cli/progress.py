@@ -1,7 +1,9 @@
-"""Progress on stderr: bars on a terminal, silence in a pipe."""
+"""Progress on stderr: bars on a terminal, a line a minute where there is none."""
 
 from __future__ import annotations
 
+import threading
+import time
 from types import TracebackType
 
 from rich.progress import (
@@ -20,11 +22,50 @@ from geneb_jax.runs.observer import RunObserver
 __all__ = ["ConsoleObserver"]
 
 
-class ConsoleObserver(RunObserver):
-    """Shows one bar for the present stage, with sequences/s while embedding."""
+#: Between two lines of a log, so that a job that works can be told from one that hangs.
+_LOG_SECONDS = 60.0
 
-    def __init__(self) -> None:
+
+class _Log:
+    """Says where the work stands once a minute, also while nothing reports progress."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._began = time.monotonic()
+        self._stage = "at work"
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._tell, name="progress", daemon=True)
+
+    def start(self) -> None:
+        """Begin to tell."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Say no more."""
+        self._stopped.set()
+        if self._thread.is_alive():
+            self._thread.join(1.0)
+
+    def show(self, stage: str) -> None:
+        """Where the work stands now."""
+        self._stage = stage
+
+    def _tell(self) -> None:
+        while not self._stopped.wait(self._seconds):
+            minutes, seconds = divmod(int(time.monotonic() - self._began), 60)
+            note(f"[{minutes}:{seconds:02d}] {self._stage}")
+
+
+class ConsoleObserver(RunObserver):
+    """Shows one bar for the present stage, with sequences/s while embedding.
+
+    Args:
+        log_seconds: Between two lines where stderr is no terminal.
+    """
+
+    def __init__(self, *, log_seconds: float = _LOG_SECONDS) -> None:
         console = stderr()
+        self._log = None if console.is_terminal else _Log(log_seconds)
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=30),
@@ -39,6 +80,8 @@ class ConsoleObserver(RunObserver):
 
     def __enter__(self) -> ConsoleObserver:
         self._progress.start()
+        if self._log is not None:
+            self._log.start()
         return self
 
     def __exit__(
@@ -48,6 +91,8 @@ class ConsoleObserver(RunObserver):
         traceback: TracebackType | None,
     ) -> None:
         self._progress.stop()
+        if self._log is not None:
+            self._log.stop()
 
     def note(self, text: str) -> None:
         """Print one sentence above the bar."""
@@ -72,11 +117,16 @@ class ConsoleObserver(RunObserver):
 
     def finished(self) -> None:
         """Take the bar away."""
+        if self._log is not None:
+            self._log.show("between two stages")
         if self._bar is not None:
             self._progress.remove_task(self._bar)
             self._bar = None
 
     def _show(self, description: str, done: int, total: int, rate: str = "") -> None:
+        if self._log is not None:
+            self._log.show(f"{description}: {done:,} of {total:,}" + (f", {rate}" if rate else ""))
+            return
         if self._bar is None:
             self._bar = self._progress.add_task(description, total=total, rate=rate)
         self._progress.update(

@@ -46,6 +46,7 @@ def command(
       geneb-jax report out-a out-b --out both
       geneb-jax report out --submissions leaderboard/submissions --metric accuracy
     """
+    from geneb_jax.cli.console import link_to
     from geneb_jax.durable_files import require_writable_folder
     from geneb_jax.report import write_panel_report
 
@@ -61,3 +62,4 @@ def command(
     )
     path = write_panel_report(target, panel)
     click.echo(f"report: {path}")
+    click.echo(f"open: {link_to(path)}", err=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -14,11 +14,9 @@ from geneb_jax.cli.run_options import (
     probe_options,
     task_options,
 )
+from geneb_jax.cli.run_outcome import show_outcome
 
-if TYPE_CHECKING:
-    from geneb_jax.runs.outcome import RunOutcome
-
-__all__ = ["command", "show_outcome"]
+__all__ = ["command"]
 
 
 @click.command()
@@ -52,56 +50,3 @@ def command(context: click.Context, /, as_json: bool, **values: Any) -> int:
     with ConsoleObserver() as observer:
         outcome = execute(request, observer)
     return show_outcome(outcome, as_json=as_json)
-
-
-def show_outcome(outcome: RunOutcome, *, as_json: bool) -> int:
-    """Print the leaderboard, where the report is, and what failed; the exit code."""
-    from geneb_jax.cli.console import note, print_json, print_table
-    from geneb_jax.report import console_columns, console_rows, leaderboard_rows
-
-    for label, count in outcome.waiting.items():
-        note(
-            f"{label}: {count:,} sequences are in the hands of other parts; the part that ends "
-            "last probes. If one was lost, run any part again."
-        )
-    if outcome.report is None:
-        if as_json:
-            print_json({"suite": outcome.suite.name, "waiting": dict(outcome.waiting)})
-        return 0 if outcome.complete else 1
-    board = leaderboard_rows(outcome.suite, outcome.rows, outcome.run, outcome.out)
-    if as_json:
-        print_json(
-            {
-                "suite": outcome.suite.name,
-                "simulated": outcome.suite.simulated,
-                "leaderboard": [
-                    {
-                        "model_id": row.model.label,
-                        "rank": row.rank,
-                        "source": row.model.source,
-                        "macro": dict(row.macro),
-                        "micro": dict(row.micro),
-                        "tasks_scored": dict(row.scored),
-                    }
-                    for row in board.rows
-                ],
-                "notes": list(board.notes),
-                "report": str(outcome.report),
-                "submissions": [str(path) for path in outcome.submissions],
-                "problems": dict(outcome.problems),
-                "waiting": dict(outcome.waiting),
-            }
-        )
-    else:
-        columns = console_columns(board)
-        print_table(columns, console_rows(board), title=board.title, right=columns[3:])
-    for line in board.notes:
-        note(line)
-    if outcome.suite.simulated:
-        note("The tasks of this suite are simulated: its scores say nothing about real genomes.")
-    for path in outcome.submissions:
-        note(f"submission: {path}")
-    for what, why in outcome.problems.items():
-        note(f"failed: {what}: {why}")
-    click.echo(f"report: {outcome.report}", err=as_json)
-    return 0 if outcome.complete else 1

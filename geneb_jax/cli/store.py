@@ -1,4 +1,4 @@
-"""``geneb-jax store``: what is stored, whether it is whole, and what may go."""
+"""``geneb-jax store``: what is stored, whether it is whole, what may go, and the way out."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from geneb_jax.cli.export_options import export_option, say_exported
 from geneb_jax.cli.run_options import (
     embedding_options,
     make_request,
@@ -26,7 +27,7 @@ _json_option = click.option("--json", "as_json", is_flag=True, help="Print one J
 
 @click.group()
 def command() -> None:
-    """List, verify and prune stored embeddings."""
+    """List, verify, export and prune stored embeddings."""
 
 
 def _root(store: str | None) -> str:
@@ -194,6 +195,55 @@ def _spot_checks(
             )
         outcomes.append((name, found.checked, outcome))
     return outcomes
+
+
+@command.command()
+@_store_option
+@click.option("-m", "--model", multiple=True, help="The model, or the store's name (glob).")
+@export_option("the vectors", required=True)
+@_json_option
+def export(store: str | None, model: tuple[str, ...], export: Path, as_json: bool) -> int:
+    """Write a whole store as a file of vectors.
+
+    A store knows no sequences and no names: each vector is named by the digest of its sequence
+    (BLAKE2b of 16 bytes, hexadecimal). With names and labels: geneb-jax embed ... --export.
+
+    \b
+    Example:
+      geneb-jax store export -m kmer-4 --export kmer-4.parquet
+    """
+    from geneb_jax.errors import SelectionError
+    from geneb_jax.vectors import check_export_path
+
+    check_export_path(export)
+    root = _root(store)
+    chosen = _entries(root, model)
+    if len(chosen) != 1:
+        names = ", ".join(entry.name for entry in chosen[:6]) + (" ..." if chosen[6:] else "")
+        raise SelectionError(
+            f"{len(chosen)} stores are meant, and a file of vectors is of one",
+            where=root,
+            cause=f"they are {names}" if chosen else "nothing was embedded into it yet",
+            hint="name one: -m STORE" if chosen else "see: geneb-jax embed --help",
+        )
+    entry = chosen[0]
+    if entry.manifest is None:
+        raise SelectionError(entry.problem, where=entry.name, hint="see: geneb-jax store verify")
+
+    from geneb_jax.runs.vector_export import export_store
+    from geneb_jax.store import EmbeddingStore
+
+    identity, width = entry.manifest.identity, entry.manifest.width
+    opened = EmbeddingStore.open(root, identity, width, read_only=True)
+    if not len(opened):
+        raise SelectionError(
+            "the store holds no vectors", where=entry.name, hint="see: geneb-jax embed --help"
+        )
+    rows = export_store(opened, export)
+    say_exported(
+        export, rows, width, identity.model_id, as_json=as_json, more={"store": entry.name}
+    )
+    return 0
 
 
 @command.command()

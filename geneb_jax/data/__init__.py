@@ -14,8 +14,10 @@ from geneb_jax.data.fetched_files import PinnedFiles, fetched_data_folder, pinne
 from geneb_jax.data.few_shot import few_shot_rows
 from geneb_jax.data.hub import FetchReport, fetch_suite
 from geneb_jax.data.leaks import LeakKind, TaskLeaks, find_leaks, leaks_across
+from geneb_jax.data.named_sequences import SequenceList, list_sequences
 from geneb_jax.data.notes import NOTES, SMALL_CLASS_ROWS
 from geneb_jax.data.own_files import OwnFiles, look_at
+from geneb_jax.data.sequence_files import COLUMN_ROLES, NamedSequence, read_sequences
 from geneb_jax.data.sources import (
     FoundTasks,
     TaskFiles,
@@ -33,6 +35,7 @@ from geneb_jax.data.statistics import (
 from geneb_jax.data.tables import SPLITS, TaskTable, read_task, table_digest
 
 __all__ = [
+    "COLUMN_ROLES",
     "DIGEST_BYTES",
     "MAX_FILE_BYTES",
     "MAX_SEQUENCE_BP",
@@ -44,8 +47,10 @@ __all__ = [
     "FoundTasks",
     "LeakKind",
     "LengthQuantiles",
+    "NamedSequence",
     "OwnFiles",
     "PinnedFiles",
+    "SequenceList",
     "SequenceTable",
     "SuiteStats",
     "TaskCheck",
@@ -62,8 +67,10 @@ __all__ = [
     "find_leaks",
     "find_task_files",
     "leaks_across",
+    "list_sequences",
     "look_at",
     "pinned_files",
+    "read_sequences",
     "read_task",
     "sequence_digest",
     "suite_stats",

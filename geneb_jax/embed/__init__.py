@@ -10,7 +10,7 @@ from geneb_jax.embed.model import Model, load_model
 from geneb_jax.embed.opening import open_store, shard_rows
 from geneb_jax.embed.placement import Placement
 from geneb_jax.embed.progress import EmbedProgress, ProgressCallback
-from geneb_jax.embed.report import EmbedReport
+from geneb_jax.embed.report import EmbedReport, added_reports
 from geneb_jax.embed.shard_work import (
     ShardRows,
     ShardWork,
@@ -35,6 +35,7 @@ __all__ = [
     "ShardRows",
     "ShardWork",
     "SpotCheck",
+    "added_reports",
     "embed_into",
     "embed_sequences",
     "embed_shard",

@@ -64,6 +64,7 @@ class _Limited(TokenEncoder):
         self.batch_tokens = batch_tokens
         self.spec = encoder.spec
         self.pad_id = encoder.pad_id
+        self.unknown_id = encoder.unknown_id
         self.exact_length = encoder.exact_length
         self.length_multiple = encoder.length_multiple
         self.longest_tokens = encoder.longest_tokens

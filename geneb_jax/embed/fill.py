@@ -144,6 +144,7 @@ def embed_into(
     embed: Callable[[ShardWork], ShardRows] | None = None,
     lease_seconds: float = LEASE_SECONDS,
     part: Part | None = None,
+    on_first_rows: Callable[[np.ndarray], None] = lambda rows: None,
 ) -> EmbedReport:
     """Embed the sequences of a table that the store does not have, and commit them shard by shard.
 
@@ -170,6 +171,7 @@ def embed_into(
         lease_seconds: How long a process on another machine may be silent before its claim is
             taken over.
         part: Which part of the work this process is: its own sequences come first.
+        on_first_rows: Given the rows of the first shard, for whoever wants to look at them early.
 
     Raises:
         NonFiniteError: as said; or at once where thousands of rows hold no finite one.
@@ -198,6 +200,8 @@ def embed_into(
     with shards:
         while shards.pending():
             for shard in executor(embed, shards):
+                if not counts:
+                    on_first_rows(shard.rows)
                 embedded += store.commit(shard.digests, shard.rows) if len(shard.digests) else 0
                 shards.finish(shard)
                 counts.append(shard.counts())
@@ -266,6 +270,7 @@ def read_or_embed(
     *,
     batch_tokens: int | None = None,
     progress: ProgressCallback | None = None,
+    forward: Forward | None = None,
     on_report: Callable[[EmbedReport], None] = lambda report: None,
 ) -> np.ndarray:
     """Read embeddings, embedding first what is missing or turns out to be damaged.
@@ -277,6 +282,7 @@ def read_or_embed(
         digests: uint8 ``[n, 16]``, which of them to read; all by default.
         batch_tokens: Most tokens of a batch on one device.
         progress: Told how far an embedding is.
+        forward: Programs and parameters of an earlier call, to be used again.
         on_report: Told what each embedding did, if there was any.
 
     Returns:
@@ -298,6 +304,7 @@ def read_or_embed(
                     table,
                     batch_tokens=batch_tokens,
                     progress=progress,
+                    forward=forward,
                     on_nonfinite=unusable.append,
                 )
             )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from geneb_jax.embed.fill import embed_sequences
 from geneb_jax.embed.forward import Forward
+from geneb_jax.embed.progress import ProgressCallback
 from geneb_jax.errors import ModelError
 from geneb_jax.models import LoadOptions, known_spec
 from geneb_jax.models.encoder import Encoder, TokenEncoder, TokenizedSequence
@@ -87,6 +88,8 @@ class Model:
         Raises:
             ModelError: if the model does its own tokenizing.
         """
+        if not isinstance(sequence, str):
+            raise TypeError(f"a sequence must be a string, not {_called(sequence)}")
         encoder = self.encoder
         if not isinstance(encoder, TokenEncoder):
             raise ModelError(
@@ -96,22 +99,91 @@ class Model:
         return encoder.tokenize(sequence)
 
     def embed(
-        self, sequences: Sequence[str], *, pooling: str | None = None, layer: int | None = None
+        self,
+        sequences: Sequence[str],
+        *,
+        pooling: str | None = None,
+        layer: int | None = None,
+        progress: bool | ProgressCallback = False,
     ) -> np.ndarray:
         """Embed sequences.
 
         Args:
-            sequences: Texts, in any order and of any lengths; many at a time is fastest.
+            sequences: Texts, in any order and of any lengths; many at a time is fastest. A list, a
+                tuple, an array or a pandas column.
             pooling: How token vectors become one; the model's own by default.
             layer: Index into the hidden states; the model's own by default.
+            progress: True for a bar on stderr or in the notebook; or a function that is called with
+                :class:`~geneb_jax.embed.progress.EmbedProgress` a few times a second.
 
         Returns:
             float32 ``[len(sequences), width]``. A row does not depend on the others.
+
+        Raises:
+            TypeError: if ``sequences`` is not a sequence of texts; says which entry is not.
         """
-        if isinstance(sequences, str):
-            raise TypeError("sequences must be a list of strings, not one string")
+        texts = _texts(sequences)
         encoder, forward = self._encoder(pooling, layer)
-        return embed_sequences(encoder, sequences, forward=forward)
+        if progress is False or progress is None:
+            return embed_sequences(encoder, texts, forward=forward)
+        if progress is True:
+            from geneb_jax.embed.progress_bar import progress_bar
+
+            with progress_bar() as tell:
+                return embed_sequences(encoder, texts, forward=forward, progress=tell)
+        return embed_sequences(encoder, texts, forward=forward, progress=progress)
+
+    def __repr__(self) -> str:
+        encoder = self.encoder
+        identity = encoder.identity
+        variant = [f"width {encoder.width}", f"{identity.pooling} pooling"]
+        if isinstance(encoder, TokenEncoder):
+            longest = encoder.longest_tokens
+            variant.append("any length" if longest is None else f"up to {longest:,} tokens")
+        variant += [identity.dtype, f"on {_device()}"]
+        if identity.weights.startswith("random:"):
+            variant.insert(0, "untrained")
+        return f"<Model {identity.model_id}: {', '.join(variant)}>"
+
+
+def _texts(sequences: Any) -> list[str]:
+    """The texts as a list, or one sentence on what is not a text.
+
+    Raises:
+        TypeError: as said.
+    """
+    if isinstance(sequences, str | bytes):
+        raise TypeError(
+            f"sequences must be a list of strings, not one {_called(sequences)}: put it in a list"
+        )
+    if isinstance(sequences, Iterator):
+        raise TypeError(
+            f"sequences must be a list of strings, not {_called(sequences)}, which can be read "
+            "only once: list(...) makes a list of it"
+        )
+    try:
+        texts = list(sequences)
+    except TypeError as error:
+        raise TypeError(f"sequences must be a list of strings, not {_called(sequences)}") from error
+    for at, text in enumerate(texts):
+        if not isinstance(text, str):
+            mend = ": .decode() makes a string of it" if isinstance(text, bytes) else ""
+            raise TypeError(f"sequences[{at}] must be a string, not {_called(text)}{mend}")
+    return texts
+
+
+def _called(value: object) -> str:
+    if value is None:
+        return "None"
+    return "a generator" if isinstance(value, Generator) else type(value).__name__
+
+
+def _device() -> str:
+    import jax
+
+    device = jax.devices()[0]
+    kind = device.device_kind
+    return device.platform if kind == device.platform else f"{device.platform} ({kind})"
 
 
 def load_model(

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from geneb_jax.embed.shard_work import ShardRows
 
-__all__ = ["EmbedReport", "report_of"]
+__all__ = ["EmbedReport", "added_reports", "report_of"]
+
+#: Counts that are None where nobody knows them.
+_COUNTS = (
+    "truncated_sequences", "truncated_bp", "unknown_sequences", "unknown_bp", "empty_sequences",
+    "unknown_tokens",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +42,7 @@ class EmbedReport:
         truncated_bp: Bases that were cut off from them.
         unknown_sequences: Embedded sequences with letters other than A, C, G, T.
         unknown_bp: Number of those letters.
+        unknown_tokens: Tokens that the model's vocabulary does not know, of the ``tokens``.
         empty_sequences: Embedded sequences without any token.
         nonfinite_sequences: Sequences whose embeddings held NaN or infinity and were not stored.
         products: How products were computed, where the dtype does not say it: float32 by parts on
@@ -56,6 +64,7 @@ class EmbedReport:
     unknown_sequences: int | None = None
     unknown_bp: int | None = None
     empty_sequences: int | None = None
+    unknown_tokens: int | None = None
     nonfinite_sequences: int = 0
     left_to_others: int = 0
     products: str = ""
@@ -114,8 +123,37 @@ def report_of(
         unknown_sequences=int((unknown > 0).sum()),
         unknown_bp=int(unknown.sum()),
         empty_sequences=int((lengths == 0).sum()),
+        unknown_tokens=None
+        if any(shard.unknown_tokens is None for shard in tokenized)
+        else sum(shard.unknown_tokens or 0 for shard in tokenized),
         nonfinite_sequences=bad,
         left_to_others=left_to_others,
+    )
+
+
+def added_reports(model_id: str, reports: Sequence[EmbedReport], *, reused: int) -> EmbedReport:
+    """One report of several calls of one model, each on sequences of its own."""
+    if not reports:
+        return EmbedReport(model_id, embedded=0, reused=reused)
+    tokens = sum(one.tokens for one in reports)
+    padded = sum(one.tokens / (1.0 - one.padding_share) for one in reports if one.tokens)
+    counts: dict[str, Any] = {
+        name: None
+        if all(getattr(one, name) is None for one in reports)
+        else sum(getattr(one, name) or 0 for one in reports)
+        for name in _COUNTS
+    }
+    return replace(
+        reports[-1],
+        model_id=model_id,
+        embedded=sum(one.embedded for one in reports),
+        reused=reused,
+        tokens=tokens,
+        padding_share=1.0 - tokens / padded if padded else 0.0,
+        seconds=sum(one.seconds for one in reports),
+        compile_count=sum(one.compile_count for one in reports),
+        buckets=tuple(sorted({shape for one in reports for shape in one.buckets}, key=_longest)),
+        **counts,
     )
 
 

@@ -97,6 +97,8 @@ class ShardRows:
             below, for a model that does its own tokenizing.
         truncated_bp: Bases cut off, int64 ``[m]``.
         unknown_bp: Letters other than A, C, G, T, int64 ``[m]``.
+        unknown_tokens: Tokens that the model's vocabulary does not know; None where it does not
+            say which these are.
         padded_tokens: Positions that ran, padding and empty rows included.
         buckets: Shapes that ran.
         compile_count: Programs compiled for it.
@@ -113,6 +115,7 @@ class ShardRows:
     length_tokens: np.ndarray | None = None
     truncated_bp: np.ndarray | None = None
     unknown_bp: np.ndarray | None = None
+    unknown_tokens: int | None = None
     padded_tokens: int = 0
     buckets: tuple[Bucket, ...] = ()
     compile_count: int = 0
@@ -205,6 +208,7 @@ def _by_forward(forward: Forward, work: ShardWork, done: Callable[[int, int], No
     bp = np.array([len(text) for text in work.texts], np.int64)
     compiled, padded = forward.compile_count, forward.padded_tokens
     tokens = forward.encoder.tokenize_many(work.texts)
+    unknown = forward.encoder.unknown_id
     rows, buckets = forward.embed(
         tokens, done=lambda members: done(len(members), int(bp[members].sum()))
     )
@@ -213,6 +217,7 @@ def _by_forward(forward: Forward, work: ShardWork, done: Callable[[int, int], No
         length_tokens=tokens.length_tokens,
         truncated_bp=tokens.dropped_bp,
         unknown_bp=tokens.unknown_bp,
+        unknown_tokens=None if unknown is None else int((tokens.ids == unknown).sum()),
         padded_tokens=forward.padded_tokens - padded,
         buckets=buckets,
         compile_count=forward.compile_count - compiled,

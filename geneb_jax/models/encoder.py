@@ -63,6 +63,8 @@ class TokenEncoder(Encoder):
     params: Any = None
     #: Id that fills padded positions; masked out, so its value must not matter.
     pad_id: int = 0
+    #: Id of tokens that the model's vocabulary does not know; None where nobody says which it is.
+    unknown_id: int | None = None
     #: Some models cannot ignore padding; the engine then batches equal lengths only.
     exact_length: bool = False
     #: Every batch is padded to a multiple of this many tokens (1 where the model does not care).

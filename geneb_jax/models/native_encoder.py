@@ -52,6 +52,7 @@ class NativeEncoder(TokenEncoder):
         self._read_parameters = read_parameters
         self.tokenizer = tokenizer
         self.pad_id = tokenizer.pad_id
+        self.unknown_id = tokenizer.unknown_id
         self.longest_tokens = tokenizer.max_tokens
         self.exact_length = family.exact_length
         self.length_multiple = family.length_multiple

@@ -9,6 +9,7 @@ from geneb_jax.report.boards import (
     leaderboard_rows,
     size_text,
 )
+from geneb_jax.report.headlines import result_sentence
 from geneb_jax.report.page import FIGURE_FOLDER, REPORT_FILE, write_panel_report, write_report
 from geneb_jax.report.result_tables import (
     category_table,
@@ -21,6 +22,7 @@ from geneb_jax.report.result_tables import (
 from geneb_jax.report.run_tables import run_tables
 from geneb_jax.report.stability_tables import stability_tables
 from geneb_jax.report.statistics_tables import paper_tables, robustness_tables
+from geneb_jax.report.sweep_table import console_sweep, sweep_sentences
 from geneb_jax.report.tables import FORMATS, Table, write_table
 from geneb_jax.report.wording import decimals_of, in_metric, metric_title
 
@@ -34,6 +36,7 @@ __all__ = [
     "choice_table",
     "console_columns",
     "console_rows",
+    "console_sweep",
     "decimals_of",
     "in_metric",
     "leaderboard_rows",
@@ -41,11 +44,13 @@ __all__ = [
     "metric_title",
     "pair_table",
     "paper_tables",
+    "result_sentence",
     "robustness_tables",
     "run_tables",
     "score_table",
     "size_text",
     "stability_tables",
+    "sweep_sentences",
     "task_table",
     "write_panel_report",
     "write_report",

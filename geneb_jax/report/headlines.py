@@ -10,7 +10,7 @@ from geneb_jax.report.svg import short_name
 from geneb_jax.report.wording import metric_title
 from geneb_jax.results import listed
 
-__all__ = ["headlines"]
+__all__ = ["headlines", "result_sentence"]
 
 #: Up to so many parameters a model counts as small.
 SMALL = 1e8
@@ -32,6 +32,28 @@ def headlines(board: Leaderboard, statistics: Statistics, *, most: int = 6) -> l
             lines.append(f"And {len(rest)} more of the run's models, lower: {listed(rest)}.")
         return lines
     return _field(board, ranked, statistics) if len(ranked) > 1 else []
+
+
+def result_sentence(board: Leaderboard, labels: Sequence[str]) -> str:
+    """The result of a run in one sentence: its best model, its score, and where that stands.
+
+    Args:
+        board: The leaderboard that ranks the run's models.
+        labels: The models of this very run; those of earlier ones are in the board, too.
+    """
+    own = [row for row in board.rows if row.model.label in labels]
+    scored = [row for row in own if row.macro[board.regime] is not None]
+    if not scored:
+        return ""
+    best = max(scored, key=lambda row: row.macro[board.regime] or 0.0)
+    ranked = [row for row in board.rows if row.rank is not None]
+    place = f", rank {best.rank} of {len(ranked)}{_firmness(best)}" if best.rank else ""
+    count = best.scored[board.regime]
+    among = f" (the best of {len(scored)} models)" if len(scored) > 1 else ""
+    return (
+        f"result: {_name(best)}{among}: macro {metric_title(board.metric)} {_macro(board, best)}"
+        f"{_interval(best)} on {count} {'task' if count == 1 else 'tasks'}, {board.regime}{place}."
+    )
 
 
 def _own(

@@ -32,6 +32,7 @@ from geneb_jax.report.result_tables import choice_table, task_table
 from geneb_jax.report.run_tables import run_tables
 from geneb_jax.report.statistics_tables import paper_tables, robustness_tables
 from geneb_jax.report.svg import short_name
+from geneb_jax.report.sweep_table import sweep_figure
 from geneb_jax.report.tables import Table, write_table
 from geneb_jax.report.wording import metric_title
 from geneb_jax.results import RunRecord, RunScores, ScoreRow, csv_text
@@ -90,6 +91,8 @@ def write_panel_report(
     cube = panel.shown
     pairs = pair_differences(cube, published_pairs(), boards[0].regime)
     figures = draw_figures(cube, boards[0].regime, pairs)
+    if (curve := sweep_figure(panel.sweep)) is not None:
+        figures = (curve, *figures)
     for figure in figures:
         durable_files.write_text(out / FIGURE_FOLDER / f"{figure.name}.svg", str(figure.svg) + "\n")
         write_table(out / FIGURE_FOLDER, figure.data, "csv")

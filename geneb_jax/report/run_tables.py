@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from geneb_jax.analysis import SettingAgreement, Statistics
+from geneb_jax.report.sweep_table import sweep_table
 from geneb_jax.report.tables import Table, bounds
 
 __all__ = ["run_tables"]
@@ -11,6 +12,7 @@ __all__ = ["run_tables"]
 def run_tables(statistics: Statistics) -> tuple[Table, ...]:
     """What only the run itself knows: seeds, test rows, controls, chance, leakage, settings."""
     tables = [
+        _metric_table(statistics),
         _own_table(statistics),
         Table(
             "seed-spread",
@@ -50,9 +52,30 @@ def run_tables(statistics: Statistics) -> tuple[Table, ...]:
             "Guessing has an MCC of 0 with a standard deviation of 1 / sqrt(test rows - 1).",
         ),
     ]
+    tables.insert(0, sweep_table(statistics.sweep))
     tables += [_leakage_table(statistics), _row_table(statistics)]
     tables += [_setting_table(found) for found in statistics.settings]
     return tuple(table for table in tables if table.rows)
+
+
+def _metric_table(statistics: Statistics) -> Table:
+    """The six scores of each model, over the same tasks."""
+    columns = ("mcc", "accuracy", "macro_f1", "auroc", "auprc", "brier")
+    return Table(
+        "six-scores",
+        "Six scores side by side",
+        ("model_id", "regime", "tasks", *columns),
+        tuple(
+            (one.model_id, one.regime, one.tasks, *(one.scores[name] for name in columns))
+            for one in statistics.metric_means
+        ),
+        "Means of the category means over the tasks that the model has in the regime. "
+        "auroc, auprc: areas under the ROC and the precision-recall curve, the second class being "
+        "the positive one; of more classes the mean over each class against the rest, a class "
+        "without a test "
+        "row left out. brier: mean squared error of the probabilities, smaller is better. Empty "
+        "where a task lacks the score.",
+    ).without_empty_columns()
 
 
 def _own_table(statistics: Statistics) -> Table:

@@ -123,9 +123,20 @@ def _table_csv(table: Table) -> bytes:
 
 
 def parquet_bytes(table: Table) -> bytes:
-    """The table as Parquet: text columns as strings, numeric ones as int64 or float64."""
-    import pyarrow
-    import pyarrow.parquet
+    """The table as Parquet: text columns as strings, numeric ones as int64 or float64.
+
+    Raises:
+        OutputError: where pyarrow is not installed.
+    """
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError as error:
+        raise OutputError(
+            "Parquet needs pyarrow, which is not installed",
+            where=table.name,
+            hint="pip install 'geneb-jax[export]', or take another --format",
+        ) from error
 
     columns = {}
     for place, title in enumerate(table.columns):

@@ -9,11 +9,19 @@ __all__ = ["MOST_DECIMALS", "decimals_of", "in_metric", "metric_title"]
 #: Decimals of a score that has no interval, and at most: the published scores have four.
 MOST_DECIMALS = 4
 _FEWEST_DECIMALS = 2
-_TITLES = {"mcc": "MCC", "accuracy": "accuracy", "macro_f1": "macro-F1"}
+_TITLES = {
+    "mcc": "MCC",
+    "accuracy": "accuracy",
+    "macro_f1": "macro-F1",
+    "auroc": "AUROC",
+    "auprc": "AUPRC",
+    "brier": "Brier score",
+    "neg_brier": "negative Brier score",
+}
 
 
 def metric_title(metric: str) -> str:
-    """What people call a metric: MCC, accuracy, macro-F1."""
+    """What people call a metric: MCC, accuracy, macro-F1, AUROC, AUPRC."""
     return _TITLES[metric]
 
 

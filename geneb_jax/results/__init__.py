@@ -37,12 +37,15 @@ from geneb_jax.results.run_scores import (
     require_same_data,
 )
 from geneb_jax.results.score_rows import (
+    DECISION_RANGES,
     FAILED,
+    METRIC_RANGES,
     PROTOCOL_PROBE,
     PROTOCOL_SOLVER,
     SCORE_COLUMNS,
     SCORE_RANGES,
     ScoreRow,
+    metric_of,
 )
 from geneb_jax.results.score_tables import SCORES_FILE, csv_text, read_scores, write_scores_csv
 from geneb_jax.results.seed_means import (
@@ -72,8 +75,10 @@ from geneb_jax.results.unit_keys import UnitKey, unit_digest
 from geneb_jax.results.written_submissions import note_submissions, remove_stale_submissions
 
 __all__ = [
+    "DECISION_RANGES",
     "FAILED",
     "METRIC_NAMES",
+    "METRIC_RANGES",
     "PROTOCOL_PROBE",
     "PROTOCOL_SOLVER",
     "RUN_FILE",
@@ -112,6 +117,7 @@ __all__ = [
     "keep_repeats",
     "listed",
     "mean_over_seeds",
+    "metric_of",
     "note_submissions",
     "one_at_a_time",
     "other_revision",

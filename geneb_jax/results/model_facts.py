@@ -79,6 +79,7 @@ class EmbeddingFacts:
         truncated_bp: Bases that were cut off from them.
         unknown_sequences: Embedded sequences with letters other than A, C, G, T.
         unknown_bp: Number of those letters.
+        unknown_tokens: Tokens that the model's vocabulary does not know; None where nobody says.
         empty_sequences: Embedded sequences without any token.
         nonfinite_sequences: Sequences whose embeddings held NaN or infinity and were not stored.
         from_others: Those of the reused that other processes embedded during the run.
@@ -104,6 +105,7 @@ class EmbeddingFacts:
     from_others: int = 0
     left_to_others: int = 0
     products: str = ""
+    unknown_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""One row of scores.csv: what was scored, the three scores, and how the fit ended.
+"""One row of scores.csv: what was scored, the scores, and how the fit ended.
 
 A :class:`ScoreRow` that exists is well formed: its constructor refuses NaN, infinities, scores out
 of range, booleans in the place of numbers and failed rows that carry a score. Whoever reads or
@@ -17,7 +17,10 @@ from geneb_jax.benchmark.data_standing import DataStanding
 from geneb_jax_probes.endings import Ending
 
 __all__ = [
+    "DECISION_RANGES",
+    "EARLIER_RECORD_COLUMNS",
     "FAILED",
+    "METRIC_RANGES",
     "PROTOCOL_PROBE",
     "PROTOCOL_SOLVER",
     "RECORD_COLUMNS",
@@ -25,6 +28,7 @@ __all__ = [
     "SCORE_RANGES",
     "FitName",
     "ScoreRow",
+    "metric_of",
 ]
 
 #: The ``status`` of a row without scores; its ``error`` says why.
@@ -35,6 +39,17 @@ PROTOCOL_PROBE = "logistic"
 PROTOCOL_SOLVER = "reference"
 #: Closed ranges of the scores, by column.
 SCORE_RANGES = {"mcc": (-1.0, 1.0), "accuracy": (0.0, 1.0), "macro_f1": (0.0, 1.0)}
+#: The same of scores that need decision values. A row may lack them: the benchmark has none, nor
+#: have records of before they were computed, test sets of one class, probes without probabilities.
+DECISION_RANGES = {"auroc": (0.0, 1.0), "auprc": (0.0, 1.0), "brier": (0.0, 2.0)}
+#: What models can be ranked by, larger being better: the Brier score with its sign turned, under
+#: scikit-learn's name for that.
+METRIC_RANGES = {
+    **SCORE_RANGES,
+    "auroc": DECISION_RANGES["auroc"],
+    "auprc": DECISION_RANGES["auprc"],
+    "neg_brier": (-2.0, 0.0),
+}
 
 #: (model_id, task_id, regime, seed, C, probe, solver): unique in a scores.csv.
 FitName = tuple[str, str, str, int, float, str, str]
@@ -74,6 +89,9 @@ class ScoreRow:
         error: Why the fit failed, on one line of printable characters whatever it was made from.
         data: A word of :class:`geneb_jax.benchmark.DataStanding`: how near the task's files are to
             the benchmark's. A table's word, as the suite's sizes may be mended; no record has it.
+        auroc: Area under the ROC curve, one class against the rest if there are more than two; None
+            where it is not known or not defined, as are ``auprc`` (average precision) and
+            ``brier`` (0 to 2, smaller is better).
 
     Raises:
         ValueError: if a value is missing, of the wrong type, not finite or out of range.
@@ -103,6 +121,9 @@ class ScoreRow:
     dtype: str = ""
     error: str = ""
     data: str = ""
+    auroc: float | None = None
+    auprc: float | None = None
+    brier: float | None = None
 
     def __post_init__(self) -> None:
         for name in _NAMES:
@@ -131,6 +152,8 @@ class ScoreRow:
             if not low - _ROUNDING <= number <= high + _ROUNDING:
                 raise ValueError(f"{name} {number!r} is outside [{low:g}, {high:g}]")
             self._set(name, min(max(number, low), high))
+        for name, bounds in DECISION_RANGES.items():
+            self._check_decided(name, *bounds)
         for name in _COUNTS:
             count = getattr(self, name)
             if count is None and failed:
@@ -144,6 +167,17 @@ class ScoreRow:
             if norm < 0:
                 raise ValueError(f"grad_norm {norm!r} is negative")
             self._set("grad_norm", norm)
+
+    def _check_decided(self, name: str, low: float, high: float) -> None:
+        value = getattr(self, name)
+        if value is None:
+            return
+        if self.status == FAILED:
+            raise ValueError(f"a failed row must not carry {name}")
+        number = _number(name, value)
+        if not low - _ROUNDING <= number <= high + _ROUNDING:
+            raise ValueError(f"{name} {number!r} is outside [{low:g}, {high:g}]")
+        self._set(name, min(max(number, low), high))
 
     def _check_what_made_it(self) -> None:
         if not isinstance(self.identity, str) or not _IDENTITY.fullmatch(self.identity):
@@ -187,19 +221,43 @@ class ScoreRow:
         """The columns in their order."""
         return dict(zip(SCORE_COLUMNS, self.cells(), strict=True))
 
-    def for_a_record(self) -> dict[str, Any]:
-        """The columns that a record keeps: all that the fit itself decided."""
-        return {name: value for name, value in self.as_dict().items() if name in RECORD_COLUMNS}
+    def for_a_record(self, columns: tuple[str, ...] | None = None) -> dict[str, Any]:
+        """The columns that a record keeps: all that the fit itself decided.
+
+        Args:
+            columns: Those of an earlier release's record; this one's by default.
+        """
+        kept = RECORD_COLUMNS if columns is None else columns
+        return {name: value for name, value in self.as_dict().items() if name in kept}
 
     def cells(self) -> tuple[str | int | float | None, ...]:
         """The values in the order of :data:`SCORE_COLUMNS`."""
         return _cells(self)
 
 
+def metric_of(row: ScoreRow, metric: str) -> float | None:
+    """A score of a row by a name of :data:`METRIC_RANGES`; None where the row lacks it."""
+    if metric == "neg_brier":
+        return None if row.brier is None else -row.brier
+    value: float | None = getattr(row, metric)
+    return value
+
+
+def _ordered() -> tuple[str, ...]:
+    """All columns, the scores side by side."""
+    names = [field.name for field in fields(ScoreRow) if field.name not in DECISION_RANGES]
+    place = names.index("macro_f1") + 1
+    return (*names[:place], *DECISION_RANGES, *names[place:])
+
+
 #: The header of scores.csv, in order.
-SCORE_COLUMNS: tuple[str, ...] = tuple(field.name for field in fields(ScoreRow))
+SCORE_COLUMNS: tuple[str, ...] = _ordered()
 #: The columns of a row in a record.
 RECORD_COLUMNS: tuple[str, ...] = tuple(name for name in SCORE_COLUMNS if name != "data")
+#: Those of a record of before decision values were scored.
+EARLIER_RECORD_COLUMNS: tuple[str, ...] = tuple(
+    name for name in RECORD_COLUMNS if name not in DECISION_RANGES
+)
 _cells = operator.attrgetter(*SCORE_COLUMNS)
 
 

@@ -15,14 +15,29 @@ from pathlib import Path
 
 from geneb_jax import durable_files
 from geneb_jax.errors import DataError
-from geneb_jax.results.score_rows import RECORD_COLUMNS, SCORE_COLUMNS, FitName, ScoreRow
+from geneb_jax.results.score_rows import (
+    DECISION_RANGES,
+    EARLIER_RECORD_COLUMNS,
+    RECORD_COLUMNS,
+    SCORE_COLUMNS,
+    SCORE_RANGES,
+    FitName,
+    ScoreRow,
+)
 
 __all__ = ["SCORES_FILE", "csv_text", "read_scores", "write_scores_csv"]
 
 SCORES_FILE = "scores.csv"
 
-_FLOATS = frozenset({"C", "mcc", "accuracy", "macro_f1", "grad_norm"})
+_FLOATS = frozenset({"C", *SCORE_RANGES, *DECISION_RANGES, "grad_norm"})
 _INTEGERS = frozenset({"seed", "layer", "n_train", "n_test", "n_classes", "n_iter"})
+#: This release's header, and those of earlier ones: without scores of decision values or ``data``.
+_HEADERS = (
+    SCORE_COLUMNS,
+    RECORD_COLUMNS,
+    (*EARLIER_RECORD_COLUMNS, "data"),
+    EARLIER_RECORD_COLUMNS,
+)
 _FLOAT = re.compile(r"-?[0-9]+(\.[0-9]+)?(e[+-]?[0-9]+)?")
 _INTEGER = re.compile(r"-?[0-9]{1,19}")
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "'")
@@ -93,7 +108,7 @@ def read_scores(source: Path) -> list[ScoreRow]:
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     lines = _numbered(reader, path)
     header = tuple(next(lines, (1, []))[1])
-    if header not in (SCORE_COLUMNS, RECORD_COLUMNS):  # without ``data``: an earlier release's
+    if header not in _HEADERS:
         raise DataError(
             f"the columns are not {','.join(SCORE_COLUMNS)}",
             where=f"{path}:1",

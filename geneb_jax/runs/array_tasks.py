@@ -1,4 +1,7 @@
-"""Probe the user's own arrays: an .npz with X_train, y_train, X_test, y_test is a task."""
+"""Probe the user's own arrays: an .npz with X_train, y_train, X_test, y_test is a task.
+
+So is what ``geneb-jax embed --export`` writes, where it has labels and a split.
+"""
 
 from __future__ import annotations
 
@@ -12,50 +15,100 @@ from geneb_jax.errors import DataError
 from geneb_jax.results import ScoreRow
 from geneb_jax.runs.probe_stage import fit_problems, problem_rows, training_subsets
 from geneb_jax.runs.units import ProbeSettings
+from geneb_jax.vectors import NamedVectors, holds_vectors, read_vectors
 from geneb_jax_probes import ProbeDataError, ProbeTask
 from geneb_jax_probes.labels import check_labels
 
-__all__ = ["read_array_task", "score_array_tasks"]
+__all__ = ["read_array_tasks", "score_array_tasks"]
 
 ARRAYS = ("X_train", "y_train", "X_test", "y_test")
+_HINT = f"save it with np.savez(path, {', '.join(f'{n}=...' for n in ARRAYS)})"
 
 
-def read_array_task(path: Path) -> dict[str, np.ndarray]:
+def read_array_tasks(path: Path) -> dict[str, dict[str, np.ndarray]]:
     """Read one .npz; nothing in it is unpickled.
 
     Returns:
-        X_train ``[n_train, d]``, y_train ``[n_train]``, and X_test and y_test likewise.
+        Task -> X_train ``[n_train, d]``, y_train ``[n_train]``, and X_test and y_test likewise. One
+        task named after the file, unless exported vectors say which task each row is of.
 
     Raises:
         DataError: if the file is not such an archive, or the shapes do not fit together.
     """
-    hint = f"save it with np.savez(path, {', '.join(f'{n}=...' for n in ARRAYS)})"
+    arrays = _arrays(path)
+    if holds_vectors(arrays):
+        found = _tasks_of_vectors(read_vectors(arrays, where=path), path)
+    else:
+        missing = [name for name in ARRAYS if name not in arrays]
+        if missing:
+            raise DataError(f"no array {', '.join(missing)}", where=path, hint=_HINT)
+        found = {path.stem: {name: arrays[name] for name in ARRAYS}}
+    for parts in found.values():
+        _check(parts, path)
+    return found
+
+
+def _arrays(path: Path) -> dict[str, np.ndarray]:
     try:
         # NumPy leaves a file open that is no archive after all.
         with path.open("rb") as file:
             archive = np.load(file, allow_pickle=False)
             if isinstance(archive, np.ndarray):
-                raise DataError("is one array, not an .npz archive of four", where=path, hint=hint)
+                raise DataError("is one array, not an .npz archive of four", where=path, hint=_HINT)
             with archive:
-                missing = [name for name in ARRAYS if name not in archive]
-                if missing:
-                    raise DataError(
-                        f"no array {', '.join(missing)}",
-                        where=path,
-                        hint=hint,
-                    )
-                arrays = {name: archive[name] for name in ARRAYS}
+                wanted = archive.files if holds_vectors(archive) else ARRAYS
+                arrays = {name: archive[name] for name in wanted if name in archive}
                 odd = [name for name, array in arrays.items() if not isinstance(array, np.ndarray)]
                 if odd:
-                    raise DataError(f"{', '.join(odd)} is no array", where=path, hint=hint)
+                    raise DataError(f"{', '.join(odd)} is no array", where=path, hint=_HINT)
+                return arrays
     except DataError:
         raise
+    except FileNotFoundError as error:
+        raise DataError(
+            "there is no such file",
+            where=path,
+            hint="`geneb-jax embed FILES --export X.npz` makes one; " + _HINT,
+        ) from error
     except Exception as error:  # zip, deflate, header and memory errors of an archive that lies
         raise DataError(
             f"cannot be read as an .npz archive of plain arrays ({error})",
             where=path,
             hint="arrays of Python objects are never opened; save numbers or fixed-width strings",
         ) from error
+
+
+def _tasks_of_vectors(vectors: NamedVectors, path: Path) -> dict[str, dict[str, np.ndarray]]:
+    """Exported vectors as tasks: by their split, and by their task where they have one."""
+    lacking = [name for name in ("label", "split") if name not in vectors.columns]
+    if lacking:
+        raise DataError(
+            f"its vectors have no {' and no '.join(lacking)}, so there is nothing to probe",
+            where=path,
+            cause="the sequences came without (FASTA and plain lines have none)",
+            hint="export a CSV or TSV with columns of sequences, labels and splits (train, test); "
+            "other names: --columns sequence=...,label=...,split=...",
+        )
+    label, split = vectors.columns["label"], vectors.columns["split"]
+    task = vectors.columns.get("task", np.full(len(label), path.stem))
+    found: dict[str, dict[str, np.ndarray]] = {}
+    for name in dict.fromkeys(task.tolist()):
+        parts: dict[str, np.ndarray] = {}
+        for part in ("train", "test"):
+            rows = (task == name) & (split == part)
+            if not rows.any():
+                there = ", ".join(map(str, np.unique(split[task == name])[:5]))
+                raise DataError(
+                    f"no row of {name} has the split {part!r}: the splits are {there}",
+                    where=path,
+                    hint="the column of splits must say train and test",
+                )
+            parts |= {f"X_{part}": vectors.embeddings[rows], f"y_{part}": label[rows]}
+        found[str(name)] = parts
+    return found
+
+
+def _check(arrays: dict[str, np.ndarray], path: Path) -> None:
     for part in ("train", "test"):
         X, y = arrays[f"X_{part}"], arrays[f"y_{part}"]
         try:
@@ -74,7 +127,6 @@ def read_array_task(path: Path) -> dict[str, np.ndarray]:
             f"{arrays['X_test'].shape[1]}",
             where=path,
         )
-    return arrays
 
 
 def score_array_tasks(
@@ -82,24 +134,25 @@ def score_array_tasks(
 ) -> list[ScoreRow]:
     """Fit and score every regime, seed and C of every file, in one batched call.
 
-    The file's stem is the task's name.
+    The file's stem is the task's name, unless the file names tasks itself.
 
     Raises:
-        DataError: if a file cannot be used, or two have the same stem.
+        DataError: if a file cannot be used, or two tasks have the same name.
     """
     tasks: list[Task] = []
     problems: list[ProbeTask] = []
     for path in paths:
-        arrays = read_array_task(path)
-        task = Task(task_id=safe_file_name(path.stem), label=path.stem, category="arrays")
-        if any(task.task_id == other.task_id for other in tasks):
-            raise DataError("two files have the same name", where=path, hint="rename one of them")
-        tasks.append(task)
-        problems.append(
-            ProbeTask(
-                **arrays, subsets=training_subsets(arrays["y_train"], settings), name=path.stem
-            )
-        )
+        for name, arrays in read_array_tasks(path).items():
+            task = Task(task_id=safe_file_name(name), label=name, category="arrays")
+            if any(task.task_id == other.task_id for other in tasks):
+                raise DataError(
+                    f"two tasks are called {task.task_id}",
+                    where=path,
+                    hint="rename one of the files",
+                )
+            tasks.append(task)
+            subsets = training_subsets(arrays["y_train"], settings)
+            problems.append(ProbeTask(**arrays, subsets=subsets, name=name))
     rows: list[ScoreRow] = []
     for task, scores in zip(tasks, fit_problems(problems, settings), strict=True):
         for regime_rows in problem_rows(model_id, task, scores, settings).values():

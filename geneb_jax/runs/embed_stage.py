@@ -24,6 +24,7 @@ from geneb_jax.results import EmbeddingFacts
 from geneb_jax.runs.encoder_source import ModelReference
 from geneb_jax.runs.executors import Executor, SerialExecutor
 from geneb_jax.runs.harness_order import embed_splits, missing_rows
+from geneb_jax.runs.input_look import InputLook
 from geneb_jax.runs.observer import RunObserver
 from geneb_jax.runs.task_choice import ReadTasks
 from geneb_jax.runs.work import ModelWork, RunWork
@@ -148,6 +149,8 @@ def embed_model(
         return _embed_as_harness(read, store, encoder, observer, stored_only=stored_only)
     if stored_only:
         return _stored_embeddings(read, store, encoder.identity.model_id)
+    look = InputLook(encoder, observer)
+    look.at_tokens(sequences.sequences)
     refused: list[NonFiniteError] = []
     report = embed_into(
         store,
@@ -159,8 +162,11 @@ def embed_model(
         executor=executor.map,
         embed=None if isinstance(executor, SerialExecutor) else ShardAnywhere(model.reference),
         part=work.request.own_part,
+        on_first_rows=look.at_rows,
     )
     observer.finished()
+    look.at_stored(store, sequences.digests)
+    look.at_report(report)
     if not refused:
         return Embedded(report, {})
     return Embedded(report, _without(read, refused[0].positions, refused[0]))

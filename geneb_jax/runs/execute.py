@@ -29,6 +29,7 @@ from geneb_jax.results import (
     one_at_a_time,
     require_suite,
 )
+from geneb_jax.results.fold_scores import keep_fold_scores
 from geneb_jax.results.folder_contents import find_task_facts, keep_model_facts, keep_task_facts
 from geneb_jax.runs.compiled_programs import keep_compiled_programs
 from geneb_jax.runs.embed_stage import Embedded, embed_model, require_stores
@@ -78,7 +79,11 @@ def execute(
     with one_at_a_time(request.out):
         changes = claim_folder(request.out, work.suite, update=request.update_suite)
     notes = [f"the suite was updated: {change}" for change in changes]
-    for text in (*work.notes, *notes, *work.problems.values()):
+    if work.suite.simulated and len(work.models) > 1:
+        count, order = len(work.tables.chosen.fingerprints), [m.facts.label for m in work.models]
+        observer.note(f"{count} simulated tasks, offline, {len(order)} models: {', '.join(order)}")
+    told = (*work.notes, *notes, *work.problems.values(), *work.tables.untested_classes())
+    for text in told:
         observer.note(text)
     run = _Run(work, Records(request.out), observer, executor or SerialExecutor(), stored_only)
     run.keep_task_facts()
@@ -88,6 +93,8 @@ def execute(
     for model in work.models:
         try:
             models.append(run.model_that_fits(model))
+            if len(work.models) > 1:
+                observer.note(run.first_result(model))
         except GenebError as error:
             if len(request.model) == 1:
                 raise
@@ -135,6 +142,19 @@ class _Run:
                 pinned.verified_as(task, fingerprint) if pinned else "",
             )
             keep_task_facts(self.records, task.task_id, facts)
+
+    def first_result(self, model: ModelWork) -> str:
+        """What a finished model reached, for who waits for the others; tables have it in full."""
+        regime = self.work.settings.regimes[0]
+        found = [self.records.find(key) for (_, r), key in model.keys.items() if r is regime]
+        scores = [row.mcc for rows in found for row in (rows or ())[:1] if row.mcc is not None]
+        what = " (untrained: a control)" if model.facts.untrained else ""
+        if not scores:
+            return f"{model.facts.label}{what}: done"
+        mean = sum(scores) / len(scores)
+        said = f"mean MCC {mean:.3f} over {len(scores)} tasks, {regime.name}"
+        C = self.work.settings.C
+        return f"{model.facts.label}{what}: {said}" + (f", C = {C[0]:g}" if len(C) > 1 else "")
 
     def model_that_fits(self, model: ModelWork) -> ModelFacts:
         """Run a model, with ever smaller batches where the device's memory does not hold them."""
@@ -185,6 +205,7 @@ class _Run:
         wanted = set(tasks)
         total = sum(task in wanted for task, _ in model.keys)
         done = total - sum(task in wanted for task, _ in model.absent)
+        self.observer.probing(model.facts.label, done, total)
         for scored in self.executor.map(fit_group, probe_groups(self.work, model, tasks)):
             for one in scored:
                 # The answers first: a record with predictions has them beside it, whatever happens.
@@ -194,6 +215,8 @@ class _Run:
                 self.keep_repeats(one.task)
                 for unit in one.units:
                     self.records.add(unit.key, unit.rows, unit.predictions)
+                    if one.folds is not None and unit.key.shots is None:
+                        keep_fold_scores(self.records, unit.key, one.folds)
                 done += len(one.units)
             self.observer.probing(model.facts.label, done, total)
         self.observer.finished()

@@ -15,6 +15,7 @@ from geneb_jax.models.adapters.harness_encoder import HarnessEncoder
 from geneb_jax.results import FAILED, AnswerKey, ScoreRow, UnitKey, UnitPredictions
 from geneb_jax.runs.encoder_source import ModelReference
 from geneb_jax.runs.harness_order import read_split_rows
+from geneb_jax.runs.sweep_folds import score_folds, sweeps
 from geneb_jax.runs.task_choice import TaskTables
 from geneb_jax.runs.units import ProbeSettings
 from geneb_jax_probes import Ending, ProbeTask, TaskScores
@@ -61,11 +62,15 @@ class ScoredUnit:
 
 @dataclass(frozen=True, slots=True)
 class ScoredTask:
-    """The new units of one task, and the right answers of its test rows."""
+    """The new units of one task, and the right answers of its test rows.
+
+    ``folds`` float64 ``[C, fold]``: MCC on held-out training rows, where several C were probed.
+    """
 
     task: Task
     units: tuple[ScoredUnit, ...]
     answers: AnswerKey
+    folds: np.ndarray | None = None
 
 
 def fit_group(group: ProbeGroup) -> list[ScoredTask]:
@@ -112,9 +117,12 @@ def fit_group(group: ProbeGroup) -> list[ScoredTask]:
             )
         )
     fitted = fit_problems(problems, settings, keep_predictions=True)
+    folds: Sequence[np.ndarray | None] = [None] * len(problems)
+    if sweeps(settings) and any(not regime.seeded for regime in settings.regimes):
+        folds = score_folds(problems, settings)
     return [
-        ScoredTask(task, tuple(_scored(group, task, scores)), answer)
-        for task, scores, answer in zip(group.units, fitted, answers, strict=True)
+        ScoredTask(task, tuple(_scored(group, task, scores)), answer, held_out)
+        for task, scores, answer, held_out in zip(group.units, fitted, answers, folds, strict=True)
     ]
 
 
@@ -229,6 +237,9 @@ def _rows(
                     mcc=float(scores.mcc[s, c]) if scored else None,
                     accuracy=float(scores.accuracy[s, c]) if scored else None,
                     macro_f1=float(scores.macro_f1[s, c]) if scored else None,
+                    auroc=_decided(scores.auroc, s, c) if scored else None,
+                    auprc=_decided(scores.auprc, s, c) if scored else None,
+                    brier=_decided(scores.brier, s, c) if scored else None,
                     n_train=int(scores.n_train[s]),
                     n_test=int(scores.n_test),
                     n_classes=int(scores.n_classes[s]),
@@ -247,6 +258,11 @@ def _why_unscored(scores: TaskScores, s: int, c: int) -> str | None:
     if scores.error[s] is None or ending.scored:
         return None
     return scores.error[s] if ending is Ending.FAILED else ending.sentence
+
+
+def _decided(values: np.ndarray | None, s: int, c: int) -> float | None:
+    """A score of decision values; None where the probe has none, or the test rows no such score."""
+    return None if values is None else _finite(values[s, c])
 
 
 def _finite(value: np.floating) -> float | None:

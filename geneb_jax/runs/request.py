@@ -34,8 +34,9 @@ __all__ = [
     "request_from_toml",
 ]
 
-#: What `geneb-jax run` embeds when no model is named: two counts of words, two untrained networks.
-DEMO_MODELS = ("kmer-4", "kmer-6", "tiny-nt-v1", "tiny-nt-v2")
+#: What `geneb-jax run` embeds when no model is named: two counts of words, which take seconds, then
+#: an untrained network, the control that any trained one must beat.
+DEMO_MODELS = ("kmer-4", "kmer-6", "tiny-nt-v2")
 #: Where results go unless --out says otherwise; the demo has a folder of its own.
 #: Sequences of a batch in the benchmark's harness, unless it is told otherwise.
 HARNESS_BATCH = 8
@@ -274,7 +275,16 @@ def request_from_toml(path: Path, overrides: dict[str, Any]) -> RunRequest:
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise ConfigError("no such run file", where=path, hint="check --config") from error
+        raise ConfigError(
+            "no such run file",
+            where=path,
+            hint='check --config; it names a TOML file with lines such as model = ["kmer-4"]',
+        ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise ConfigError(f"cannot be read as TOML ({error})", where=path) from error
+        raise ConfigError(
+            f"cannot be read as TOML ({error})",
+            where=path,
+            cause="texts need quotes and lists brackets",
+            hint='a run file has lines such as model = ["kmer-4"] and data_dir = "tasks"',
+        ) from error
     return request_from_mapping(values | overrides, where=path)

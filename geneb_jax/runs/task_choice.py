@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from geneb_jax.benchmark import Suite, Task, load_suite, select_tasks
 from geneb_jax.data import (
+    FoundTasks,
     SequenceTable,
     TaskSource,
     TaskTable,
@@ -48,8 +50,9 @@ class ChosenTasks:
 def choose_tasks(request: RunRequest) -> ChosenTasks:
     """Resolve the suite, the chosen tasks and their files; nothing is parsed yet.
 
-    With explicit patterns a chosen task without a file is a failure; without patterns the run
-    covers the tasks whose files are there.
+    A task that is named by its id and has no file is a failure. Of a pattern or a category the
+    tasks with files are meant, if there are any, and what is left out is said; without either the
+    run covers the tasks whose files are there.
 
     Raises:
         ConfigError: if the suite cannot be read.
@@ -66,11 +69,14 @@ def choose_tasks(request: RunRequest) -> ChosenTasks:
         )
     wanted = select_tasks(suite, request.task)
     found = find_task_files(suite, folder)
-    if not request.task:
+    notes = []
+    if request.task:
+        wanted, absent = _with_files(suite, request.task, wanted, found)
+        notes += absent
+    else:
         there = set(found.tasks)
         wanted = tuple(task for task in wanted if task in there)
     offered, beside = run_options(request, folder), request.out.parent
-    notes = []
     if found.other_ids:
         hint = look_at(folder, suite).hint(offered, beside)
         notes.append(_left_out_note(found.other_ids, suite, hint))
@@ -93,6 +99,28 @@ def _left_out_note(names: tuple[str, ...], suite: Suite, hint: str) -> str:
         f"{len(names)} files are no task of the suite {suite.name} and are left out: "
         f"{shown} ({hint})"
     )
+
+
+def _with_files(
+    suite: Suite, patterns: Sequence[str], wanted: Sequence[Task], found: FoundTasks
+) -> tuple[tuple[Task, ...], list[str]]:
+    """Of what patterns choose, what is to be run, and a sentence on each that has files in part."""
+    ids, there = {task.task_id for task in suite.tasks}, set(found.tasks)
+    demanded: set[Task] = set()
+    notes: list[str] = []
+    for pattern in dict.fromkeys(patterns):
+        chosen = select_tasks(suite, (pattern,))
+        present = [task for task in chosen if task in there]
+        demanded.update(chosen if pattern in ids or not present else present)
+        absent = [task.task_id for task in chosen if task not in there]
+        if pattern not in ids and present and absent:
+            shown = ", ".join(absent[:3]) + (" ..." if absent[3:] else "")
+            brings = "; `geneb-jax data fetch` brings GENEB's files" if suite.dataset else ""
+            notes.append(
+                f"{len(absent)} of {len(chosen)} tasks of {pattern} have no file and are left out: "
+                f"{shown}{brings}"
+            )
+    return tuple(task for task in wanted if task in demanded), notes
 
 
 class TaskTables:
@@ -133,6 +161,22 @@ class TaskTables:
         """Task id -> counted acceptances of its files, of the tasks that were parsed."""
         tables = self._read.tables if self._read else {}
         return {task.task_id: dict(table.notes) for task, table in tables.items()}
+
+    def untested_classes(self) -> tuple[str, ...]:
+        """A sentence on the parsed tasks that have a class without a test row."""
+        found = []
+        for task, table in (self._read.tables if self._read else {}).items():
+            classes = np.unique(table.train_labels)
+            absent = np.setdiff1d(classes, table.test_labels)
+            if len(absent):
+                found.append(f"{task.task_id} ({len(absent)} of {len(classes)})")
+        if not found:
+            return ()
+        shown = ", ".join(found[:3]) + (" ..." if found[3:] else "")
+        return (
+            f"classes without a test row: {shown}; AUROC and AUPRC are means over the classes that "
+            "have one",
+        )
 
     @property
     def test_rows(self) -> dict[str, int]:

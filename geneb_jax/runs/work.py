@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields, replace
 import jax
 
 from geneb_jax.benchmark import Regime, Suite, Task
-from geneb_jax.errors import GenebError
+from geneb_jax.errors import GenebError, ModelError
 from geneb_jax.models import Encoder, LoadOptions
 from geneb_jax.models.loading import settled_options
 from geneb_jax.places import store_folder
@@ -135,6 +135,12 @@ def plan_work(request: RunRequest, observer: RunObserver | None = None) -> RunWo
         if any(work.reference.identity == other.reference.identity for other in models):
             continue  # the same model by another of its names
         models.append(work)
+    if not models:
+        raise ModelError(
+            f"none of the {len(problems)} models can be used",
+            cause=" ".join(problems.values()),
+            hint="`geneb-jax list models` shows what runs; name folders by their path",
+        )
     if any(work.absent for work in models):
         tables.read(observer)
     damaged = tuple(

@@ -92,7 +92,7 @@ class KmerTokenizer(Tokenizer):
         self.upper_case = upper_case
         self._prefix = self._ids_of(prefix)
         self._suffix = self._ids_of(suffix)
-        self._unknown_id = self._ids_of(unknown)[0]
+        self._unknown_id = self.unknown_id = self._ids_of(unknown)[0]
         self.pad_id = self._ids_of(padding)[0]
         if max_tokens is not None and max_tokens < len(self._prefix) + len(self._suffix):
             raise ConfigError(f"a limit of {max_tokens} tokens leaves no room for special tokens")

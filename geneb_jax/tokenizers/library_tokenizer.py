@@ -26,6 +26,7 @@ _PAD_NAMES = ("[PAD]", "<pad>", "<|pad|>", "<|endoftext|>", "</s>")
 _BASES = "ACGT"
 _PROBES = 64
 #: An empty piece, and names in brackets as special tokens have.
+_BASE_WORD = re.compile("[ACGTacgt]+")
 _NO_SEQUENCE = re.compile(r"|<[^>]+>|\[[^\]]+\]")
 
 
@@ -104,6 +105,7 @@ class LibraryTokenizer(Tokenizer):
             raise ConfigError(f"a limit of {max_tokens} tokens leaves no room for special tokens")
         self.pad_id = self._pad_id(padding)
         vocabulary = self._library.get_vocab(with_added_tokens=True)
+        self.unknown_id = vocabulary.get(str(getattr(self._library.model, "unk_token", None)))
         self.vocab_size = rows or max(vocabulary.values(), default=0) + 1
         if self.largest_id >= self.vocab_size:
             raise self._beyond(self.largest_id)
@@ -127,6 +129,13 @@ class LibraryTokenizer(Tokenizer):
     def model(self) -> str:
         """Kind of the library's model: BPE, WordPiece, WordLevel or Unigram."""
         return type(self._library.model).__name__
+
+    @property
+    def shortest_word(self) -> int | None:
+        """Letters of the shortest entry of A, C, G and T alone; None where there is none."""
+        words = self._library.get_vocab(with_added_tokens=False)
+        lengths = [len(word) for word in words if _BASE_WORD.fullmatch(word)]
+        return min(lengths, default=None)
 
     @property
     def largest_id(self) -> int:

@@ -63,6 +63,8 @@ class Tokenizer(ABC):
     pad_id: int
     #: Ids are below this number.
     vocab_size: int
+    #: Id of what the vocabulary does not know; None where there is none, or nobody says which.
+    unknown_id: int | None = None
     #: Longest output in tokens, special tokens included; None where nothing limits it.
     max_tokens: int | None
 

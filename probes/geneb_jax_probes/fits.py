@@ -87,7 +87,12 @@ class LogisticFits:
 
     def predict_codes(self, X_test: Shaped[np.ndarray, "n d"]) -> Int[np.ndarray, "S C n"]:
         """Index into ``classes_`` of each prediction, ``[S, C, n_test]``."""
-        logits = self.decision_function(X_test)
+        return self.codes_of(self.decision_function(X_test))
+
+    def codes_of(
+        self, logits: Float[np.ndarray, "S C n"] | Float[np.ndarray, "S C n K"]
+    ) -> Int[np.ndarray, "S C n"]:
+        """The same from decision values."""
         if self.coef.shape[2] == 1:
             return (logits > 0).astype(np.intp)
         return np.argmax(logits, axis=-1)

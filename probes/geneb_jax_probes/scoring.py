@@ -1,6 +1,8 @@
-"""Predict the test rows of a task with all its fits, and count, in one pass over the test set."""
+"""Decide the test rows of a task with all its fits, and count, in one pass over the test set."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +14,16 @@ from geneb_jax_probes.lanes import Lane
 from geneb_jax_probes.programs import program
 from geneb_jax_probes.shapes import aligned_zeros, block_rows_for, row_capacity
 
-__all__ = ["count_predictions"]
+__all__ = ["Decided", "decide_and_count"]
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What all fits of one task say of its test rows."""
+
+    counts: Int[np.ndarray, "fit class class"]  # row: true class, column: predicted
+    guesses: Int[np.ndarray, "row fit"]  # positions among the classes of the fits
+    logits: Float[np.ndarray, "fit row logit"]  # in the precision of the fits
 
 
 @program("block_rows", "class_count")
@@ -27,21 +38,24 @@ def _count(
     *,
     block_rows: int,
     class_count: int,
-) -> tuple[Int[Array, "fit class class"], Int[Array, "row fit"]]:
-    """Confusion counts and predicted positions."""
+) -> tuple[Int[Array, "fit class class"], Int[Array, "row fit"], Float[Array, "row column"]]:
+    """Confusion counts, predicted positions, and the decision values of fits times logits."""
     fits, logits, width = coef.shape
     flat = coef.reshape(fits * logits, width).T
     offset = intercept.reshape(1, -1)
 
     def one_block(
         i: Shaped[Array, ""],
-        carry: tuple[Int[Array, "fit class class"], Int[Array, "row fit"]],
-    ) -> tuple[Int[Array, "fit class class"], Int[Array, "row fit"]]:
-        counts, guesses = carry
+        carry: tuple[
+            Int[Array, "fit class class"], Int[Array, "row fit"], Float[Array, "row column"]
+        ],
+    ) -> tuple[Int[Array, "fit class class"], Int[Array, "row fit"], Float[Array, "row column"]]:
+        counts, guesses, decided = carry
         start = i * block_rows
         part = jax.lax.dynamic_slice_in_dim(X, start, block_rows).astype(coef.dtype)
         label = jax.lax.dynamic_slice_in_dim(truth, start, block_rows)
-        z = (part @ flat + offset).reshape(block_rows, fits, logits)
+        values = part @ flat + offset
+        z = values.reshape(block_rows, fits, logits)
         # Binary as scikit-learn: the second class only above zero; ties go to the first.
         found = (z[..., 0] > 0).astype(jnp.int32) if logits == 1 else jnp.argmax(z, 2)
         guess = names[found.astype(jnp.int32)]
@@ -49,16 +63,18 @@ def _count(
         return (
             counts + confusion_counts(label, guess, inside, class_count=class_count),
             jax.lax.dynamic_update_slice_in_dim(guesses, found.astype(jnp.int32), start, axis=0),
+            jax.lax.dynamic_update_slice_in_dim(decided, values, start, axis=0),
         )
 
     zeros = (
         jnp.zeros((fits, class_count, class_count), jnp.int32),
         jnp.zeros((X.shape[0], fits), jnp.int32),
+        jnp.zeros((X.shape[0], fits * logits), coef.dtype),
     )
     return jax.lax.fori_loop(0, block_count, one_block, zeros)
 
 
-def count_predictions(
+def decide_and_count(
     X_test: Float[np.ndarray, "row dim"],
     truth: Int[np.ndarray, " row"],
     coef: Float[np.ndarray, "fit logit dim"],
@@ -66,8 +82,8 @@ def count_predictions(
     names: Int[np.ndarray, " known"],
     class_count: int,
     lane: Lane,
-) -> tuple[Int[np.ndarray, "fit class class"], Int[np.ndarray, "row fit"]]:
-    """Confusion matrices of all fits of one task, and their predictions.
+) -> Decided:
+    """Decision values, predictions and confusion matrices of all fits of one task.
 
     Args:
         X_test: Features.
@@ -78,9 +94,6 @@ def count_predictions(
             classes of their own).
         class_count: Classes of training and test set together.
         lane: Where to compute.
-
-    Returns:
-        Counts, int64, and predicted positions among the classes of the fits.
     """
     rows, width = X_test.shape
     block_rows = block_rows_for(width, lane.platform)
@@ -89,7 +102,7 @@ def count_predictions(
     features[:rows] = X_test
     labels = np.zeros(capacity, np.int32)
     labels[:rows] = truth
-    counts, guesses = lane.call(
+    counts, guesses, values = lane.call(
         _count,
         lane.put(features, owned=True),
         lane.put(labels),
@@ -101,4 +114,9 @@ def count_predictions(
         block_rows=block_rows,
         class_count=class_count,
     )
-    return np.asarray(counts).astype(np.int64), np.asarray(guesses)[:rows]
+    decided = np.asarray(values)[:rows].reshape(rows, *coef.shape[:2])
+    return Decided(
+        np.asarray(counts).astype(np.int64),
+        np.asarray(guesses)[:rows],
+        np.moveaxis(decided, 0, 1),
+    )

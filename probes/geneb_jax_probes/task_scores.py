@@ -58,6 +58,9 @@ class TaskScores:
         dtype: The precision of the fits.
         error: For each subset what kept it from being scored, or None.
         predictions: ``[S, C, n_test]`` labels, where asked for.
+        auroc: ``[S, C]`` float64 (:mod:`geneb_jax_probes.probability_scores`), likewise ``auprc``
+            and ``brier``; NaN where ``error`` says why, and the first two where all test rows are
+            of one class. None from a probe without decision values.
     """
 
     name: str
@@ -76,6 +79,9 @@ class TaskScores:
     dtype: Dtype
     error: tuple[str | None, ...]
     predictions: Shaped[np.ndarray, "S C n_test"] | None = None
+    auroc: Float[np.ndarray, "S C"] | None = None
+    auprc: Float[np.ndarray, "S C"] | None = None
+    brier: Float[np.ndarray, "S C"] | None = None
 
 
 def failed_task(

@@ -12,8 +12,9 @@ from geneb_jax_probes.errors import ProbeError
 from geneb_jax_probes.fits import LogisticFits
 from geneb_jax_probes.lanes import Lane, run_on_lanes
 from geneb_jax_probes.metrics import confusion, scores_of_confusion
+from geneb_jax_probes.probability_scores import probability_scores
 from geneb_jax_probes.problem import Dtype, Problem, check_C, check_dtype, make_problem
-from geneb_jax_probes.scoring import count_predictions
+from geneb_jax_probes.scoring import Decided, decide_and_count
 from geneb_jax_probes.settings import Settings
 from geneb_jax_probes.solve import solve_problems
 from geneb_jax_probes.solvers.choice import find_solver
@@ -55,10 +56,9 @@ def _scored(
 ) -> TaskScores:
     subsets, strengths, logits, width = fits.coef.shape
     if fits.apart:
-        found = fits.predict_codes(test.X).reshape(-1, len(test.X))
-        counts, guesses = confusion(test.truth, test.names[found], test.class_count), found.T
+        decided = _decided_apart(test, fits)
     else:
-        counts, guesses = count_predictions(
+        decided = decide_and_count(
             test.X,
             test.truth,
             fits.coef.reshape(-1, logits, width),
@@ -67,7 +67,9 @@ def _scored(
             test.class_count,
             lane,
         )
+    counts, guesses = decided.counts, decided.guesses
     scored = scores_of_confusion(counts.reshape(subsets, strengths, *counts.shape[1:]))
+    ranked = probability_scores(test.truth, decided.logits, test.names, test.class_count)
     blank, errors = unscored(fits.status)
     predictions = None
     if keep_predictions:
@@ -79,6 +81,9 @@ def _scored(
         mcc=scored.mcc + blank,
         accuracy=scored.accuracy + blank,
         macro_f1=scored.macro_f1 + blank,
+        auroc=ranked.auroc.reshape(blank.shape) + blank,
+        auprc=ranked.auprc.reshape(blank.shape) + blank,
+        brier=ranked.brier.reshape(blank.shape) + blank,
         n_iter=fits.n_iter,
         grad_norm=fits.grad_norm,
         objective=fits.objective,
@@ -91,6 +96,14 @@ def _scored(
         error=errors,
         predictions=predictions,
     )
+
+
+def _decided_apart(test: _TestSet, fits: LogisticFits) -> Decided:
+    """The same by one product a fit, in the arithmetic of scikit-learn 1.9."""
+    logits = fits.decision_function(test.X)
+    found = fits.codes_of(logits).reshape(-1, len(test.X))
+    counts = confusion(test.truth, test.names[found], test.class_count)
+    return Decided(counts, found.T, logits.reshape(len(found), len(test.X), -1))
 
 
 def fit_tasks(

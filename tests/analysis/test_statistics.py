@@ -70,6 +70,8 @@ KEYS = {
     "row_spread",
     "own_scores",
     "settings",
+    "metric_means",
+    "sweep",
 }
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 
+import geneb_jax
 from geneb_jax import load_model
 from geneb_jax.embed import embed_into, open_store
 from geneb_jax.models import ModelSpec
@@ -40,3 +42,51 @@ def test_a_network_is_stored_as_it_is_embedded(
     assert relative_error(store.read(sequences.digests), rows) <= tolerance(
         "batch_invariance", "float32"
     )
+
+
+@pytest.mark.parametrize(
+    ("bad", "said"),
+    [
+        ("ACGT", "put it in a list"),
+        (b"ACGT", "not one bytes"),
+        ((text for text in ["ACGT"]), "list(...)"),
+        (None, "not None"),
+        (5, "not int"),
+        ([None], "sequences[0] must be a string, not None"),
+        (["ACGT", b"ACGT"], "sequences[1] must be a string, not bytes"),
+        (["ACGT", 5], "sequences[1] must be a string, not int"),
+    ],
+)
+def test_what_is_no_list_of_texts_gets_one_sentence(bad: Any, said: str) -> None:
+    with pytest.raises(TypeError) as refused:
+        load_model("kmer-1").embed(bad)
+    assert said in str(refused.value) and "\n" not in str(refused.value)
+
+
+def test_lists_of_other_libraries_are_lists() -> None:
+    pandas = pytest.importorskip("pandas")
+    model = load_model("kmer-1")
+    rows = model.embed(["ACGT", "GG"])
+    for texts in (np.array(["ACGT", "GG"]), pandas.Series(["ACGT", "GG"]), ("ACGT", "GG")):
+        np.testing.assert_array_equal(model.embed(texts), rows)
+    with pytest.raises(TypeError, match="must be a string, not list"):
+        model.tokenize(["ACGT"])  # type: ignore[arg-type]
+
+
+def test_progress_is_shown_or_told(capfd: pytest.CaptureFixture[str]) -> None:
+    model = load_model("kmer-1")
+    told = []
+    rows = model.embed(["ACGT", "GG"], progress=told.append)
+    assert told[-1].sequences_done == told[-1].sequences_total == 2
+    np.testing.assert_array_equal(model.embed(["ACGT", "GG"], progress=True), rows)
+    shown = capfd.readouterr()
+    assert "kmer-1: embedding" in shown.err and not shown.out
+
+
+def test_a_model_and_the_package_say_what_they_are() -> None:
+    shown = repr(load_model("kmer-4"))
+    assert shown.startswith("<Model kmer-4: width 256,") and shown.endswith("on cpu>")
+    assert "up to 1,000 tokens" in repr(load_model("tiny-nt-v1"))
+    assert dir(geneb_jax) == ["__version__", "kernels", "load_model", "probes", "run"]
+    for name in dir(geneb_jax):
+        assert getattr(geneb_jax, name) is not None

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import math
+import sys
+from pathlib import Path
 
 import pyarrow.parquet
 import pytest
@@ -95,3 +97,12 @@ def test_hostile_names_are_inert_in_every_format(tmp_path, hostile) -> None:
     assert r"\textbackslash{}input\{/etc/passwd\} \$x\_1\$ \& 100\% \textasciitilde{}" in latex
     body = latex[latex.index(r"\midrule") : latex.index(r"\bottomrule")]
     assert body.count(r"\\") == len(names)
+
+
+def test_parquet_without_its_library_says_how_to_get_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(OutputError, match=r"geneb-jax\[export\]"):
+        write_table(tmp_path, TABLE, "parquet")
+    assert not list(tmp_path.iterdir())

@@ -69,6 +69,41 @@ def test_stats_options(tmp_path, run_folder) -> None:
     assert set(alone["models"]) == {"lab-a", "lab-b"} and not alone["published"]
 
 
+def test_metrics_of_decision_values(tmp_path, geneb, make_rows) -> None:
+    levels = {"lab-a": (0.9, 0.2), "lab-b": (0.7, 0.1)}  # the first ranks by AUROC, not by Brier
+    rows = [
+        row
+        for name, (auroc, brier) in levels.items()
+        for row in make_rows(geneb, name, auroc=auroc, auprc=0.5, brier=brier)
+    ]
+    write_scores_csv(tmp_path, rows)
+    write_run_record(
+        tmp_path, run_record(*map(ModelFacts, levels), suite="geneb", dataset=geneb.dataset)
+    )
+    found = json.loads(call("stats", tmp_path, "--json", "--metric", "auroc").stdout)
+    board = {one["model_id"]: (one["rank"], one["macro"]["full"]) for one in found["leaderboard"]}
+    assert board == {"lab-a": (1, pytest.approx(0.9)), "lab-b": (2, pytest.approx(0.7))}
+    assert "stand alone" in "".join(found["notices"])
+    means = {one["model_id"]: one for one in found["metric_means"] if one["regime"] == "full"}
+    assert means["lab-a"]["brier"] == pytest.approx(0.2) and means["lab-a"]["tasks"] == 100
+    turned = json.loads(call("stats", tmp_path, "--json", "--metric", "neg_brier").stdout)
+    assert [one["model_id"] for one in turned["leaderboard"]] == ["lab-b", "lab-a"]
+    (pair,) = json.loads(
+        call("compare", "lab-a", "lab-b", "--run", tmp_path, "--metric", "auroc", "--json").stdout
+    )
+    assert pair["difference"] == pytest.approx(0.2) and pair["metric"] == "auroc"
+    advice = call("recommend", "--run", tmp_path, "--metric", "auprc", "-c", "Promoters").stdout
+    assert "auprc" in advice
+    call("report", tmp_path, "--metric", "auroc")
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "AUROC" in page and "Six scores side by side" in page
+    with pytest.raises(DataError, match="nobody published auroc"):
+        call("stats", "--metric", "auroc")
+    write_scores_csv(tmp_path, make_rows(geneb, "lab-a"))
+    with pytest.raises(DataError, match=r"no score of the runs has auroc.*--fresh"):
+        call("stats", tmp_path, "--metric", "auroc")
+
+
 def test_stats_for_people_and_refusals() -> None:
     shown = call("stats").stdout
     assert "rho of log size and macro\t0.5648" in shown and "high-variance tasks\t13" in shown

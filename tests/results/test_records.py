@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -42,6 +43,27 @@ def test_floats_come_back_to_the_bit(
     assert [value.hex() for value in (found.mcc, found.accuracy, found.grad_norm)] == [
         value.hex() for value in (mcc, accuracy, grad_norm)
     ]
+
+
+def test_a_record_of_before_decision_values_is_read(
+    tmp_path: Path, key: UnitKey, key_rows: list[ScoreRow]
+) -> None:
+    records = Records(tmp_path)
+    records.add(key, [replace(row, auroc=0.5, auprc=0.25, brier=1.5) for row in key_rows])
+    assert {row.brier for row in Records(tmp_path).find(key) or ()} == {1.5}
+    path = records.path_of(key)
+    record = json.loads(path.read_text(encoding="utf-8"))
+    for row in record["rows"]:
+        for name in ("auroc", "auprc", "brier"):
+            del row[name]
+    content = json.dumps(record["rows"], ensure_ascii=True, separators=(",", ":"))
+    record["rows_sha256"] = hashlib.sha256(content.encode("ascii")).hexdigest()
+    path.write_text(json.dumps(record), encoding="utf-8")
+    assert Records(tmp_path).find(key) == tuple(key_rows)
+    assert [unit.rows for unit in Records(tmp_path).units()] == [tuple(key_rows)]
+    del record["rows"][0]["mcc"]
+    path.write_text(json.dumps(record), encoding="utf-8")
+    assert Records(tmp_path).find(key) is None
 
 
 def test_another_key_finds_nothing(tmp_path: Path, key: UnitKey, key_rows: list[ScoreRow]) -> None:

@@ -14,8 +14,9 @@ from geneb_jax.results import SCORE_COLUMNS, ScoreRow
 def test_the_columns_are_the_contract() -> None:
     assert SCORE_COLUMNS == (
         "model_id", "task_id", "category", "regime", "seed", "C", "probe", "solver", "mcc",
-        "accuracy", "macro_f1", "n_train", "n_test", "n_classes", "n_iter", "grad_norm", "status",
-        "identity", "weights", "layer", "pooling", "dtype", "error", "data",
+        "accuracy", "macro_f1", "auroc", "auprc", "brier", "n_train", "n_test", "n_classes",
+        "n_iter", "grad_norm", "status", "identity", "weights", "layer", "pooling", "dtype",
+        "error", "data",
     )  # fmt: skip
 
 
@@ -45,6 +46,10 @@ def test_array_scalars_become_plain_numbers_of_the_same_value(row: ScoreRow) -> 
         {"mcc": "0.5"},
         {"accuracy": -0.01},
         {"macro_f1": 1.01},
+        {"auroc": 1.01},
+        {"auprc": math.nan},
+        {"brier": 2.1},
+        {"brier": "0.1"},
         {"grad_norm": math.nan},
         {"grad_norm": -1e-9},
         {"n_test": -1},

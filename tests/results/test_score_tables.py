@@ -20,7 +20,12 @@ from geneb_jax.results import SCORE_COLUMNS, ScoreRow, csv_text, read_scores, wr
 HEADER = ",".join(SCORE_COLUMNS)
 LINE = (
     "kmer-4,task-a,One,10shot,13,1.0,logistic,reference,0.30000000000000004,0.6666666666666666,"
-    "0.5,20,180,2,7,3.5e-05,converged,,,,,,,"
+    "0.5,,,,20,180,2,7,3.5e-05,converged,,,,,,,"
+)
+#: Tables of before AUROC, AUPRC and Brier score were computed.
+EARLIER_HEADER, EARLIER_LINE = (
+    HEADER.replace("auroc,auprc,brier,", ""),
+    LINE.replace("0.5,,,,20", "0.5,20"),
 )
 
 
@@ -41,9 +46,18 @@ def test_what_made_a_row_is_in_it(tmp_path: Path, row: ScoreRow) -> None:
 
 
 def test_a_table_of_an_earlier_release_is_read(tmp_path: Path, row: ScoreRow) -> None:
-    header = HEADER.removesuffix(",data")
-    (tmp_path / "scores.csv").write_text(f"{header}\n{LINE.removesuffix(',')}\n", "utf-8")
+    for header, line in ((HEADER, LINE), (EARLIER_HEADER, EARLIER_LINE)):
+        path = tmp_path / "scores.csv"
+        path.write_text(f"{header.removesuffix(',data')}\n{line.removesuffix(',')}\n", "utf-8")
+        assert read_scores(tmp_path) == [row]
+    path.write_text(f"{EARLIER_HEADER}\n{EARLIER_LINE}\n", "utf-8")
     assert read_scores(tmp_path) == [row]
+
+
+def test_scores_of_decision_values_come_back(tmp_path: Path, row: ScoreRow) -> None:
+    made = replace(row, auroc=0.1 + 0.2, auprc=1.0 + 1e-12, brier=None)
+    assert made.auprc == 1.0  # rounding may leave the range by a few ulp
+    assert read_scores(write_scores_csv(tmp_path, [made])) == [made]
 
 
 def test_a_word_on_the_data_is_one_of_three(row: ScoreRow) -> None:
@@ -138,9 +152,9 @@ def test_two_rows_of_one_fit_are_refused(tmp_path: Path, row: ScoreRow) -> None:
         (f"{HEADER},mcc\n", ":1", "columns"),
         ("", ":1", "columns"),
         (f"{HEADER}\n{LINE}\n{LINE}\n", ":3", "same fit as row 2"),
-        (f"{HEADER}\n{LINE},x\n", ":2", "25 cells where 24"),
-        (f"{HEADER}\nkmer-4\n", ":2", "1 cells where 24"),
-        (f"{HEADER}\n\n", ":2", "0 cells where 24"),
+        (f"{HEADER}\n{LINE},x\n", ":2", "28 cells where 27"),
+        (f"{HEADER}\nkmer-4\n", ":2", "1 cells where 27"),
+        (f"{HEADER}\n\n", ":2", "0 cells where 27"),
         (f"{HEADER}\n{LINE.replace('0.5,', 'nan,')}\n", ":2", "'nan' is not a finite number"),
         (f"{HEADER}\n{LINE.replace('0.5,', 'inf,')}\n", ":2", "'inf' is not a finite number"),
         (f"{HEADER}\n{LINE.replace('0.5,', '1e400,')}\n", ":2", "is inf"),

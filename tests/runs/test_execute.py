@@ -7,13 +7,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
+from sklearn.metrics import (
+    accuracy_score,
+    average_precision_score,
+    brier_score_loss,
+    f1_score,
+    matthews_corrcoef,
+    roc_auc_score,
+)
+from sklearn.preprocessing import label_binarize
 
 import geneb_jax
 from geneb_jax.errors import ConfigError, DataError, SelectionError, StoreError
-from geneb_jax.results import Records, find_answer_key, read_run_record, read_scores
+from geneb_jax.results import Records, ScoreRow, find_answer_key, read_run_record, read_scores
 from geneb_jax.runs import run
 from geneb_jax.runs.execute import execute
+from geneb_jax.runs.observer import RunObserver
 from geneb_jax.runs.request import request_from_mapping
 
 SEEDS = (13, 17, 42, 123, 997)
@@ -36,6 +45,23 @@ def _draw(labels: np.ndarray, shots: int, seed: int) -> np.ndarray:
             for c in np.unique(labels)
         ]
     )
+
+
+def assert_decided_alike(row: ScoreRow, truth: np.ndarray, share: np.ndarray, tolerance) -> None:
+    """AUROC, AUPRC and Brier score of scikit-learn's own probabilities."""
+    limit = tolerance("metrics_of_fits", "float64")
+    assert row.brier == pytest.approx(brier_score_loss(truth, share), abs=limit)
+    if np.diff(np.sort(share, axis=0), axis=0).min() < 1e-9:
+        return  # rows that only rounding ranks
+    if share.shape[1] == 2:
+        curves = roc_auc_score(truth, share[:, 1]), average_precision_score(truth, share[:, 1])
+    else:
+        indicator = label_binarize(truth, classes=np.unique(truth))
+        curves = (
+            roc_auc_score(truth, share, multi_class="ovr"),
+            average_precision_score(indicator, share),
+        )
+    assert (row.auroc, row.auprc) == pytest.approx(curves, abs=limit)
 
 
 def test_scores_are_those_of_the_reference_procedure(
@@ -74,6 +100,7 @@ def test_scores_are_those_of_the_reference_procedure(
                 assert row.macro_f1 == pytest.approx(
                     f1_score(y_test, predicted, average="macro"), abs=limit
                 )
+                assert_decided_alike(row, y_test, probe.predict_proba(X_test), tolerance)
     assert leaked == {"one": 0, "two": 5, "three": 0}
 
 
@@ -277,3 +304,22 @@ def test_a_device_without_enough_memory_goes_on_under_an_identity_that_says_so(
     assert {row.identity for row in outcome.rows} == {facts.identity_short}
     again = run("tiny-nt-v2", suite=suite_folder, **places)
     assert again.rows == outcome.rows and again.run.models["tiny-nt-v2"].units_reused == 3
+
+
+def test_a_class_without_a_test_row_is_said(suite_folder: Path, tmp_path: Path) -> None:
+    path = suite_folder / "three.csv"
+    lines = path.read_text(encoding="utf-8").splitlines()
+    kept = [line for line in lines if not line.endswith(",2,test")]
+    path.write_text("\n".join(kept) + "\n", encoding="utf-8")
+    told: list[str] = []
+
+    class Listener(RunObserver):
+        def note(self, text: str) -> None:
+            told.append(text)
+
+    outcome = run(
+        "kmer-1", suite=suite_folder, out=tmp_path / "out", observer=Listener(), regimes=["full"]
+    )
+    assert "classes without a test row: three (1 of 3)" in " ".join(told)
+    found = {row.task_id: row for row in outcome.rows}
+    assert 0 <= found["three"].auroc <= 1 and found["three"].brier is not None

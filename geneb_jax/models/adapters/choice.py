@@ -57,7 +57,8 @@ def load_adapted(model: Any, options: LoadOptions) -> SequenceEncoder | None:
         differing.append("pooling")
     if differing:
         raise SelectionError(
-            f"{name or type(model).__name__} decides {', '.join(differing)} by itself"
+            f"{name or type(model).__name__} decides {', '.join(differing)} by itself",
+            hint="leave " + " and ".join(f"--{option}" for option in differing) + " away",
         )
     from geneb_jax.models.adapters.object_adapter import encoder_from_file, encoder_from_object
 

@@ -69,6 +69,8 @@ class KmerEncoder(TokenEncoder):
             code="kmer/1",
         )
 
+    unknown_id = OTHER
+
     @property
     def width(self) -> int:
         """``4**k`` columns."""

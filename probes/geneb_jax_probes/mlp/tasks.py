@@ -11,6 +11,7 @@ from geneb_jax_probes.errors import ProbeError, ProbeOptionError
 from geneb_jax_probes.metrics import scores
 from geneb_jax_probes.mlp.recipe import MLPRecipe
 from geneb_jax_probes.mlp.training import train_mlps
+from geneb_jax_probes.probability_scores import probability_scores
 from geneb_jax_probes.problem import make_problem
 from geneb_jax_probes.task_scores import (
     ProbeTask,
@@ -41,14 +42,21 @@ def _one_task(
     status[~np.isfinite(fits.loss)] = Ending.NOT_FINITE
     status[counts < 2] = Ending.ONE_CLASS
     blank, errors = unscored(status[:, None])
-    guesses = problem.classes[np.argmax(fits.logits(X_test.astype(np.float32)), axis=-1)]
+    logits = fits.logits(X_test.astype(np.float32))
+    guesses = problem.classes[np.argmax(logits, axis=-1)]
     scored = scores(y_test, guesses)
+    classes, truth = np.unique(np.concatenate([problem.classes, y_test]), return_inverse=True)
+    known = problem.class_count
+    ranked = probability_scores(truth[known:], logits, truth[:known], len(classes))
     return TaskScores(
         name=task.name,
         C=np.ones(1),
         mcc=scored.mcc[:, None] + blank,
         accuracy=scored.accuracy[:, None] + blank,
         macro_f1=scored.macro_f1[:, None] + blank,
+        auroc=ranked.auroc[:, None] + blank,
+        auprc=ranked.auprc[:, None] + blank,
+        brier=ranked.brier[:, None] + blank,
         n_iter=fits.epochs[:, None],
         grad_norm=np.full((len(rows), 1), np.nan),
         objective=fits.loss[:, None],
