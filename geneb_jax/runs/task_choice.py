@@ -67,7 +67,7 @@ def choose_tasks(request: RunRequest) -> ChosenTasks:
             where=folder,
             hint="give their folder with --data-dir, or bring them with: geneb-jax data fetch",
         )
-    wanted = select_tasks(suite, request.task)
+    wanted = asked = select_tasks(suite, request.task)
     found = find_task_files(suite, folder)
     notes = []
     if request.task:
@@ -89,6 +89,8 @@ def choose_tasks(request: RunRequest) -> ChosenTasks:
         except DataError as error:
             failures[task] = error.message
     if not fingerprints:
+        # Where nothing is left, the files that a pattern could do without are a cause like others.
+        failures |= {task: "" for task in asked if request.task and task not in failures}
         raise nothing_usable(suite, folder, failures, offered, beside)
     return ChosenTasks(suite, source, fingerprints, failures, tuple(notes))
 
