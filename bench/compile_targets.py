@@ -75,6 +75,8 @@ def set_environment() -> None:
     """What the compilers read from the environment; before JAX is imported, here or in a child."""
     os.environ["JAX_PLATFORMS"] = "cpu"
     os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")
+    # No chip is opened, so none needs to be locked against another process.
+    os.environ.setdefault("ALLOW_MULTIPLE_LIBTPU_LOAD", "1")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # A program that stands in the cache was not compiled: its refusals would not be seen.
     os.environ.pop("JAX_COMPILATION_CACHE_DIR", None)

@@ -84,7 +84,7 @@ def without_weights(model: str, dtype: str) -> tuple[NativeEncoder, nnx.Module]:
         family=family,
         config=config,
         read_parameters=dict,
-        tokenizer=SimpleNamespace(pad_id=0, max_tokens=None),  # type: ignore[arg-type]
+        tokenizer=SimpleNamespace(pad_id=0, max_tokens=None, unknown_id=None),  # type: ignore[arg-type]
         identity=EncoderIdentity(model, "", "", "", spec.pooling.default, -1, dtype, family.code),
     )
     return encoder, module

@@ -106,13 +106,26 @@ class _Walk:
         return self.kernel(one, names)
 
     def loop(self, one: Instruction) -> Costs:
-        trips = 1 if one.trips is None else one.trips
+        known = one.trips if one.trips is not None else self.limit(one)
+        trips = 1 if known is None else known
         total = Costs(trips=trips)
         total.add(self.computation(one.called("body")[0]), trips)
-        if one.trips is None:
+        if known is None:
             total.add(self.computation(one.called("condition")[0]))
             total.add(self.sync())
         return total
+
+    def limit(self, one: Instruction) -> int | None:
+        """What a loop's counter is compared with, where that is all its condition does (TPU)."""
+        inside = self.module.computations.get(one.called("condition")[0], [])
+        names = {each.name: each for each in inside}
+        root = next((each for each in inside if each.is_root), None)
+        if root is None or root.op != "compare" or "direction=LT" not in root.attributes:
+            return None
+        counter, limit = (names.get(name) for name in root.operands)
+        if counter is None or limit is None or counter.op != "get-tuple-element":
+            return None
+        return int(limit.inside) if limit.op == "constant" and limit.inside.isdigit() else None
 
     def branches(self, one: Instruction) -> Costs:
         names = one.called("branch_computations", "true_computation", "false_computation")
@@ -220,8 +233,23 @@ def _product_flops(one: Instruction, names: dict[str, Instruction]) -> float:
         return 2.0 * one.arrays[0].elements * math.prod(left[axis] for axis in contracted)
     if one.op == "convolution" or "$conv" in one.target:
         kernel = names[one.operands[1]].arrays[0]
-        return 2.0 * one.arrays[0].elements * kernel.elements / _output_features(one, kernel)
+        taps = kernel.elements / _output_features(one, kernel) / _diluted(one)
+        return 2.0 * one.arrays[0].elements * taps
     return 0.0
+
+
+def _diluted(one: Instruction) -> int:
+    """How many taps of a window meet zeros for each that does not.
+
+    On TPU a batch of products is a convolution over the batch whose input is spread out by zeros.
+    """
+    sizes, spread = (
+        re.search(rf"\b{name}=([\dx]+)", one.attributes) for name in ("size", "lhs_dilate")
+    )
+    if sizes is None or spread is None:
+        return 1
+    pairs = zip(sizes[1].split("x"), spread[1].split("x"), strict=True)
+    return math.prod(min(int(size), int(step)) for size, step in pairs)
 
 
 def _output_features(one: Instruction, kernel: Array) -> int:

@@ -65,6 +65,35 @@ def test_a_loop_of_unknown_length_counts_once_and_is_told() -> None:
     assert costs.flops == 2 * 32**3
 
 
+def test_a_loop_that_only_counts_runs_to_its_limit() -> None:
+    """As libtpu prints it: without the number of trips that the GPU compiler adds."""
+    text = """
+%body (b: (s32[], f32[8])) -> (s32[], f32[8]) {
+  %b = (s32[], f32[8]{0:T(128)}) parameter(0)
+  %i = s32[] get-tuple-element(%b), index=0
+  %x = f32[8]{0:T(128)} get-tuple-element(%b), index=1
+  %y = f32[8]{0:T(128)} exponential(%x)
+  ROOT %t = (s32[], f32[8]{0:T(128)}) tuple(%i, %y)
+}
+
+%condition (c: (s32[], f32[8])) -> pred[] {
+  %c = (s32[], f32[8]{0:T(128)}) parameter(0)
+  %limit = s32[]{:T(128)} constant(7)
+  %at = s32[] get-tuple-element(%c), index=0
+  ROOT %less = pred[] compare(%at, %limit), direction=LT
+}
+
+ENTRY %main (p: (s32[], f32[8])) -> (s32[], f32[8]) {
+  %p = (s32[], f32[8]{0:T(128)}) parameter(0)
+  ROOT %loop = (s32[], f32[8]{0:T(128)}) while(%p), condition=%condition, body=%body
+}
+"""
+    costs = costs_of(read_module(text), read_target("v5e"))
+    assert (costs.trips, costs.kernels, costs.host_syncs) == (7, 7, 0)
+    unlike = text.replace("constant(7)", "get-tuple-element(%c), index=0")
+    assert costs_of(read_module(unlike), read_target("v5e")).host_syncs == 1
+
+
 def test_bytes_of_a_fused_kernel_are_read_and_written_once() -> None:
     program = compiled(lambda x, y: jnp.exp(x) * y + 1, (1000, 100), (1000, 100))
     assert counted(program).bytes == program.cost_analysis()["bytes accessed"] == 3 * 4 * 100_000

@@ -35,7 +35,7 @@ def encoder(model_id: str, changes: dict[str, Any]) -> NativeEncoder:
         family=family,
         config=config,
         read_parameters=lambda: random_parameters(module, seed=0, dtype="float32"),
-        tokenizer=SimpleNamespace(pad_id=0, max_tokens=config.longest_tokens),  # type: ignore[arg-type]
+        tokenizer=SimpleNamespace(pad_id=0, max_tokens=config.longest_tokens, unknown_id=None),  # type: ignore[arg-type]
         identity=EncoderIdentity(model_id, "", "", "", "mean", -1, "float32", family.code),
     )
 
