@@ -23,6 +23,7 @@ from geneb_jax.models.precision import (
     float32_products,
     using_products,
 )
+from tests.tolerance import Tolerance
 
 
 def pretend(monkeypatch: pytest.MonkeyPatch, platform: str, capability: str | None = None) -> None:
@@ -71,7 +72,7 @@ def test_the_table_holds_what_is_measured(name: str) -> None:
     assert (known.error < LARGEST_ERROR) == (max(measured) < LARGEST_ERROR)
 
 
-def test_parts_of_an_operand_add_up_to_it() -> None:
+def test_parts_of_an_operand_add_up_to_it(tolerance: Tolerance) -> None:
     x = np.random.default_rng(0).standard_normal((64, 64), dtype=np.float32)
     eye = np.eye(64, dtype=np.float32)
     assert np.array_equal(emulated("BF16_BF16_F32_X9", x, eye), x)
@@ -80,7 +81,8 @@ def test_parts_of_an_operand_add_up_to_it() -> None:
     assert 0 < left_out.max() < 2.0**-21
     with jax.default_matmul_precision("highest"):
         plain = np.asarray(jax.jit(lambda a: a @ a.T)(x))
-    assert np.allclose(emulated("F32_F32_F32", x, x.T.copy()), plain, rtol=1e-5, atol=1e-4)
+    rtol, atol = (tolerance("emulated_float32", kind) for kind in ("relative", "absolute"))
+    assert np.allclose(emulated("F32_F32_F32", x, x.T.copy()), plain, rtol=rtol, atol=atol)
 
 
 def test_float32_on_accelerators_is_the_cheapest_that_is_near_enough(
