@@ -130,6 +130,7 @@ def read_source(
                 _sort_in(found, tasks, left_out)
             if on_task is not None:
                 on_task(done, len(chosen))
+    _require_splits_used(files, tasks, options)
     read = {one.path for one in files.reads}
     unread = [
         path
@@ -139,6 +140,21 @@ def read_source(
     return FoundSource(
         tuple(tasks), tuple(left_out), tuple(files.relative(path) for path in unread)
     )
+
+
+def _require_splits_used(
+    files: SourceFiles, tasks: Sequence[FoundTask], options: ImportOptions
+) -> None:
+    parts = [part for task in tasks for part in task.parts]
+    if options.splits and parts and all(isinstance(part.splits, str) for part in parts):
+        raise DataError(
+            "--splits is given, and no file has a column that is known to be the split",
+            where=files.source,
+            hint="name it: --columns split=COLUMN; or leave --splits out: names of files say which "
+            "rows are train and which test"
+            if options.test_share is None
+            else "name it: --columns split=COLUMN; or leave --splits out",
+        )
 
 
 def _sort_in(found: FoundTask | LeftOut, tasks: list[FoundTask], left_out: list[LeftOut]) -> None:

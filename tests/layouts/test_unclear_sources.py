@@ -1,0 +1,118 @@
+"""Sources that say two things: what the user names is obeyed, all else is refused by its place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from geneb_jax.benchmark import load_suite
+from geneb_jax.data import TaskSource, TaskTable, read_task
+from geneb_jax.data.layouts import ImportedSuite, ImportOptions, import_suite
+from geneb_jax.errors import DataError
+from tests.layouts.test_refused_sources import GOOD, SEQUENCES, write
+
+
+def imported(tmp_path: Path, files: dict[str, str | bytes], **options: object) -> ImportedSuite:
+    write(tmp_path / "source", files)
+    return import_suite(tmp_path / "source", tmp_path / "suite", ImportOptions(**options))  # type: ignore[arg-type]
+
+
+def only_table(tmp_path: Path) -> TaskTable:
+    (task,) = load_suite(tmp_path / "suite").tasks
+    return read_task(task, TaskSource(tmp_path / "suite"))
+
+
+def refused(tmp_path: Path, files: dict[str, str | bytes], **options: object) -> str:
+    with pytest.raises(DataError) as caught:
+        imported(tmp_path, files, **options)
+    assert not (tmp_path / "suite").exists()
+    return caught.value.message
+
+
+def divided(column: str, *values: str) -> str:
+    rows = zip(SEQUENCES, (0, 1, 0, 1), values, strict=True)
+    return f"sequence,label,{column}\n" + "".join(f"{a},{b},{c}\n" for a, b, c in rows)
+
+
+def fasta(*headers: str) -> str:
+    return "".join(f">{one}\n{text}\n" for one, text in zip(headers, SEQUENCES, strict=True))
+
+
+def test_a_named_column_of_splits_wins_over_names_of_files(tmp_path: Path) -> None:
+    files: dict[str, str | bytes] = {
+        "train.csv": divided("part", "a", "a", "b", "b"),
+        "test.csv": divided("part", "c", "b", "a", "a"),
+    }
+    splits = {"a": "train", "b": "test", "c": "dev"}
+    imported(tmp_path, files, columns={"split": "part"}, splits=splits)
+    table = only_table(tmp_path)
+    assert table.train_sequences == (*SEQUENCES[:2], *SEQUENCES[2:])
+    assert table.test_sequences == (*SEQUENCES[2:], SEQUENCES[1])
+    assert table.notes["dev_rows"] == 1
+
+
+@pytest.mark.parametrize("name", ["csv", "fa"])
+def test_a_column_against_the_name_of_its_file_is_refused_by_row(tmp_path: Path, name: str) -> None:
+    files: dict[str, str | bytes] = {"test.csv": GOOD}
+    files["train.csv"] = divided("split", "train", "valid", "test", "train")
+    if name == "fa":
+        rows = "s0,0,train\ns1,1,valid\ns2,0,test\ns3,1,train\n"
+        body = fasta("s0", "s1", "s2", "s3")
+        files = {"train.fa": body, "test.fa": body, "labels.csv": "name,label,split\n" + rows}
+    told = refused(tmp_path, files)
+    where = "train.csv:4" if name == "csv" else "labels.csv:4"
+    assert where in told and "'test' in the file of the train rows" in told and "split=" in told
+
+
+def test_dev_rows_in_a_train_file_are_dev_rows_and_folds_say_nothing(tmp_path: Path) -> None:
+    files: dict[str, str | bytes] = {
+        "train.csv": divided("split", "train", "train", "valid", ""),
+        "test.csv": divided("fold", "0", "1", "2", "3"),
+    }
+    suite = imported(tmp_path, files)
+    assert suite.rows == {"train": 3, "dev": 1, "test": 4}
+
+
+def test_splits_without_a_column_are_not_dropped_in_silence(tmp_path: Path) -> None:
+    told = refused(tmp_path, {"train.csv": GOOD, "test.csv": GOOD}, splits={"0": "train"})
+    assert "--splits is given" in told and "--columns split=" in told
+    files: dict[str, str | bytes] = {"train.fa": fasta(*"a|0 b|1 c|0 d|1".split())}
+    files["test.fa"] = ">e|0\nA\n"
+    told = refused(tmp_path / "fasta", files, columns={"split": "part"})
+    assert "no column 'part'" in told
+
+
+@pytest.mark.parametrize("table", ["labels.csv", "a.csv", "notes.csv"])
+def test_a_table_beside_wins_over_headers_with_bars(tmp_path: Path, table: str) -> None:
+    names = ("gi|1|ref", "gi|2|ref", "gi|3|gb", "gi|4|gb more words")
+    rows = zip(names, ("on", "off", "on", "off"), ("train", "train", "test", "test"), strict=True)
+    text = "name,label,split\n" + "".join(f"{a.split()[0]},{b},{c}\n" for a, b, c in rows)
+    imported(tmp_path, {"a.fa": fasta(*names), table: text})
+    table_read = only_table(tmp_path)
+    assert table_read.task.classes == ("off", "on")
+    assert table_read.train_labels.tolist() == [1, 0]
+    assert table_read.test_labels.tolist() == [1, 0]
+
+
+def test_headers_with_labels_and_a_table_of_other_names_are_unclear(tmp_path: Path) -> None:
+    headers = fasta("s0|0", "s1|1", "s2|0", "s3|1")
+    files: dict[str, str | bytes] = {"train.fa": headers, "test.fa": headers}
+    told = refused(tmp_path, {**files, "labels.csv": "name,label\ns0,1\ns1,0\n"})
+    assert "train.fa:1" in told and "two places" in told and "labels.csv" in told
+
+
+def test_a_label_ends_at_the_first_blank(tmp_path: Path) -> None:
+    text = fasta("s0|0 len=60", "s1|1 a|b", "s2 mouse|0", "s3|1")
+    imported(tmp_path, {"train.fa": text, "test.fa": text})
+    assert only_table(tmp_path).train_labels.tolist() == [0, 1, 0, 1]
+
+
+def test_a_name_twice_is_refused_with_both_places(tmp_path: Path) -> None:
+    names = "name,label,split\n"
+    rows = "s0,0,train\ns1,1,train\ns2,0,test\ns3,1,test\n"
+    whole: dict[str, str | bytes] = {"a.fa": fasta("s0", "s1", "s2", "s3")}
+    told = refused(tmp_path, {**whole, "a.csv": names + rows + "s1,1,test\n"})
+    assert "a.csv:6" in told and "two splits" in told and "line 3" in told
+    told = refused(tmp_path, {"a.fa": fasta("s0", "s1", "s2", "s1"), "a.csv": names + rows})
+    assert "a.fa:7" in told and "'s1' stands twice" in told and "line 3" in told
