@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import pytest
@@ -116,3 +117,47 @@ def test_a_name_twice_is_refused_with_both_places(tmp_path: Path) -> None:
     assert "a.csv:6" in told and "two splits" in told and "line 3" in told
     told = refused(tmp_path, {"a.fa": fasta("s0", "s1", "s2", "s1"), "a.csv": names + rows})
     assert "a.fa:7" in told and "'s1' stands twice" in told and "line 3" in told
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (("train.csv", "test.csv", "data/train-00000-of-00001.csv"), ("train.csv", "data")),
+        (("train-0-of-1.csv", "train-0-of-2.csv", "test.csv"), ("train-0-of-1", "train-0-of-2")),
+        (
+            ("train-0-of-1-0a0a0a0a.csv", "train-0-of-1-0b0b0b0b.csv", "test.csv"),
+            ("0a0a", "0b0b"),
+        ),
+        (("valid.csv", "dev.csv", "train.csv", "test.csv"), ("dev.csv and valid.csv",)),
+        (("a.csv", "a.csv.gz"), ("a.csv and a.csv.gz",)),
+        (("a.csv", "a.tsv"), ("a.csv and a.tsv",)),
+        (("b/train.csv", "b/test.csv", "b.csv"), ("b/train.csv and b.csv",)),
+    ],
+)
+def test_the_same_rows_in_two_files_are_refused(
+    tmp_path: Path, names: tuple[str, ...], told: tuple[str, ...]
+) -> None:
+    whole = divided("split", "train", "train", "test", "test")
+    files: dict[str, str | bytes] = {}
+    for name in names:
+        text = whole if Path(name).name[:1] in "ab" else GOOD
+        text = text.replace(",", "\t") if name.endswith(".tsv") else text
+        files[name] = gzip.compress(text.encode()) if name.endswith(".gz") else text
+    message = refused(tmp_path, files)
+    assert all(text in message for text in told), message
+
+
+def test_shards_of_one_table_are_joined(tmp_path: Path) -> None:
+    files: dict[str, str | bytes] = {f"data/train-{k}-of-3.csv": GOOD for k in range(3)}
+    assert imported(tmp_path, {**files, "data/test-0-of-1.csv": GOOD}).rows["train"] == 12
+
+
+def test_rna_and_its_other_strand_are_on_one_side(tmp_path: Path) -> None:
+    dna = [format(k, "09b").replace("0", "A").replace("1", "T") + "CG" for k in range(300)]
+    rna = [text.replace("T", "U").lower() for text in dna]
+    other = [text[::-1].translate(str.maketrans("ATCG", "UAGC")) for text in dna]
+    lines = [f"{text},{k % 2}\n" for k, text in enumerate(dna + rna + other)]
+    imported(tmp_path, {"x.csv": "sequence,label\n" + "".join(lines)}, test_share=0.3)
+    test = set(only_table(tmp_path).test_sequences)
+    sides = [[text in test for text in those] for those in (dna, rna, other)]
+    assert sides[0] == sides[1] == sides[2] and 50 < sum(sides[0]) < 130

@@ -35,7 +35,7 @@ __all__ = ["CONVERTED", "import_suite", "init_suite"]
 #: Folder of the copies that ``suite init`` makes of files in other forms.
 CONVERTED = "suite-tasks"
 #: Raised whenever the same files would give other rows.
-READER_VERSION = 1
+READER_VERSION = 2
 _FLAT, _HUB = "table .csv", "GENEB"
 
 

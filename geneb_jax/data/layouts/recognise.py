@@ -119,6 +119,7 @@ def read_source(
     if not chosen:
         raise _nothing_found(files, left, options)
     split_files.require_whole(files, chosen)
+    _require_unlike(files, chosen)
     tasks: list[FoundTask] = []
     left_out: list[LeftOut] = []
     with ExitStack() as stack:
@@ -140,6 +141,21 @@ def read_source(
     return FoundSource(
         tuple(tasks), tuple(left_out), tuple(files.relative(path) for path in unread)
     )
+
+
+def _require_unlike(files: SourceFiles, chosen: Sequence[Candidate]) -> None:
+    """Refuse one task in two forms, whose rows would be scored twice."""
+    known: dict[tuple[str, ...], Path] = {}
+    for candidate in chosen:
+        path = candidate.paths[0][1]
+        other = known.setdefault(candidate.names, path)
+        if other != path:
+            raise DataError(
+                f"{files.relative(other)} and {files.relative(path)} are one task by their names",
+                where=files.source,
+                cause="the same rows in two forms, or two tasks of one name",
+                hint="keep the one you mean and move the other away; or give the tasks two names",
+            )
 
 
 def _require_splits_used(

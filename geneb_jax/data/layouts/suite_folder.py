@@ -105,8 +105,8 @@ def _split(task: FoundTask, part: Any, row: int, options: ImportOptions) -> str:
 
 
 def _share_of(sequence: str) -> float:
-    """A number from 0 to 1 that a sequence, its repeats and its other strand share."""
-    letters = sequence.upper()
+    """A number from 0 to 1 that a sequence, its repeats, its RNA and its other strand share."""
+    letters = "".join(sequence.split()).upper().replace("U", "T")
     digest = hashlib.blake2b(
         min(letters, reversed_strand(letters)).encode("utf-8"), digest_size=8
     ).digest()
