@@ -9,7 +9,13 @@ import pytest
 
 from geneb_jax.benchmark import load_suite
 from geneb_jax.data import TaskSource, TaskTable, read_task
-from geneb_jax.data.layouts import ImportedSuite, ImportOptions, import_suite
+from geneb_jax.data.layouts import (
+    ImportedSuite,
+    ImportOptions,
+    import_suite,
+    init_suite,
+    summary,
+)
 from geneb_jax.errors import DataError
 from tests.layouts.test_refused_sources import GOOD, SEQUENCES, write
 
@@ -73,6 +79,7 @@ def test_dev_rows_in_a_train_file_are_dev_rows_and_folds_say_nothing(tmp_path: P
     }
     suite = imported(tmp_path, files)
     assert suite.rows == {"train": 3, "dev": 1, "test": 4}
+    assert any(line.startswith("4 rows have a 'fold' that is no part") for line in summary(suite))
 
 
 def test_splits_without_a_column_are_not_dropped_in_silence(tmp_path: Path) -> None:
@@ -161,3 +168,70 @@ def test_rna_and_its_other_strand_are_on_one_side(tmp_path: Path) -> None:
     test = set(only_table(tmp_path).test_sequences)
     sides = [[text in test for text in those] for those in (dna, rna, other)]
     assert sides[0] == sides[1] == sides[2] and 50 < sum(sides[0]) < 130
+
+
+FLAT = "text,label,split\n" + "".join(
+    f"{text},{k % 2},{part}\n"
+    for k, (text, part) in enumerate(zip(SEQUENCES * 2, ["train"] * 4 + ["test"] * 4, strict=True))
+)
+
+
+@pytest.mark.parametrize(
+    ("files", "copied"),
+    [
+        ({"a.csv": FLAT}, False),
+        ({"a.csv": FLAT.replace("train", "Training")}, True),
+        ({"a.csv": FLAT.replace("test", "Testing")}, True),
+        ({"a.csv": FLAT + "ACGT,0,valid\n"}, True),
+        ({"a.csv": FLAT + " ACGT ,0,dev\n"}, True),
+        (
+            {"t/train.csv": FLAT[:-1].replace("test", "train"), "t/test.csv": "text,label\nA,0\n"},
+            False,
+        ),
+        ({"t/train.csv": FLAT.replace("test", "Train"), "t/test.csv": "text,label\nA,0\n"}, True),
+        ({"t/train.csv": FLAT.replace("test", "dev"), "t/test.csv": "text,label\nA,0\n"}, True),
+    ],
+)
+def test_a_suite_for_files_at_hand_reads_them_or_copies(
+    tmp_path: Path, files: dict[str, str | bytes], copied: bool
+) -> None:
+    suite = init_suite(write(tmp_path, files), ImportOptions())
+    assert suite.converted == (tmp_path / "suite-tasks").is_dir() == copied
+    (task,) = load_suite(tmp_path).tasks
+    folder = tmp_path / "suite-tasks" if copied else tmp_path
+    table = read_task(task, TaskSource(folder))
+    assert len(table.train_sequences) == suite.rows["train"]
+    assert " ACGT " not in table.train_sequences
+
+
+@pytest.mark.parametrize("cell", ["", "  "])
+@pytest.mark.parametrize("form", ["csv", "fa", "txt"])
+def test_an_empty_sequence_is_refused_by_row(tmp_path: Path, cell: str, form: str) -> None:
+    files: dict[str, str | bytes] = {"train.csv": GOOD, "test.csv": f"{GOOD}{cell},1\n"}
+    where = "test.csv:6"
+    if form == "fa":
+        files, where = {"train.fa": fasta(*"abcd"), "test.fa": f">a\nA\n>b\n{cell}\n"}, "test.fa:3"
+        files["labels.csv"] = "name,label\na,0\nb,1\nc,0\nd,1\n"
+    elif form == "txt":
+        files = {f"t/{part}/{kind}/1.txt": "A" for part in ("train", "test") for kind in "ab"}
+        files["t/test/b/2.txt"], where = cell, "t/test/b/2.txt"
+    told = refused(tmp_path, files)
+    assert "the sequence is empty" in told and where in told
+
+
+def test_blanks_and_odd_letters_and_alike_classes_are_told(tmp_path: Path) -> None:
+    test = "sequence,label\n ACGT ,Pos\nACDEX-,pos\nacgunry,Neg\n"
+    suite = imported(tmp_path, {"train.csv": test, "test.csv": test})
+    told = "\n".join(summary(suite))
+    assert "2 sequences had blanks around them" in told
+    assert "2 sequences have letters that are no nucleotide codes" in told
+    assert "2 classes of source differ only in the case of their letters: Pos, pos" in told
+    assert only_table(tmp_path).train_sequences[0] == "ACGT"
+
+
+def test_a_hidden_folder_is_named_as_unread(tmp_path: Path) -> None:
+    files: dict[str, str | bytes] = {"train.csv": GOOD, "test.csv": GOOD, "t/.old/train.csv": GOOD}
+    suite = imported(tmp_path, {**files, ".git/config": "x"})
+    assert suite.unread == ("t/.old/",)
+    assert "1 file or folder is no task and not read: t/.old/" in summary(suite)
+    assert "whose name starts with a dot" in refused(tmp_path / "b", {".x/train.csv": GOOD})

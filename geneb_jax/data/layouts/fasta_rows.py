@@ -13,6 +13,7 @@ from geneb_jax.errors import DataError
 
 __all__ = ["fasta_part", "first_word", "label_in_header"]
 
+_CUT = "headers go on behind the first blank; a label ends there"
 _NUMBERS = re.compile(r"[+-]?[0-9.]+([eE][+-]?[0-9]+)?")
 
 
@@ -56,7 +57,9 @@ def fasta_part(
             )
         found.append(label)
     said = split or no_split(records.path, options)
-    return Part(records.path, records.sequences, found, said, records.lines)
+    cut = sum(first_word(header) != header for header in records.headers)
+    notes = {_CUT: cut} if cut else {}
+    return Part(records.path, records.sequences, found, said, records.lines, notes=notes)
 
 
 def label_in_header(header: str) -> str | None:

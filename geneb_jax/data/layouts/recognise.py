@@ -19,6 +19,7 @@ from geneb_jax.data.layouts.found_tasks import FoundTask, LeftOut
 from geneb_jax.data.layouts.label_files import is_label_table
 from geneb_jax.data.layouts.labels import kind_left_out
 from geneb_jax.data.layouts.options import ImportOptions
+from geneb_jax.data.layouts.sequence_cells import with_plain_sequences
 from geneb_jax.data.layouts.source_files import SourceFiles, inner_ending
 from geneb_jax.data.layouts.table_rows import Candidate
 from geneb_jax.errors import DataError
@@ -51,7 +52,7 @@ class FoundSource:
     Attributes:
         tasks: Classification tasks, in the order of their names.
         left_out: Tasks of other kinds.
-        unread: Files that no layout has, below the source.
+        unread: Files that no layout has, and hidden folders, below the source.
     """
 
     tasks: tuple[FoundTask, ...]
@@ -139,7 +140,12 @@ def read_source(
         if files.relative(path) not in read and not is_label_table(files, path, options)
     ]
     return FoundSource(
-        tuple(tasks), tuple(left_out), tuple(files.relative(path) for path in unread)
+        tuple(tasks),
+        tuple(left_out),
+        (
+            *(files.relative(path) for path in unread),
+            *(f"{files.relative(path)}/" for path in files.hidden),
+        ),
     )
 
 
@@ -179,7 +185,7 @@ def _sort_in(found: FoundTask | LeftOut, tasks: list[FoundTask], left_out: list[
         left_out.append(other)
     elif isinstance(found, FoundTask):
         found.require_rows()
-        tasks.append(found)
+        tasks.append(with_plain_sequences(found))
 
 
 def _read(
@@ -207,6 +213,8 @@ def _nothing_found(files: SourceFiles, left: Sequence[Path], options: ImportOpti
     elif left:
         shown = ", ".join(files.relative(path) for path in left[:3])
         cause = f"it holds {shown}" + (f" and {len(left) - 3} more" if len(left) > 3 else "")
+    elif files.hidden:
+        cause = f"it holds {files.relative(files.hidden[0])}/, whose name starts with a dot"
     return DataError(
         "no file here is a task in a layout that is known",
         where=files.source,

@@ -50,9 +50,7 @@ def splits_of(
     return found
 
 
-def _split_of(
-    value: str, column: str, said: str | None, options: ImportOptions, where: str
-) -> str:
+def _split_of(value: str, column: str, said: str | None, options: ImportOptions, where: str) -> str:
     split = options.split(value)
     if said is None or obeys_column(options):
         if split is None:

@@ -29,7 +29,9 @@ from geneb_jax.errors import DataError
 __all__ = ["find", "read", "require_whole"]
 
 _PREFIXED = re.compile(r"(?P<name>.+)[._-](?P<split>[A-Za-z]+)")
-_SHARD = re.compile(r"(?P<split>[A-Za-z]+)-(?P<number>[0-9]{1,6})(-of-(?P<total>[0-9]{1,6}))?(-[0-9a-f]{8,40})?")
+_SHARD = re.compile(
+    r"(?P<split>[A-Za-z]+)-(?P<number>[0-9]{1,6})(-of-(?P<total>[0-9]{1,6}))?(-[0-9a-f]{8,40})?"
+)
 #: Folders that hold files and name no task.
 _NAMELESS = ("data", "default")
 

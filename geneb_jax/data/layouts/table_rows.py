@@ -9,7 +9,7 @@ from pathlib import Path
 
 from geneb_jax.data.layouts.found_tasks import FoundTask, LeftOut, Part
 from geneb_jax.data.layouts.options import ImportOptions, column_roles, require_roles
-from geneb_jax.data.layouts.row_splits import no_split, splits_of
+from geneb_jax.data.layouts.row_splits import no_split, obeys_column, splits_of
 from geneb_jax.data.layouts.tables import Table
 from geneb_jax.errors import DataError
 
@@ -84,7 +84,8 @@ def table_parts(
     _require_one_line(table, texts)
     splits = table_splits(table, roles, split, options)
     names = table.class_names.get(roles["label"], ())
-    whole = Part(table.path, texts, labels, splits, table.lines, names)
+    notes = _unknown_splits(table, roles, split, options)
+    whole = Part(table.path, texts, labels, splits, table.lines, names, notes)
     if "task" not in roles:
         return {"": whole}
     rows: dict[str, list[int]] = {}
@@ -103,6 +104,18 @@ def _require_one_line(table: Table, texts: Sequence[str]) -> None:
                 where=table.where(row),
                 cause="a quote is opened and not closed",
             )
+
+
+def _unknown_splits(
+    table: Table, roles: Mapping[str, str], said: str | None, options: ImportOptions
+) -> dict[str, int]:
+    """A note on rows whose column of splits says no part, so that the file's name decided."""
+    column = roles.get("split")
+    if said is None or column is None or obeys_column(options):
+        return {}
+    count = sum(bool(text.strip()) and not options.split(text) for text in table.columns[column])
+    what = f"rows have a {column!r} that is no part; names of files say which are train and test"
+    return {what: count} if count else {}
 
 
 def table_splits(
