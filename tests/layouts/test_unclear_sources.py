@@ -91,6 +91,14 @@ def test_splits_without_a_column_are_not_dropped_in_silence(tmp_path: Path) -> N
     assert "no column 'part'" in told
 
 
+@pytest.mark.parametrize("option", ["test_share", "labels", "genome"])
+def test_options_without_a_use_are_named(tmp_path: Path, option: str) -> None:
+    other = write(tmp_path, {"other": ">a\nA\n"}) / "other"
+    given = {option: 0.2 if option == "test_share" else other}
+    told = refused(tmp_path, {"train.csv": GOOD, "test.csv": GOOD}, **given)
+    assert f"--{option.replace('_', '-')}" in told and "leave it out" in told
+
+
 @pytest.mark.parametrize("table", ["labels.csv", "a.csv", "notes.csv"])
 def test_a_table_beside_wins_over_headers_with_bars(tmp_path: Path, table: str) -> None:
     names = ("gi|1|ref", "gi|2|ref", "gi|3|gb", "gi|4|gb more words")

@@ -22,6 +22,7 @@ from geneb_jax.data.layouts.options import ImportOptions
 from geneb_jax.data.layouts.sequence_cells import with_plain_sequences
 from geneb_jax.data.layouts.source_files import SourceFiles, inner_ending
 from geneb_jax.data.layouts.table_rows import Candidate
+from geneb_jax.data.layouts.used_options import require_used
 from geneb_jax.errors import DataError
 
 __all__ = ["OF_A_GENOME", "FoundSource", "candidates", "read_source"]
@@ -132,7 +133,7 @@ def read_source(
                 _sort_in(found, tasks, left_out)
             if on_task is not None:
                 on_task(done, len(chosen))
-    _require_splits_used(files, tasks, options)
+    require_used(files, tasks, options)
     read = {one.path for one in files.reads}
     unread = [
         path
@@ -162,21 +163,6 @@ def _require_unlike(files: SourceFiles, chosen: Sequence[Candidate]) -> None:
                 cause="the same rows in two forms, or two tasks of one name",
                 hint="keep the one you mean and move the other away; or give the tasks two names",
             )
-
-
-def _require_splits_used(
-    files: SourceFiles, tasks: Sequence[FoundTask], options: ImportOptions
-) -> None:
-    parts = [part for task in tasks for part in task.parts]
-    if options.splits and parts and all(isinstance(part.splits, str) for part in parts):
-        raise DataError(
-            "--splits is given, and no file has a column that is known to be the split",
-            where=files.source,
-            hint="name it: --columns split=COLUMN; or leave --splits out: names of files say which "
-            "rows are train and which test"
-            if options.test_share is None
-            else "name it: --columns split=COLUMN; or leave --splits out",
-        )
 
 
 def _sort_in(found: FoundTask | LeftOut, tasks: list[FoundTask], left_out: list[LeftOut]) -> None:
