@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from geneb_jax.data.layouts.fasta import FASTA_ENDINGS, read_fasta
+from geneb_jax.data.layouts.fasta_rows import fasta_part
 from geneb_jax.data.layouts.found_tasks import FoundTask, LeftOut
 from geneb_jax.data.layouts.label_files import is_label_table, labels_beside
 from geneb_jax.data.layouts.options import ImportOptions, column_roles
 from geneb_jax.data.layouts.source_files import SourceFiles, inner_ending, inner_stem
 from geneb_jax.data.layouts.table_rows import (
     Candidate,
-    fasta_part,
     merged,
     table_parts,
     unusable_labels,
@@ -61,7 +61,7 @@ def read(
     path = candidate.paths[0][1]
     if inner_ending(path) in FASTA_ENDINGS:
         records = read_fasta(files, path)
-        labels = labels_beside(files, path, options, needed="|" not in records.headers[0])
+        labels = labels_beside(files, records, options)
         part = fasta_part(records, None, labels, options)
         return [FoundTask(candidate.names, candidate.importer, (part,))]
     table = read_table(files, path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -41,6 +41,7 @@ class Part:
         splits: ``train``, ``test`` or ``dev``: of all rows, or one a row.
         lines: Line on which each row starts, counted from 1; None where rows are files.
         class_names: Names that the file itself gives to the labels 0, 1, 2, ...
+        notes: What was decided about rows, and how many they are.
     """
 
     path: Path
@@ -49,6 +50,7 @@ class Part:
     splits: str | Sequence[str]
     lines: Sequence[int] | None = None
     class_names: tuple[str, ...] = ()
+    notes: Mapping[str, int] = field(default_factory=dict)
 
     def rows(self, chosen: Sequence[int]) -> Part:
         """Some of the rows."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from geneb_jax.benchmark import SUITE_FILE
 from geneb_jax.data.layouts.imported_suite import ImportedSuite, suite_notes
 from geneb_jax.data.layouts.options import ImportOptions
 from geneb_jax.data.layouts.recognise import FoundSource, read_source
+from geneb_jax.data.layouts.sequence_cells import BLANKS
 from geneb_jax.data.layouts.source_files import SourceFiles, inner_ending, inner_stem
 from geneb_jax.data.layouts.suite_folder import (
     IMPORT_FILE,
@@ -25,7 +26,8 @@ from geneb_jax.data.layouts.suite_folder import (
 )
 from geneb_jax.data.layouts.suite_names import suite_name
 from geneb_jax.data.layouts.suite_toml import suite_toml
-from geneb_jax.data.layouts.tables import table_columns
+from geneb_jax.data.layouts.tables import read_table, table_columns
+from geneb_jax.data.tables import SPLITS
 from geneb_jax.errors import DataError, OutputError
 from geneb_jax.plain_files import is_folder
 from geneb_jax.sealed_files import write_sealed
@@ -35,7 +37,7 @@ __all__ = ["CONVERTED", "import_suite", "init_suite"]
 #: Folder of the copies that ``suite init`` makes of files in other forms.
 CONVERTED = "suite-tasks"
 #: Raised whenever the same files would give other rows.
-READER_VERSION = 1
+READER_VERSION = 2
 _FLAT, _HUB = "table .csv", "GENEB"
 
 
@@ -175,11 +177,18 @@ def _read_as_it_is(task: WrittenTask, folder: Path, options: ImportOptions) -> b
     """Whether a task's own files are such that the suite can read them: named and numbered."""
     if options != ImportOptions() or task.entry.classes:
         return False
+    if BLANKS in task.found.notes:
+        return False
     task_id, paths = task.entry.task_id, [part.path for part in task.found.parts]
     if task.found.importer == _FLAT:
         needed = {"text", "label", "split"}
         places = {folder / f"{task_id}.csv", folder / f"{task_id}.csv.gz"}
-        return len(paths) == 1 and paths[0] in places and _has_columns(paths[0], needed)
+        return (
+            len(paths) == 1
+            and paths[0] in places
+            and _has_columns(paths[0], needed)
+            and _spelled(paths[0], SPLITS)
+        )
     if task.found.importer != _HUB:
         return False
     return all(
@@ -187,12 +196,19 @@ def _read_as_it_is(task: WrittenTask, folder: Path, options: ImportOptions) -> b
         and inner_stem(path) in ("train", "test")
         and inner_ending(path) == ".csv"
         and _has_columns(path, {"text", "label"})
+        and _spelled(path, (inner_stem(path),))
         for path in paths
     )
 
 
 def _has_columns(path: Path, needed: set[str]) -> bool:
     return needed <= set(table_columns(SourceFiles(path), path))
+
+
+def _spelled(path: Path, allowed: Sequence[str]) -> bool:
+    """Whether a column ``split``, if there is one, holds only these words."""
+    values = read_table(SourceFiles(path), path).columns.get("split", ())
+    return {value.strip() for value in values} <= set(allowed)
 
 
 def _write_copies(

@@ -82,7 +82,9 @@ def summary(suite: ImportedSuite) -> Sequence[str]:
     lines += [f"left out: {'/'.join(one.names)}: {one.sentence}" for one in suite.left_out]
     if suite.unread:
         shown = ", ".join(suite.unread[:3]) + (" ..." if len(suite.unread) > 3 else "")
-        lines.append(f"{len(suite.unread)} files are no task and were not read: {shown}")
+        many = len(suite.unread)
+        what = "file or folder is" if many == 1 else "files or folders are"
+        lines.append(f"{many} {what} no task and not read: {shown}")
     return lines
 
 

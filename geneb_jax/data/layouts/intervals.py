@@ -22,6 +22,7 @@ from geneb_jax.data.layouts.table_rows import (
     label_table,
     merged,
     table_parts,
+    table_splits,
     unusable_labels,
 )
 from geneb_jax.data.layouts.tables import TABLE_ENDINGS, Table, read_table, table_columns
@@ -75,7 +76,9 @@ def read(
         for split, path in candidate.paths:
             table = read_table(files, path)
             texts = _letters(table, options, genome, notes)
-            lists.append(Part(path, texts, [inner_stem(path)] * len(texts), split, table.lines))
+            roles = column_roles(tuple(table.columns), options, path, strict=False)
+            splits = table_splits(table, roles, split, options)
+            lists.append(Part(path, texts, [inner_stem(path)] * len(texts), splits, table.lines))
         return [FoundTask(candidate.names, INTERVAL_LISTS, tuple(lists), _counted(notes))]
     path = candidate.paths[0][1]
     table = _with_header(files, path)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from geneb_jax.data.layouts.fasta import FastaRecords
+from geneb_jax.data.layouts.fasta_rows import first_word, label_in_header
 from geneb_jax.data.layouts.options import ImportOptions, column_roles
 from geneb_jax.data.layouts.source_files import SourceFiles, inner_ending, inner_stem
 from geneb_jax.data.layouts.table_rows import LabelTable, label_table
@@ -24,28 +26,34 @@ def is_label_table(files: SourceFiles, path: Path, options: ImportOptions) -> bo
 
 
 def labels_beside(
-    files: SourceFiles, fasta: Path, options: ImportOptions, *, needed: bool
+    files: SourceFiles, records: FastaRecords, options: ImportOptions
 ) -> LabelTable | None:
     """The table of a FASTA file's labels: the one that was given, or the one beside it.
 
     Of several tables in its folder, one that is named after the file wins (``a.tsv``,
-    ``a_labels.csv`` for ``a.fa``), then one that is named ``labels``.
+    ``a_labels.csv`` for ``a.fa``), then one that is named ``labels``. A table wins over headers
+    like ``>name|label``, which many names look like. None where only the headers have labels.
 
     Raises:
-        DataError: if ``needed`` and there is none, or it is not clear which.
+        DataError: if there are none, or it is not clear where they are.
     """
     if options.labels is not None:
         return label_table(read_table(files, options.labels), options)
-    if not needed:
-        return None
+    fasta = records.path
     beside = [
         path
         for path in files.paths
         if path.parent == fasta.parent and is_label_table(files, path, options)
     ]
     named = _named_after(beside, inner_stem(fasta).casefold())
+    in_headers = "|" in records.headers[0]
     if named is not None:
-        return label_table(read_table(files, named), options)
+        labels = label_table(read_table(files, named), options)
+        if in_headers:
+            _require_names(labels, records)
+        return labels
+    if in_headers:
+        return None
     shown = ", ".join(path.name for path in beside[:3])
     raise DataError(
         "the records have no labels",
@@ -55,6 +63,21 @@ def labels_beside(
         else "their headers are not like >name|label, and no table of names and labels (columns "
         "name and label) lies beside the file",
         hint="name the table with --labels FILE",
+    )
+
+
+def _require_names(labels: LabelTable, records: FastaRecords) -> None:
+    """Refuse a table that knows none of the records, whose headers could be the labels as well."""
+    header = records.headers[0]
+    if any(first_word(one) in labels.rows or one in labels.rows for one in records.headers):
+        return
+    raise DataError(
+        f"the label of {first_word(header)[:60]!r} could stand in two places",
+        where=f"{records.path}:{records.lines[0]}",
+        cause=f"the header says {(label_in_header(header) or '')[:40]!r}, and {labels.table.path} "
+        "is a table of labels that has none of these names",
+        hint="move the table away if the headers are right; otherwise let its column of names hold "
+        "the first word of each header",
     )
 
 

@@ -19,8 +19,10 @@ from geneb_jax.data.layouts.found_tasks import FoundTask, LeftOut
 from geneb_jax.data.layouts.label_files import is_label_table
 from geneb_jax.data.layouts.labels import kind_left_out
 from geneb_jax.data.layouts.options import ImportOptions
+from geneb_jax.data.layouts.sequence_cells import with_plain_sequences
 from geneb_jax.data.layouts.source_files import SourceFiles, inner_ending
 from geneb_jax.data.layouts.table_rows import Candidate
+from geneb_jax.data.layouts.used_options import require_used
 from geneb_jax.errors import DataError
 
 __all__ = ["OF_A_GENOME", "FoundSource", "candidates", "read_source"]
@@ -51,7 +53,7 @@ class FoundSource:
     Attributes:
         tasks: Classification tasks, in the order of their names.
         left_out: Tasks of other kinds.
-        unread: Files that no layout has, below the source.
+        unread: Files that no layout has, and hidden folders, below the source.
     """
 
     tasks: tuple[FoundTask, ...]
@@ -119,6 +121,7 @@ def read_source(
     if not chosen:
         raise _nothing_found(files, left, options)
     split_files.require_whole(files, chosen)
+    _require_unlike(files, chosen)
     tasks: list[FoundTask] = []
     left_out: list[LeftOut] = []
     with ExitStack() as stack:
@@ -130,6 +133,7 @@ def read_source(
                 _sort_in(found, tasks, left_out)
             if on_task is not None:
                 on_task(done, len(chosen))
+    require_used(files, tasks, options)
     read = {one.path for one in files.reads}
     unread = [
         path
@@ -137,8 +141,28 @@ def read_source(
         if files.relative(path) not in read and not is_label_table(files, path, options)
     ]
     return FoundSource(
-        tuple(tasks), tuple(left_out), tuple(files.relative(path) for path in unread)
+        tuple(tasks),
+        tuple(left_out),
+        (
+            *(files.relative(path) for path in unread),
+            *(f"{files.relative(path)}/" for path in files.hidden),
+        ),
     )
+
+
+def _require_unlike(files: SourceFiles, chosen: Sequence[Candidate]) -> None:
+    """Refuse one task in two forms, whose rows would be scored twice."""
+    known: dict[tuple[str, ...], Path] = {}
+    for candidate in chosen:
+        path = candidate.paths[0][1]
+        other = known.setdefault(candidate.names, path)
+        if other != path:
+            raise DataError(
+                f"{files.relative(other)} and {files.relative(path)} are one task by their names",
+                where=files.source,
+                cause="the same rows in two forms, or two tasks of one name",
+                hint="keep the one you mean and move the other away; or give the tasks two names",
+            )
 
 
 def _sort_in(found: FoundTask | LeftOut, tasks: list[FoundTask], left_out: list[LeftOut]) -> None:
@@ -147,7 +171,7 @@ def _sort_in(found: FoundTask | LeftOut, tasks: list[FoundTask], left_out: list[
         left_out.append(other)
     elif isinstance(found, FoundTask):
         found.require_rows()
-        tasks.append(found)
+        tasks.append(with_plain_sequences(found))
 
 
 def _read(
@@ -175,6 +199,8 @@ def _nothing_found(files: SourceFiles, left: Sequence[Path], options: ImportOpti
     elif left:
         shown = ", ".join(files.relative(path) for path in left[:3])
         cause = f"it holds {shown}" + (f" and {len(left) - 3} more" if len(left) > 3 else "")
+    elif files.hidden:
+        cause = f"it holds {files.relative(files.hidden[0])}/, whose name starts with a dot"
     return DataError(
         "no file here is a task in a layout that is known",
         where=files.source,

@@ -26,6 +26,8 @@ MOST_FILES = 2_000_000
 DEEPEST = 8
 #: A text file holds one sequence.
 MOST_TEXT_BYTES = 128 * 2**20
+#: Hidden folders that hold no tasks of anybody.
+_OF_TOOLS = (".git", ".cache", ".ipynb_checkpoints")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,9 @@ class FileRead:
 class SourceFiles:
     """A source: one file, or a folder and what lies below it.
 
+    ``paths`` are its files, and ``hidden`` the folders that were not entered: those that are not
+    empty and whose names start with a dot.
+
     Args:
         source: The file or folder.
         without: Name of a folder directly below it that is no part of it.
@@ -62,10 +67,11 @@ class SourceFiles:
         if is_folder(source):
             self.root = source
             hidden = None if without is None else source / without
-            self.paths = tuple(sorted(_listed(source, hidden)))
+            listed, dotted = _listed(source, hidden)
+            self.paths, self.hidden = tuple(sorted(listed)), tuple(sorted(dotted))
         elif os.path.lexists(source):
             self.root = source.parent
-            self.paths = (source,)
+            self.paths, self.hidden = (source,), ()
         else:
             raise DataError(
                 "there is no such file or folder",
@@ -133,13 +139,18 @@ class SourceFiles:
                 )
             total.update(f"{path.name} {hashlib.sha256(content).hexdigest()}\n".encode())
             try:
-                texts.append("".join(content.decode("ascii").split()))
+                text = "".join(content.decode("ascii").split())
             except UnicodeDecodeError as error:
                 raise DataError(
                     f"the byte 0x{content[error.start]:02x} is no letter of a sequence",
                     where=path,
                     cause="the file is binary, or no sequence",
                 ) from error
+            if not text:
+                raise DataError(
+                    "the sequence is empty", where=path, hint="fill it in or take the file out"
+                )
+            texts.append(text)
         self._record(FileRead(self.relative(folder), size, total.hexdigest(), count))
         return texts
 
@@ -168,9 +179,10 @@ class SourceFiles:
         self._reads.setdefault(read.path, read)
 
 
-def _listed(root: Path, hidden: Path | None) -> list[Path]:
-    """Files below a folder; hidden names are left out, no folder is entered twice."""
+def _listed(root: Path, hidden: Path | None) -> tuple[list[Path], list[Path]]:
+    """Files below a folder, and hidden folders, which are left out; none is entered twice."""
     found: list[Path] = []
+    dotted: list[Path] = []
     entered: set[str] = set()
     waiting = [(root, 0)]
     while waiting:
@@ -185,6 +197,8 @@ def _listed(root: Path, hidden: Path | None) -> list[Path]:
             raise DataError(f"cannot list the folder ({error.strerror})", where=folder) from error
         for entry in entries:
             if entry.name.startswith((".", "__")) or entry == hidden:
+                if entry.name.startswith(".") and entry.name not in _OF_TOOLS and _filled(entry):
+                    dotted.append(entry)
                 continue
             if is_folder(entry):
                 if depth < DEEPEST:
@@ -197,7 +211,14 @@ def _listed(root: Path, hidden: Path | None) -> list[Path]:
                 where=root,
                 hint="give the folder of the tasks alone",
             )
-    return found
+    return found, dotted
+
+
+def _filled(folder: Path) -> bool:
+    try:
+        return is_folder(folder) and any(folder.iterdir())
+    except OSError:
+        return True
 
 
 def _read_small(path: Path) -> bytes:

@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from geneb_jax.data.layouts.fasta import FASTA_ENDINGS, read_fasta
+from geneb_jax.data.layouts.fasta_rows import fasta_part
 from geneb_jax.data.layouts.found_tasks import FoundTask, LeftOut, split_of
 from geneb_jax.data.layouts.label_files import labels_beside
 from geneb_jax.data.layouts.options import ImportOptions, column_roles
 from geneb_jax.data.layouts.source_files import SourceFiles, inner_ending, inner_stem
 from geneb_jax.data.layouts.table_rows import (
     Candidate,
-    fasta_part,
     merged,
     table_parts,
     unusable_labels,
@@ -29,7 +29,9 @@ from geneb_jax.errors import DataError
 __all__ = ["find", "read", "require_whole"]
 
 _PREFIXED = re.compile(r"(?P<name>.+)[._-](?P<split>[A-Za-z]+)")
-_SHARD = re.compile(r"(?P<split>[A-Za-z]+)-[0-9]{1,6}(-of-[0-9]{1,6})?(-[0-9a-f]{8,40})?")
+_SHARD = re.compile(
+    r"(?P<split>[A-Za-z]+)-(?P<number>[0-9]{1,6})(-of-(?P<total>[0-9]{1,6}))?(-[0-9a-f]{8,40})?"
+)
 #: Folders that hold files and name no task.
 _NAMELESS = ("data", "default")
 
@@ -121,7 +123,7 @@ def read(
     for split, path in candidate.paths:
         if inner_ending(path) in FASTA_ENDINGS:
             records = read_fasta(files, path)
-            labels = labels_beside(files, path, options, needed="|" not in records.headers[0])
+            labels = labels_beside(files, records, options)
             found.append((candidate.names, fasta_part(records, split, labels, options)))
             continue
         table = read_table(files, path)
@@ -171,13 +173,40 @@ def _has_part(candidate: Candidate, part: str) -> bool:
 
 
 def _require_one_each(candidate: Candidate) -> None:
-    stems: dict[str, Path] = {}
-    for _, path in candidate.paths:
-        key = inner_stem(path).casefold()
-        if key in stems:
+    """Refuse files that hold the same rows twice: a part is one file, or the shards of one table.
+
+    Shards lie in one folder, have one ending, one count and a number each.
+    """
+    first: dict[str, Path] = {}
+    numbers: dict[tuple[str, str], Path] = {}
+    for split, path in candidate.paths:
+        before = first.setdefault(split, path)
+        shard = _SHARD.fullmatch(inner_stem(path))
+        other: Path | None = before if before != path else None
+        if shard is not None and other is not None and _of_one_table(before, path):
+            other = None
+        if shard is not None and other is None:
+            twin = numbers.setdefault((split, shard["number"]), path)
+            other = twin if twin != path else None
+        if other is not None:
             raise DataError(
-                f"there are two files of the same part: {stems[key].name} and {path.name}",
+                f"there are two files of the same part: {_shown(other, path)} and {path.name}",
                 where=path.parent,
+                cause=f"both would be the {split} rows of one task",
                 hint="keep the one you mean and move the other away",
             )
-        stems[key] = path
+
+
+def _of_one_table(one: Path, other: Path) -> bool:
+    shards = [_SHARD.fullmatch(inner_stem(path)) for path in (one, other)]
+    totals = {None if shard is None else shard["total"] for shard in shards}
+    return (
+        None not in shards
+        and len(totals) == 1
+        and one.parent == other.parent
+        and inner_ending(one) == inner_ending(other)
+    )
+
+
+def _shown(path: Path, beside: Path) -> str:
+    return path.name if path.parent == beside.parent else str(path)

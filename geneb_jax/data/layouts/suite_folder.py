@@ -91,10 +91,23 @@ def prepare(
             if split == "train"
         }
         _require_usable(task, counts, len(train_labels))
+        task.notes.update(_alike_classes(task_id, classes.names))
         category = task.names[0] if len(task.names) > 1 else title
         entry = TaskEntry(task_id, " ".join(task.names) or fallback, category, classes.names)
         written.append(WrittenTask(entry, task, classes.codes, splits, counts))
     return written
+
+
+def _alike_classes(task_id: str, names: Sequence[str]) -> dict[str, int]:
+    """A note on classes that are perhaps one, spelled in two ways."""
+    spellings: dict[str, list[str]] = {}
+    for name in names:
+        spellings.setdefault(name.casefold(), []).append(name)
+    alike = [name for those in spellings.values() if len(those) > 1 for name in those]
+    if not alike:
+        return {}
+    shown = ", ".join(alike[:6]) + (", ..." if len(alike) > 6 else "")
+    return {f"classes of {task_id} differ only in the case of their letters: {shown}": len(alike)}
 
 
 def _split(task: FoundTask, part: Any, row: int, options: ImportOptions) -> str:
@@ -105,8 +118,8 @@ def _split(task: FoundTask, part: Any, row: int, options: ImportOptions) -> str:
 
 
 def _share_of(sequence: str) -> float:
-    """A number from 0 to 1 that a sequence, its repeats and its other strand share."""
-    letters = sequence.upper()
+    """A number from 0 to 1 that a sequence, its repeats, its RNA and its other strand share."""
+    letters = "".join(sequence.split()).upper().replace("U", "T")
     digest = hashlib.blake2b(
         min(letters, reversed_strand(letters)).encode("utf-8"), digest_size=8
     ).digest()

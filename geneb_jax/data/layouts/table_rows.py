@@ -7,26 +7,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from geneb_jax.data.layouts.fasta import FastaRecords
 from geneb_jax.data.layouts.found_tasks import FoundTask, LeftOut, Part
 from geneb_jax.data.layouts.options import ImportOptions, column_roles, require_roles
+from geneb_jax.data.layouts.row_splits import no_split, obeys_column, splits_of
 from geneb_jax.data.layouts.tables import Table
 from geneb_jax.errors import DataError
 
 __all__ = [
     "Candidate",
     "LabelTable",
-    "fasta_part",
     "label_table",
     "merged",
     "table_parts",
+    "table_splits",
     "unusable_labels",
 ]
 
 #: Columns like ``label_3`` are one task of many labels.
 _NUMBERED = re.compile(r"(label|target|class|y|task)[_. -]?[0-9]+", re.IGNORECASE)
 _OF_LABELS = ("name", "label", "split")
-_NUMBERS = re.compile(r"[+-]?[0-9.]+([eE][+-]?[0-9]+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +68,7 @@ def table_parts(
 
     Args:
         table: The table.
-        split: The part that the file's name says; None where a column says it.
+        split: The part that the file's name says; None where only a column can say it.
         options: What the user says.
         sequences: The texts, where the table has only their places.
 
@@ -83,9 +82,10 @@ def table_parts(
     texts = table.columns[roles["sequence"]] if sequences is None else sequences
     labels = table.columns[roles["label"]]
     _require_one_line(table, texts)
-    splits: str | list[str] = split or _splits(table, roles, options)
+    splits = table_splits(table, roles, split, options)
     names = table.class_names.get(roles["label"], ())
-    whole = Part(table.path, texts, labels, splits, table.lines, names)
+    notes = _unknown_splits(table, roles, split, options)
+    whole = Part(table.path, texts, labels, splits, table.lines, names, notes)
     if "task" not in roles:
         return {"": whole}
     rows: dict[str, list[int]] = {}
@@ -106,32 +106,30 @@ def _require_one_line(table: Table, texts: Sequence[str]) -> None:
             )
 
 
-def _splits(table: Table, roles: Mapping[str, str], options: ImportOptions) -> str | list[str]:
-    if "split" not in roles:
-        if options.test_share is not None:
-            return "unknown"
-        raise DataError(
-            "nothing says which rows are train and which are test",
-            where=table.path,
-            cause=f"no column of {', '.join(repr(name) for name in list(table.columns)[:8])} is "
-            "known to be the split",
-            hint="name it: --columns split=COLUMN; or give two files, train and test; or let "
-            "--test-share 0.2 set a fifth of the sequences aside",
-        )
-    found: list[str] = []
-    known: dict[str, str] = {}
-    for row, value in enumerate(table.columns[roles["split"]]):
-        split = known.get(value) or options.split(value)
-        if split is None:
-            raise DataError(
-                f"the column {roles['split']!r} has {value[:40]!r}, which is neither train, test "
-                "nor dev",
-                where=table.where(row),
-                hint="say what its values mean: --splits 0=train,1=dev,2=test",
-            )
-        known[value] = split
-        found.append(split)
-    return found
+def _unknown_splits(
+    table: Table, roles: Mapping[str, str], said: str | None, options: ImportOptions
+) -> dict[str, int]:
+    """A note on rows whose column of splits says no part, so that the file's name decided."""
+    column = roles.get("split")
+    if said is None or column is None or obeys_column(options):
+        return {}
+    count = sum(bool(text.strip()) and not options.split(text) for text in table.columns[column])
+    what = f"rows have a {column!r} that is no part; names of files say which are train and test"
+    return {what: count} if count else {}
+
+
+def table_splits(
+    table: Table, roles: Mapping[str, str], said: str | None, options: ImportOptions
+) -> str | list[str]:
+    """The part of all rows of a table, or of each.
+
+    Raises:
+        DataError: naming the row, as :func:`splits_of`; or if nothing says the part.
+    """
+    column = roles.get("split")
+    if column is None:
+        return said or no_split(table.path, options, tuple(table.columns))
+    return splits_of(table.columns[column], column, said, options, table.where)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -155,92 +153,28 @@ def label_table(table: Table, options: ImportOptions) -> LabelTable:
     """A table of names and labels.
 
     Raises:
-        DataError: if it lacks one of them, or a name stands twice with two labels.
+        DataError: if it lacks one of them, or a name stands twice with two labels or two splits.
     """
     columns = tuple(table.columns)
     # What is said of other roles is said of the table of sequences or of places.
     said = {role: name for role, name in options.columns.items() if role in _OF_LABELS}
     roles = column_roles(columns, replace(options, columns=said), table.path)
     require_roles(roles, ["name", "label"], columns, table.path)
-    labels = table.columns[roles["label"]]
+    kinds = [role for role in ("label", "split") if role in roles]
     rows: dict[str, int] = {}
     for row, name in enumerate(table.columns[roles["name"]]):
         first = rows.setdefault(name.strip(), row)
-        if labels[first] != labels[row]:
-            raise DataError(
-                f"the name {name.strip()[:80]!r} has two labels", where=table.where(row)
-            )
-    return LabelTable(table, rows, roles["label"], roles.get("split"))
-
-
-def fasta_part(
-    records: FastaRecords,
-    split: str | None,
-    labels: LabelTable | None,
-    options: ImportOptions,
-) -> Part:
-    """Records with their labels: from a table, or from headers like ``name|label``.
-
-    A header with several numbers behind its name (``name|0|1|0``) keeps them all as one label,
-    which is then seen to be a list.
-
-    Raises:
-        DataError: if a record has no label, or nothing says its split.
-    """
-    found: list[str] = []
-    splits: list[str] = []
-    for row, header in enumerate(records.headers):
-        where = f"{records.path}:{records.lines[row]}"
-        if labels is not None:
-            name = header.split()[0] if header.split() else ""
-            at = labels.rows.get(name, labels.rows.get(header))
-            if at is None:
+        for role in kinds if first != row else ():
+            values = table.columns[roles[role]]
+            if values[first].strip() != values[row].strip():
                 raise DataError(
-                    f"{labels.table.path} has no label of {name[:80]!r}",
-                    where=where,
-                    hint="its column of names must hold the first word of each header",
+                    f"the name {name.strip()[:80]!r} has two {role}s",
+                    where=table.where(row),
+                    cause=f"{values[first].strip()[:40]!r} in line {table.lines[first]}, "
+                    f"{values[row].strip()[:40]!r} here",
+                    hint="give every sequence a name of its own, and one row",
                 )
-            found.append(labels.table.columns[labels.label][at])
-            splits.append(split or _label_split(labels, at, options))
-            continue
-        fields = header.split("|")
-        if len(fields) < 2:
-            raise DataError(
-                f"the record {header[:60]!r} has no label",
-                where=where,
-                cause="labels stand behind the name, as in >name|1, or in a table of names and "
-                "labels beside the file",
-                hint="name the table with --labels FILE",
-            )
-        numbers = fields[1:] if all(map(_NUMBERS.fullmatch, fields[1:])) else fields[-1:]
-        found.append("|".join(numbers).strip())
-        splits.append(split or _no_split(records.path, options))
-    return Part(records.path, records.sequences, found, splits, records.lines)
-
-
-def _label_split(labels: LabelTable, row: int, options: ImportOptions) -> str:
-    if labels.split is None:
-        return _no_split(labels.table.path, options)
-    value = labels.table.columns[labels.split][row]
-    split = options.split(value)
-    if split is None:
-        raise DataError(
-            f"the split {value[:40]!r} is neither train, test nor dev",
-            where=labels.table.where(row),
-            hint="say what its values mean: --splits 0=train,1=dev,2=test",
-        )
-    return split
-
-
-def _no_split(path: Path, options: ImportOptions) -> str:
-    if options.test_share is not None:
-        return "unknown"
-    raise DataError(
-        "nothing says which records are train and which are test",
-        where=path,
-        hint="give two files, train and test, or a column split in the table of labels; or let "
-        "--test-share 0.2 set a fifth of the sequences aside",
-    )
+    return LabelTable(table, rows, roles["label"], roles.get("split"))
 
 
 def merged(found: Sequence[tuple[tuple[str, ...], Part]], importer: str) -> list[FoundTask]:
