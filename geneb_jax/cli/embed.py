@@ -82,6 +82,11 @@ def _embed_files(
                 f"--{option.replace('_', '-')} is about tasks, and files of sequences are named: "
                 "give one or the other."
             )
+    if values["part"] is not None:
+        raise click.UsageError(
+            "--part divides the sequences of tasks, and files of sequences are named: leave it "
+            "away, or embed each file by itself into an --export of its own."
+        )
     if export is None:
         raise click.UsageError(
             "say where the vectors go: --export X.npz, X.parquet or X.h5ad, by its ending."
