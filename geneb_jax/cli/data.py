@@ -263,7 +263,7 @@ def _print_check(suite: Suite, folder: Path, result: FolderCheck) -> None:
     columns = ("task", "status", "train", "test", "data", "notes")
     print_table(columns, rows, right=("train", "test"))
     note(
-        f"{len(result.checks)} tasks read, {len(result.refused)} refused; "
+        f"{len(result.checks)} {'task' if len(result.checks) == 1 else 'tasks'} read, {len(result.refused)} refused; "
         f"{len(result.missing)} of the suite {suite.name} have no file here"
     )
     standings = [entry.standing.value for entry in result.checks if entry.standing.value]

@@ -208,3 +208,26 @@ def test_splits_are_read_however_they_are_spelled(geneb: Any, tmp_path: Path) ->
         answer = geneb("probe", out)
         assert answer.code == 2
         assert f"row 6 (mine:6): the split {word!r} of 1 row is" in answer.err
+
+
+def test_of_other_letters_it_is_said_that_u_is_one(geneb: Any, tmp_path: Path) -> None:
+    rna, out = tmp_path / "r.txt", tmp_path / "r.npz"
+    rna.write_text("ACGUACGUAA\nACGTTTGACC\n", encoding="utf-8")
+    answer = geneb("embed", "-m", "kmer-2", rna, "--export", out)
+    assert answer.code == 0
+    assert "1 of 2 sequences hold letters other than A, C, G, T: 2 in all" in answer.err
+    assert "turn U into T first" in answer.err
+    with np.load(out) as archive:  # said, not done
+        rows = load_model("kmer-2").embed(["ACGUACGUAA", "ACGTTTGACC"])
+        np.testing.assert_array_equal(archive["embeddings"], rows)
+    suite = tmp_path / "tasks"
+    suite.mkdir()
+    rows = [f"{text.replace('T', 'U')},{k % 2},{SPLITS[k]}" for k, text in enumerate(TEXTS)]
+    (suite / "rna.csv").write_text("\n".join(["text,label,split", *rows]), encoding="utf-8")
+    assert geneb("suite", "init", suite).code == 0
+    run = ("--suite", suite, "--store", tmp_path / "store", "--regime", "full")
+    answer = geneb("run", "-m", "kmer-2", *run, "--out", tmp_path / "o")
+    assert answer.code == 0, answer.err
+    assert "turn U into T first" in answer.err
+    checked = geneb("data", "check", suite, "--suite", suite)
+    assert "1 task read, 0 refused" in checked.err

@@ -161,3 +161,9 @@ def test_what_is_no_readable_file(tmp_path: Path) -> None:
         list_sequences([plain, plain], {})
     with pytest.raises(DataError, match="did you mean --columns label=label"):
         list_sequences([listed], {"label": "labl"})
+
+
+def test_one_long_description_costs_its_own_length(tmp_path: Path) -> None:
+    long = ">x " + "d" * 2**16 + "\nA\n"
+    path = _file(tmp_path, "d.fa", long + ">y z\nA\n" * 200)
+    assert list_sequences([path], {}).columns["description"].nbytes < 2**14
