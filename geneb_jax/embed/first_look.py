@@ -80,7 +80,7 @@ def unknown_share(tokens: int, unknown: int | None, name: str) -> str | None:
 
 
 def other_letters(report: EmbedReport) -> str | None:
-    """A sentence if some of the embedded sequences hold letters other than A, C, G, T; else None."""
+    """A sentence if some embedded sequences hold letters other than A, C, G, T; else None."""
     if not report.unknown_sequences:
         return None
     return (

@@ -149,9 +149,7 @@ def _splits(vectors: NamedVectors, path: Path) -> np.ndarray:
 def _require_labels(vectors: NamedVectors, split: np.ndarray, path: Path) -> None:
     """Refuse a train or test row without a label: it would be a class of its own."""
     label = vectors.columns["label"]
-    if label.dtype.kind not in "US":
-        return
-    rows = np.flatnonzero((np.char.strip(label) == label.dtype.type()) & (split != "dev"))
+    rows = np.flatnonzero(_empty(label) & (split != "dev"))
     if len(rows):
         raise DataError(
             f"{len(rows):,} of {len(label):,} rows without a label",
@@ -159,6 +157,14 @@ def _require_labels(vectors: NamedVectors, split: np.ndarray, path: Path) -> Non
             cause="the cell of the column of labels is empty",
             hint="fill it in, or take the row out, and export the table again",
         )
+
+
+def _empty(label: np.ndarray) -> np.ndarray:
+    """Bool, of the labels' shape: is an empty text."""
+    if label.dtype.kind not in "US":
+        return np.zeros(label.shape, bool)
+    empty: np.ndarray = np.char.str_len(np.char.strip(label)) == 0
+    return empty
 
 
 def _rows(count: int) -> str:
@@ -177,14 +183,11 @@ def _check(arrays: dict[str, np.ndarray], path: Path) -> None:
             check_labels(y, f"y_{part}")
         except ProbeDataError as error:
             raise DataError(str(error), where=path, hint="give every row its class") from error
-        empty = np.flatnonzero(np.char.strip(y) == y.dtype.type()) if y.dtype.kind in "US" else ()
+        empty = np.flatnonzero(_empty(y))
         if len(empty):
             raise DataError(
-                f"y_{part}[{empty[0]}] is empty, and so are {len(empty) - 1} more"
-                if len(empty) > 1
-                else f"y_{part}[{empty[0]}] is empty",
+                f"y_{part}[{empty[0]}] is empty: {len(empty):,} of {len(y):,} rows without a label",
                 where=path,
-                cause="the row has no label",
                 hint="give every row its class, or take it out",
             )
         if X.ndim != 2 or y.ndim != 1 or len(X) != len(y) or not len(X):

@@ -35,8 +35,9 @@ class NpzWriter:
 
     def __init__(self, temporary: Path, path: Path, sheet: VectorSheet) -> None:
         self._archive = zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED, allowZip64=True)
-        for name, values in ((NAMES, sheet.names), *sheet.columns.items()):
-            size = _bytes_of(values)
+        sizes = {NAMES: _bytes_of(sheet.names)}
+        sizes |= {name: _bytes_of(values) for name, values in sheet.columns.items()}
+        for name, size in sizes.items():
             if size > _LARGEST_TEXTS_BYTES:
                 self._archive.close()
                 raise OutputError(
