@@ -262,8 +262,9 @@ def _print_check(suite: Suite, folder: Path, result: FolderCheck) -> None:
             rows.append((name, "ok", *counts, entry.standing.value, _notes_text(table.notes)))
     columns = ("task", "status", "train", "test", "data", "notes")
     print_table(columns, rows, right=("train", "test"))
+    plural = "task" if len(result.checks) == 1 else "tasks"
     note(
-        f"{len(result.checks)} tasks read, {len(result.refused)} refused; "
+        f"{len(result.checks)} {plural} read, {len(result.refused)} refused; "
         f"{len(result.missing)} of the suite {suite.name} have no file here"
     )
     standings = [entry.standing.value for entry in result.checks if entry.standing.value]

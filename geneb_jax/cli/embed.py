@@ -19,6 +19,7 @@ from geneb_jax.cli.run_options import (
 )
 
 if TYPE_CHECKING:
+    from geneb_jax.embed import EmbedReport
     from geneb_jax.runs.request import RunRequest
 
 __all__ = ["command"]
@@ -82,6 +83,11 @@ def _embed_files(
                 f"--{option.replace('_', '-')} is about tasks, and files of sequences are named: "
                 "give one or the other."
             )
+    if values["part"] is not None:
+        raise click.UsageError(
+            "--part divides the sequences of tasks, and files of sequences are named: leave it "
+            "away, or embed each file by itself into an --export of its own."
+        )
     if export is None:
         raise click.UsageError(
             "say where the vectors go: --export X.npz, X.parquet or X.h5ad, by its ending."
@@ -114,7 +120,7 @@ def _embed_files(
     root = request.store or str(store_folder())
     with ConsoleObserver() as observer:
         report = export_files(source, root, listed, columns, export, observer)
-    for sentence in _said_of(asdict(report)):
+    for sentence in _said_of(report):
         note(sentence)
     width = source.load().width
     more = {"report": asdict(report), "columns": list(listed.columns)}
@@ -122,20 +128,18 @@ def _embed_files(
     return 0
 
 
-def _said_of(report: dict[str, Any]) -> list[str]:
+def _said_of(embedded: EmbedReport) -> list[str]:
     """Sentences on what the model did not take of the sequences."""
-    said = []
+    from geneb_jax.embed.first_look import other_letters
+
+    said, report = [], asdict(embedded)
     if report["truncated_sequences"]:
         said.append(
             f"{report['truncated_sequences']:,} of {report['embedded']:,} sequences are longer "
             f"than the model takes: {report['truncated_bp']:,} letters were cut off"
         )
-    if report["unknown_sequences"]:
-        said.append(
-            f"{report['unknown_sequences']:,} of {report['embedded']:,} sequences hold letters "
-            f"other than A, C, G, T: {report['unknown_bp']:,} in all"
-        )
-    return said
+    letters = other_letters(embedded)
+    return said if letters is None else [*said, letters]
 
 
 def _embed_tasks(request: RunRequest, export: Path | None, *, as_json: bool) -> int:

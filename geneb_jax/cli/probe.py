@@ -67,7 +67,7 @@ def command(
     import jax
 
     from geneb_jax.benchmark import load_suite
-    from geneb_jax.cli.console import print_json, print_table
+    from geneb_jax.cli.console import note, print_json, print_table
     from geneb_jax.results import require_no_suite, write_scores_csv
     from geneb_jax.runs.array_tasks import score_array_tasks
     from geneb_jax.runs.units import probe_settings
@@ -77,7 +77,7 @@ def command(
     settings = probe_settings(request, load_suite("geneb"), platform=jax.default_backend())
     if out is not None:
         require_no_suite(Path(out))
-    rows = score_array_tasks(arrays, settings, model_id=request.name or "arrays")
+    rows = score_array_tasks(arrays, settings, model_id=request.name or "arrays", say=note)
     if out is not None:
         Path(out).mkdir(parents=True, exist_ok=True)
         write_scores_csv(Path(out), rows)

@@ -30,7 +30,7 @@ class SequenceList:
     Attributes:
         names: Of each sequence, file after file.
         columns: ``label`` (int64 where all are whole numbers, else text), ``split`` and
-            ``description``, each ``[sequence]``; only those that the files have.
+            ``description``, each ``[sequence]``, texts as objects; only those that the files have.
         digests: File -> SHA-256 over its bytes.
         counts: File -> sequences.
     """
@@ -76,7 +76,7 @@ def list_sequences(paths: Sequence[Path], columns: Mapping[str, str]) -> Sequenc
 
 def _column(role: str, values: Sequence[str | None]) -> np.ndarray:
     if role == "description":
-        return np.array([value or "" for value in values])
+        return np.array([value or "" for value in values], object)
     if any(value is None for value in values):
         raise DataError(
             f"some of the files have a column of {role}s and some have none",
@@ -85,4 +85,4 @@ def _column(role: str, values: Sequence[str | None]) -> np.ndarray:
     texts = [str(value) for value in values]
     if role == "label" and all(_WHOLE_NUMBER.fullmatch(text) for text in texts):
         return np.array([int(text) for text in texts], np.int64)
-    return np.array(texts)
+    return np.array(texts, object)  # of a fixed width, one long text would cost gigabytes

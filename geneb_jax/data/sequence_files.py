@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import io
 import os
+import re
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -32,6 +33,10 @@ _FASTA = (".fa", ".fasta", ".fna", ".ffn", ".fas")
 _SEPARATORS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
 _LINES = (".txt", ".seq", "")
 _READ_HERE = "FASTA (.fa, .fasta, .fna), .csv, .tsv and .txt (a sequence a line) are read, also .gz"
+#: The codes of nucleotides and what stands for none: a gap, a stop, an unread letter.
+_NUCLEOTIDES = re.compile(r"[ACGTUNRYSWKMBDHVXacgtunryswkmbdhvx.*?-]+")
+#: A first line of so many letters may be the name of a column.
+_LONGEST_WORD = 30
 #: A sequence of the longest kind, and a table's other cells beside it.
 _LONGEST_LINE = MAX_SEQUENCE_BP + 2**20
 
@@ -70,13 +75,12 @@ def read_sequences(
     """
     try:
         with _opened(path, hasher) as text:
-            rest, first = _Lines(text), ""
-            for line in rest:
-                first = line
-                if line.strip():
-                    rest.put_back(line)
-                    break
-            if not first.strip():
+            rest = _Lines(text)
+            comments = _ending(path) in _FASTA
+            first = next((one for one in rest if _counts(one, comments=comments)), "")
+            if first:
+                rest.put_back(first)
+            else:
                 raise DataError("the file holds no sequence", where=path, hint=_READ_HERE)
             count = 0
             for one in _reader(path, first, rest, columns):
@@ -98,6 +102,11 @@ def read_sequences(
         raise DataError("there is no such file", where=path, hint="check its path") from error
     except OSError as error:
         raise DataError(f"cannot be read ({error.strerror})", where=path) from error
+
+
+def _counts(line: str, *, comments: bool) -> bool:
+    """Whether a line is neither blank nor, where there are any, a comment of old FASTA files."""
+    return bool(line.strip()) and not (comments and line.startswith(";"))
 
 
 def _reader(
@@ -163,28 +172,33 @@ def _fasta(path: Path, lines: _Lines) -> Iterator[NamedSequence]:
             if at:
                 yield _fasta_record(path, at, header, parts)
             header, at, parts, length = line[1:].strip(), lines.number, [], 0
-        elif line.strip() and length <= MAX_SEQUENCE_BP:
+        elif _counts(line, comments=True) and length <= MAX_SEQUENCE_BP:
             parts.append("".join(line.split()))
             length += len(parts[-1])
     yield _fasta_record(path, at, header, parts)
 
 
 def _fasta_record(path: Path, row: int, header: str, parts: list[str]) -> NamedSequence:
-    name, _, description = header.partition(" ")
-    if not name:
+    words = header.split(None, 1)
+    if not words:
         raise DataError(
             "a header has no name",
             where=f"{path}:{row}",
             hint="give every sequence a name behind its '>'",
         )
-    return NamedSequence(name, _letters(path, row, "".join(parts)), description=description.strip())
+    letters = _letters(path, row, "".join(parts))
+    return NamedSequence(words[0], letters, description=words[1] if len(words) > 1 else "")
 
 
 def _lines(path: Path, lines: _Lines) -> Iterator[NamedSequence]:
+    heading, others_are_dna, count = "", True, 0
     for line in lines:
         text = line.strip()
         if not text:
             continue
+        count += 1
+        if count == 1 and text.lower() in COLUMN_ROLES["sequence"]:
+            raise _heads(path, lines.number, text)
         if any(mark in text for mark in ",;\t "):
             raise DataError(
                 "the line holds more than a sequence",
@@ -192,7 +206,21 @@ def _lines(path: Path, lines: _Lines) -> Iterator[NamedSequence]:
                 cause="a .txt file has one sequence a line and nothing else",
                 hint="a table needs the ending .csv or .tsv and a first line of column names",
             )
+        others_are_dna &= count == 1 or bool(_NUCLEOTIDES.fullmatch(text))
+        if count == 1 and len(text) <= _LONGEST_WORD and not _NUCLEOTIDES.fullmatch(text):
+            heading, at = text, lines.number
         yield NamedSequence(f"{_stem(path)}:{lines.number}", _letters(path, lines.number, text))
+    if heading and others_are_dna and count > 1:
+        raise _heads(path, at, heading)
+
+
+def _heads(path: Path, row: int, text: str) -> DataError:
+    return DataError(
+        f"the first line {text!r} is no sequence",
+        where=f"{path}:{row}",
+        cause="it reads like the name of a column, and a .txt file has none",
+        hint="take the line out, or name the file .csv",
+    )
 
 
 def _table(
@@ -202,7 +230,7 @@ def _table(
         csv.field_size_limit(MAX_SEQUENCE_BP + 1)
     reader = csv.reader(iter(lines), delimiter=separator, strict=True)
     try:
-        header = [name.strip().removeprefix("\ufeff") for name in next(reader)]
+        header = [name.strip() for name in next(reader)]
         place = _places(path, header, columns)
         for row, cells in enumerate(reader, 1):
             if not cells:
@@ -295,7 +323,7 @@ def _opened(path: Path, hasher: Any) -> Iterator[io.TextIOWrapper]:
         raw = _Hashed(file, hasher or hashlib.sha256())
         binary: Any = io.BufferedReader(raw, 1 << 20)
         unpacked = gzip.GzipFile(fileobj=binary) if path.name.lower().endswith(".gz") else binary
-        text = io.TextIOWrapper(unpacked, encoding="utf-8", newline="")
+        text = io.TextIOWrapper(unpacked, encoding="utf-8-sig", newline="")
         yield text
         while binary.read(1 << 20):  # what lies behind the end of the data is hashed too
             pass

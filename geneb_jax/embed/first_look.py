@@ -11,10 +11,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from geneb_jax.embed.report import EmbedReport
 from geneb_jax.models.encoder import Encoder, TokenEncoder
 from geneb_jax.tokenizers import TokenizedBatch
 
-__all__ = ["look_at_rows", "look_at_tokens", "unknown_share"]
+__all__ = ["look_at_rows", "look_at_tokens", "other_letters", "unknown_share"]
 
 #: Sequences that are looked at.
 _SAMPLE = 256
@@ -75,6 +76,17 @@ def unknown_share(tokens: int, unknown: int | None, name: str) -> str | None:
     return (
         f"{name}: {unknown:,} of {tokens:,} tokens ({unknown / tokens:.0%}) are unknown to its "
         "vocabulary"
+    )
+
+
+def other_letters(report: EmbedReport) -> str | None:
+    """A sentence if some embedded sequences hold letters other than A, C, G, T; else None."""
+    if not report.unknown_sequences:
+        return None
+    return (
+        f"{report.unknown_sequences:,} of {report.embedded:,} sequences hold letters other than "
+        f"A, C, G, T: {report.unknown_bp or 0:,} in all. U is one of them: where the sequences are "
+        "RNA and the model is of DNA, turn U into T first"
     )
 
 

@@ -139,7 +139,9 @@ def console_rows(board: Leaderboard, *, neighbours: int = 3) -> list[tuple[str, 
 def _line(board: Leaderboard, row: LeaderboardRow) -> tuple[str, ...]:
     mark = "> " if row.model.source == "user" else "  "
     macro = [_score(row.macro[name], row_decimals(row)) for name in board.regimes]
-    fewest = min(row.scored.values())
+    own = [one for one in board.rows if one.model.source == "user"] or board.rows
+    run = [name for name in board.regimes if any(one.scored[name] for one in own)]
+    fewest = min(row.scored[name] for name in run or board.regimes)
     return (
         "" if row.rank is None else str(row.rank),
         "" if row.tie_group is None else str(row.tie_group),

@@ -5,12 +5,14 @@ So is what ``geneb-jax embed --export`` writes, where it has labels and a split.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from geneb_jax.benchmark import Task, safe_file_name
+from geneb_jax.data.layouts.found_tasks import split_of
 from geneb_jax.errors import DataError
 from geneb_jax.results import ScoreRow
 from geneb_jax.runs.probe_stage import fit_problems, problem_rows, training_subsets
@@ -25,8 +27,18 @@ ARRAYS = ("X_train", "y_train", "X_test", "y_test")
 _HINT = f"save it with np.savez(path, {', '.join(f'{n}=...' for n in ARRAYS)})"
 
 
-def read_array_tasks(path: Path) -> dict[str, dict[str, np.ndarray]]:
+def _silent(sentence: str) -> None:
+    """Say nothing."""
+
+
+def read_array_tasks(
+    path: Path, say: Callable[[str], None] = _silent
+) -> dict[str, dict[str, np.ndarray]]:
     """Read one .npz; nothing in it is unpickled.
+
+    Args:
+        path: The file.
+        say: Takes a sentence on rows that are not used.
 
     Returns:
         Task -> X_train ``[n_train, d]``, y_train ``[n_train]``, and X_test and y_test likewise. One
@@ -37,7 +49,7 @@ def read_array_tasks(path: Path) -> dict[str, dict[str, np.ndarray]]:
     """
     arrays = _arrays(path)
     if holds_vectors(arrays):
-        found = _tasks_of_vectors(read_vectors(arrays, where=path), path)
+        found = _tasks_of_vectors(read_vectors(arrays, where=path), path, say)
     else:
         missing = [name for name in ARRAYS if name not in arrays]
         if missing:
@@ -78,7 +90,9 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
         ) from error
 
 
-def _tasks_of_vectors(vectors: NamedVectors, path: Path) -> dict[str, dict[str, np.ndarray]]:
+def _tasks_of_vectors(
+    vectors: NamedVectors, path: Path, say: Callable[[str], None]
+) -> dict[str, dict[str, np.ndarray]]:
     """Exported vectors as tasks: by their split, and by their task where they have one."""
     lacking = [name for name in ("label", "split") if name not in vectors.columns]
     if lacking:
@@ -89,7 +103,13 @@ def _tasks_of_vectors(vectors: NamedVectors, path: Path) -> dict[str, dict[str, 
             hint="export a CSV or TSV with columns of sequences, labels and splits (train, test); "
             "other names: --columns sequence=...,label=...,split=...",
         )
-    label, split = vectors.columns["label"], vectors.columns["split"]
+    label, split = vectors.columns["label"], _splits(vectors, path)
+    _require_labels(vectors, split, path)
+    unused = Counter(split[(split != "train") & (split != "test")].tolist())
+    if unused:
+        kinds = ", ".join(f"{count:,} {name}" for name, count in sorted(unused.items()))
+        count = unused.total()
+        say(f"{path}: {count:,} {_rows(count)} neither train nor test, left out ({kinds})")
     task = vectors.columns.get("task", np.full(len(label), path.stem))
     found: dict[str, dict[str, np.ndarray]] = {}
     for name in dict.fromkeys(task.tolist()):
@@ -97,7 +117,7 @@ def _tasks_of_vectors(vectors: NamedVectors, path: Path) -> dict[str, dict[str, 
         for part in ("train", "test"):
             rows = (task == name) & (split == part)
             if not rows.any():
-                there = ", ".join(map(str, np.unique(split[task == name])[:5]))
+                there = ", ".join(map(str, np.unique(split[task == name])))
                 raise DataError(
                     f"no row of {name} has the split {part!r}: the splits are {there}",
                     where=path,
@@ -108,6 +128,54 @@ def _tasks_of_vectors(vectors: NamedVectors, path: Path) -> dict[str, dict[str, 
     return found
 
 
+def _splits(vectors: NamedVectors, path: Path) -> np.ndarray:
+    """``train``, ``test`` or ``dev`` of each row, however it is spelled; others are refused."""
+    spelled = vectors.columns["split"]
+    known = {name: split_of(str(name)) for name in np.unique(spelled).tolist()}
+    odd = [name for name, split in known.items() if split is None]
+    if odd:
+        rows = np.flatnonzero(np.isin(spelled, odd))
+        shown = ", ".join(repr(name) for name in odd[:5]) + (", ..." if len(odd) > 5 else "")
+        raise DataError(
+            f"the split {shown} of {len(rows):,} {_rows(len(rows))} is none that is known",
+            where=f"{path}: {_row(vectors, rows[0])}",
+            cause="another column was taken for the splits, or a cell is empty or misspelled",
+            hint="write train, test or dev in every row and export it again; another column: "
+            "--columns split=COLUMN",
+        )
+    return np.array([str(known[name]) for name in spelled.tolist()])
+
+
+def _require_labels(vectors: NamedVectors, split: np.ndarray, path: Path) -> None:
+    """Refuse a train or test row without a label: it would be a class of its own."""
+    label = vectors.columns["label"]
+    rows = np.flatnonzero(_empty(label) & (split != "dev"))
+    if len(rows):
+        raise DataError(
+            f"{len(rows):,} of {len(label):,} rows without a label",
+            where=f"{path}: {_row(vectors, rows[0])}",
+            cause="the cell of the column of labels is empty",
+            hint="fill it in, or take the row out, and export the table again",
+        )
+
+
+def _empty(label: np.ndarray) -> np.ndarray:
+    """Bool, of the labels' shape: is an empty text."""
+    if label.dtype.kind not in "US":
+        return np.zeros(label.shape, bool)
+    empty: np.ndarray = np.char.str_len(np.char.strip(label)) == 0
+    return empty
+
+
+def _rows(count: int) -> str:
+    return "row" if count == 1 else "rows"
+
+
+def _row(vectors: NamedVectors, row: int) -> str:
+    """A row's place and name, for messages."""
+    return f"row {row + 1} ({vectors.names[row]})"
+
+
 def _check(arrays: dict[str, np.ndarray], path: Path) -> None:
     for part in ("train", "test"):
         X, y = arrays[f"X_{part}"], arrays[f"y_{part}"]
@@ -115,6 +183,13 @@ def _check(arrays: dict[str, np.ndarray], path: Path) -> None:
             check_labels(y, f"y_{part}")
         except ProbeDataError as error:
             raise DataError(str(error), where=path, hint="give every row its class") from error
+        empty = np.flatnonzero(_empty(y))
+        if len(empty):
+            raise DataError(
+                f"y_{part}[{empty[0]}] is empty: {len(empty):,} of {len(y):,} rows without a label",
+                where=path,
+                hint="give every row its class, or take it out",
+            )
         if X.ndim != 2 or y.ndim != 1 or len(X) != len(y) or not len(X):
             raise DataError(
                 f"X_{part} has shape {X.shape} and y_{part} {y.shape}; "
@@ -130,11 +205,16 @@ def _check(arrays: dict[str, np.ndarray], path: Path) -> None:
 
 
 def score_array_tasks(
-    paths: Sequence[Path], settings: ProbeSettings, *, model_id: str = "arrays"
+    paths: Sequence[Path],
+    settings: ProbeSettings,
+    *,
+    model_id: str = "arrays",
+    say: Callable[[str], None] = _silent,
 ) -> list[ScoreRow]:
     """Fit and score every regime, seed and C of every file, in one batched call.
 
-    The file's stem is the task's name, unless the file names tasks itself.
+    The file's stem is the task's name, unless the file names tasks itself; ``say`` takes sentences
+    on rows that are not used.
 
     Raises:
         DataError: if a file cannot be used, or two tasks have the same name.
@@ -142,7 +222,7 @@ def score_array_tasks(
     tasks: list[Task] = []
     problems: list[ProbeTask] = []
     for path in paths:
-        for name, arrays in read_array_tasks(path).items():
+        for name, arrays in read_array_tasks(path, say).items():
             task = Task(task_id=safe_file_name(name), label=name, category="arrays")
             if any(task.task_id == other.task_id for other in tasks):
                 raise DataError(

@@ -7,7 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from geneb_jax.embed import EmbedReport
-from geneb_jax.embed.first_look import look_at_rows, look_at_tokens, unknown_share
+from geneb_jax.embed.first_look import (
+    look_at_rows,
+    look_at_tokens,
+    other_letters,
+    unknown_share,
+)
 from geneb_jax.models import Encoder
 from geneb_jax.runs.observer import RunObserver
 from geneb_jax.store import EmbeddingStore, QuarantinedRowsError
@@ -48,6 +53,9 @@ class InputLook:
                 return  # whoever needs the rows makes them anew
 
     def at_report(self, report: EmbedReport) -> None:
-        """Once it is known how many tokens were unknown."""
+        """Once it is known how many letters and tokens were unknown."""
         name = report.model_id
+        letters = other_letters(report)
+        if letters is not None:
+            self._observer.note(f"{name}: {letters}")
         self._tell(unknown_share(report.tokens, report.unknown_tokens, name))

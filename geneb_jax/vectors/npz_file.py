@@ -6,6 +6,7 @@ No array is pickled. The vectors are the last member and are written as they com
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
@@ -22,28 +23,38 @@ EMBEDDINGS, NAMES, FACTS = "embeddings", "names", "facts"
 _LARGEST_TEXTS_BYTES = 2**31
 
 
+def _bytes_of(values: Sequence[str] | np.ndarray) -> int:
+    """What the values take as an array of NumPy's, texts at the length of the longest one."""
+    if isinstance(values, np.ndarray) and values.dtype.kind != "O":
+        return values.nbytes
+    return max((len(value) for value in values), default=0) * 4 * len(values)
+
+
 class NpzWriter:
     """See :class:`geneb_jax.vectors.writing.VectorWriter`."""
 
     def __init__(self, temporary: Path, path: Path, sheet: VectorSheet) -> None:
         self._archive = zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED, allowZip64=True)
-        longest = max((len(name) for name in sheet.names), default=0)
-        if longest * 4 * len(sheet.names) > _LARGEST_TEXTS_BYTES:
-            self._archive.close()
-            raise OutputError(
-                f"names of up to {longest} letters would take "
-                f"{longest * 4 * len(sheet.names) / 2**30:.1f} GiB in an .npz",
-                where=path,
-                cause="NumPy stores every text at the length of the longest one",
-                hint="export to .parquet, or shorten the names",
-            )
+        sizes = {NAMES: _bytes_of(sheet.names)}
+        sizes |= {name: _bytes_of(values) for name, values in sheet.columns.items()}
+        for name, size in sizes.items():
+            if size > _LARGEST_TEXTS_BYTES:
+                self._archive.close()
+                raise OutputError(
+                    f"the longest of the {name} makes all of them {size / 2**30:.1f} GiB in an "
+                    ".npz",
+                    where=path,
+                    cause="NumPy stores every text at the length of the longest one",
+                    hint=f"export to .parquet, or shorten the {name}",
+                )
         for name, array in (
             (NAMES, np.array(sheet.names, dtype=np.str_)),
             *sheet.columns.items(),
             (FACTS, np.array(sheet.facts_json)),
         ):
+            plain = array.astype(np.str_) if array.dtype.kind == "O" else array
             with self._member(name) as file:
-                npy.write_array(file, np.asarray(array), allow_pickle=False)
+                npy.write_array(file, plain, allow_pickle=False)
         self._file: IO[bytes] = self._member(EMBEDDINGS)
         shape = (len(sheet.names), sheet.width)
         header = {"descr": "<f4", "fortran_order": False, "shape": shape}

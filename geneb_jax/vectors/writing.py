@@ -37,7 +37,7 @@ class VectorSheet:
     Attributes:
         names: A name a row, in order; repeats are kept.
         width: Columns of a vector.
-        columns: Name -> int64 or text ``[row]``.
+        columns: Name -> int64 or text ``[row]``, of fixed width or as objects.
         facts: Plain data on the model and the input; goes into the file as JSON.
     """
 

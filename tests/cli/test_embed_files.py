@@ -111,6 +111,8 @@ def test_tasks_and_stores_can_leave_too(geneb: Any, tmp_path: Path) -> None:
         (("seqs.fa", "--export", "x.npz", "--suite", "demo"), "one or the other"),
         (("seqs.fa", "--export", "x.npz", "-m", "kmer-1", "-m", "kmer-2"), "one by one"),
         (("seqs.fa", "--export", "x.npz", "-m", "kmer4"), "kmer-4"),
+        (("seqs.fa", "--export", "x.npz", "--part", "1/2"), "--part divides"),
+        (("seqs.fa", "--export", "x.npz", "--part", "nonsense"), "--part divides"),
         (("none.fa", "--export", "x.npz"), "there is no such file"),
         (("seqs.fa", "--export", "x.npz", "--columns", "seq=x"), "ROLE=COLUMN"),
         (("--columns", "sequence=x", "--suite", "demo"), "none is named"),
@@ -154,3 +156,78 @@ def test_a_file_that_changes_meanwhile_is_refused(
     answer = geneb("embed", "-m", "kmer-1", fasta, "--export", out)
     assert answer.code == 2 and "was changed" in answer.err
     assert not out.exists()
+
+
+def _labelled(path: Path, splits: list[str], labels: list[str]) -> Path:
+    lines = [f"{text},{y},{part}" for text, y, part in zip(TEXTS, labels, splits, strict=True)]
+    path.write_text("\n".join(["sequence,label,split", *lines]), encoding="utf-8")
+    return path
+
+
+SPLITS = ["train"] * 24 + ["test"] * 12 + ["dev"] * 4
+LABELS = ["b" if k % 2 else "a" for k in range(40)]
+
+
+def test_a_missing_label_is_no_class(geneb: Any, tmp_path: Path) -> None:
+    out = tmp_path / "miss.npz"
+    for row, code in ((2, 2), (30, 2), (38, 0)):  # dev rows need none
+        labels = [*LABELS[:row], "", *LABELS[row + 1 :]]
+        table = _labelled(tmp_path / "miss.csv", SPLITS, labels)
+        assert geneb("embed", "-m", "kmer-1", table, "--export", out).code == 0
+        answer = geneb("probe", out, "--regime", "full", "--seed", "13", "--json")
+        assert answer.code == code, answer.err
+        if code:
+            assert f"miss.npz: row {row + 1} (miss:{row + 1})" in answer.err
+            assert "1 of 40 rows without a label" in answer.err
+    X = np.random.RandomState(0).randn(4, 2).astype(np.float32)
+    np.savez(out, X_train=X, y_train=["a", "b", "", "a"], X_test=X, y_test=["a", "b", "a", "b"])
+    answer = geneb("probe", out)
+    assert answer.code == 2 and "y_train[2] is empty" in answer.err
+
+
+def test_splits_are_read_however_they_are_spelled(geneb: Any, tmp_path: Path) -> None:
+    scores = []
+    spelled = {
+        "train": ["train", "Train", "TRAINING"],
+        "test": ["Testing", "test", "TEST"],
+        "dev": ["valid", "Validation", "val"],
+    }
+    odd = [spelled[split][k % 3] for k, split in enumerate(SPLITS)]
+    for splits in (SPLITS, odd):
+        table = _labelled(tmp_path / "mine.csv", splits, LABELS)
+        out = tmp_path / "mine.npz"
+        assert geneb("embed", "-m", "kmer-2", table, "--export", out).code == 0
+        answer = geneb("probe", out, "--regime", "full", "--seed", "13", "--json")
+        assert answer.code == 0, answer.err
+        assert "4 rows neither train nor test, left out (4 dev)" in answer.err
+        scores.append(json.loads(answer.out))
+    assert scores[0] == scores[1] and scores[0][0]["n_train"] == 24
+    for word in ("holdout", ""):
+        table = _labelled(tmp_path / "mine.csv", [*SPLITS[:5], word, *SPLITS[6:]], LABELS)
+        assert geneb("embed", "-m", "kmer-2", table, "--export", out).code == 0
+        answer = geneb("probe", out)
+        assert answer.code == 2
+        assert f"row 6 (mine:6): the split {word!r} of 1 row is" in answer.err
+
+
+def test_of_other_letters_it_is_said_that_u_is_one(geneb: Any, tmp_path: Path) -> None:
+    rna, out = tmp_path / "r.txt", tmp_path / "r.npz"
+    rna.write_text("ACGUACGUAA\nACGTTTGACC\n", encoding="utf-8")
+    answer = geneb("embed", "-m", "kmer-2", rna, "--export", out)
+    assert answer.code == 0
+    assert "1 of 2 sequences hold letters other than A, C, G, T: 2 in all" in answer.err
+    assert "turn U into T first" in answer.err
+    with np.load(out) as archive:  # said, not done
+        rows = load_model("kmer-2").embed(["ACGUACGUAA", "ACGTTTGACC"])
+        np.testing.assert_array_equal(archive["embeddings"], rows)
+    suite = tmp_path / "tasks"
+    suite.mkdir()
+    rows = [f"{text.replace('T', 'U')},{k % 2},{SPLITS[k]}" for k, text in enumerate(TEXTS)]
+    (suite / "rna.csv").write_text("\n".join(["text,label,split", *rows]), encoding="utf-8")
+    assert geneb("suite", "init", suite).code == 0
+    run = ("--suite", suite, "--store", tmp_path / "store", "--regime", "full")
+    answer = geneb("run", "-m", "kmer-2", *run, "--out", tmp_path / "o")
+    assert answer.code == 0, answer.err
+    assert "turn U into T first" in answer.err
+    checked = geneb("data", "check", suite, "--suite", suite)
+    assert "1 task read, 0 refused" in checked.err

@@ -23,6 +23,7 @@ def test_a_run_ends_with_result_link_and_next_step(geneb: Any, tmp_path: Path) -
         *("-t", "simulated_promoters_tata", "--regime", "full"),
     )
     assert answer.code == 0, answer.err
+    assert "1/1" in answer.out and "0/1" not in answer.out
     lines = answer.out.strip().splitlines()
     result, report, link, following = lines[-4:]
     said = r"result: [12]-mer .*\(the best of 2 models\): macro MCC -?0\.\d+.* on 1 task, full"

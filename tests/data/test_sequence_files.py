@@ -51,6 +51,38 @@ def test_fasta_agrees_with_pyfaidx(tmp_path: Path) -> None:
     assert {one.name: one.text for one in read_sequences(path, {})} == theirs == records
 
 
+def test_names_end_at_any_blank_and_comments_are_none(tmp_path: Path) -> None:
+    pyfaidx = pytest.importorskip("pyfaidx")
+    text = ">a\tfirst one\nACGT\nAC\n>b  second\nGG\n>c\nTT\n"
+    path = _file(tmp_path, "r.fa", text)
+    theirs = [(record.name, str(record)) for record in pyfaidx.Fasta(str(path))]
+    found = list(read_sequences(path, {}))
+    assert [(one.name, one.text) for one in found] == theirs
+    assert [one.description for one in found] == ["first one", "second", ""]
+    said = _file(tmp_path, "s.fa", "\n;on top\n" + text.replace("\nAC\n", "\n;ACGT\nAC\n"))
+    assert list(read_sequences(said, {})) == found
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("t.fa", FASTA),
+        ("t.fa.gz", FASTA),
+        ("t.txt", "ACGT\nGG\n"),
+        ("t.csv", '"name","sequence","label"\n"a,1","ACGT","1"\n'),
+        ("t.tsv", "sequence\tlabel\nACGT\tx\n"),
+    ],
+)
+def test_a_byte_order_mark_is_no_letter(name: str, text: str, tmp_path: Path) -> None:
+    plain = list(read_sequences(_file(tmp_path, name, text), {}))
+    assert list(read_sequences(_file(tmp_path, name, "\ufeff" + text), {})) == plain
+
+
+def test_lines_of_other_letters_stay_sequences(tmp_path: Path) -> None:
+    for text in ("MKLE\nMKQE\n", "ACJ\n", "AC-GT\nACGT\n"):
+        assert len(list(read_sequences(_file(tmp_path, "p.txt", text), {}))) == text.count("\n")
+
+
 def test_a_table_with_usual_names_and_with_other_ones(tmp_path: Path) -> None:
     rows = [("r1", "ACGT", "7", "train"), ("r,2", "GG", "-1", "test")]
     usual = tmp_path / "t.csv"
@@ -90,6 +122,10 @@ def test_a_line_a_sequence(tmp_path: Path) -> None:
         ("a.csv", "text,label\nA,1\nC\n", "a.csv:3: the row has 1 cells"),
         ("a.csv", "text,label\nA,1\n,0\n", "a.csv:3: the sequence is empty"),
         ("a.txt", "ACGT\nAC GT\n", "a.txt:2: the line holds more than a sequence"),
+        ("a.txt", "Sequence\nACGT\n", "a.txt:1: the first line 'Sequence' is no sequence"),
+        ("a.txt", "dna\n", "a.txt:1: the first line 'dna' is no sequence"),
+        ("a.txt", "\nreads\nACGT\nNNRY\n", "a.txt:2: the first line 'reads' is no sequence"),
+        ("a.fa", ";only\n", "holds no sequence"),
         ("a.bed", "chr1\t1\t2\n", ".bed files are not read here"),
         ("a.fq", "@x\nACGT\n+\nIIII\n", ".fq files are not read here"),
     ],
@@ -125,3 +161,9 @@ def test_what_is_no_readable_file(tmp_path: Path) -> None:
         list_sequences([plain, plain], {})
     with pytest.raises(DataError, match="did you mean --columns label=label"):
         list_sequences([listed], {"label": "labl"})
+
+
+def test_one_long_description_costs_its_own_length(tmp_path: Path) -> None:
+    long = ">x " + "d" * 2**16 + "\nA\n"
+    path = _file(tmp_path, "d.fa", long + ">y z\nA\n" * 200)
+    assert list_sequences([path], {}).columns["description"].nbytes < 2**14

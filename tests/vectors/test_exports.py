@@ -154,3 +154,27 @@ def test_long_names_do_not_fill_the_disk(tmp_path: Path) -> None:
     ):
         pass
     assert not list(tmp_path.iterdir())
+
+
+def test_a_long_cell_does_not_fill_the_disk_either(tmp_path: Path) -> None:
+    names = tuple(map(str, range(1000)))
+    cells = np.array(["x" * 2**20, *names[1:]], object)
+    with (
+        pytest.raises(OutputError, match="longest of the description"),
+        writing_vectors(tmp_path / "x.npz", VectorSheet(names, 5, {"description": cells})),
+    ):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("ending", "reader"), [("npz", _numpy), ("parquet", _arrow), ("h5ad", _anndata)]
+)
+def test_texts_as_objects_are_the_same_file(ending: str, reader: Any, tmp_path: Path) -> None:
+    if ending == "h5ad":
+        pytest.importorskip("h5py")
+    path = tmp_path / f"x.{ending}"
+    columns = COLUMNS | {"split": COLUMNS["split"].astype(object)}
+    with writing_vectors(path, VectorSheet(NAMES, 5, columns, FACTS)) as writer:
+        writer.write(ROWS)
+    assert reader(path)[3] == COLUMNS["split"].tolist()
