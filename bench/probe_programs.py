@@ -26,7 +26,7 @@ from geneb_jax_probes.matrix.gram_sample import GRAM_ROWS
 from geneb_jax_probes.matrix.preconditioners import Preconditioner, precondition
 from geneb_jax_probes.matrix.row_space import minimise_rows
 from geneb_jax_probes.matrix.small_features import minimise_small
-from geneb_jax_probes.mlp import training as mlp
+from geneb_jax_probes.mlp import program as mlp
 from geneb_jax_probes.mlp.recipe import MLPRecipe
 from geneb_jax_probes.mlp.shapes import HELD_BLOCK, room_for_classes, room_for_features
 from geneb_jax_probes.scoring import _count
@@ -194,15 +194,14 @@ def _by_optax(shape: _Shape, platform: str) -> _Made:
 
 def _mlp(shape: _Shape, platform: str) -> _Made:
     """Five fits of one matrix; computed in float32 with 64-bit types off."""
-    del platform
     fits, slots, held = 5, 2048, HELD_BLOCK
-    rows = mlp._Rows(
+    rows = mlp.FitRows(
         shape((fits, slots), np.int32),
         shape((fits,), np.int32),
         shape((fits, held), np.int32),
         shape((fits,), np.int32),
     )
-    size = mlp._Size(shape((), np.int32), shape((), np.int32), shape((2,), np.float32))
+    size = mlp.RealSize(shape((), np.int32), shape((), np.int32), shape((2,), np.float32))
     arguments = (
         shape((slots, room_for_features(_WIDTH)), np.float32),
         shape((slots,), np.int32),
@@ -210,7 +209,8 @@ def _mlp(shape: _Shape, platform: str) -> _Made:
         size,
         shape((fits,), np.uint32),
     )
-    return mlp._train, arguments, {"room": room_for_classes(2), "recipe": MLPRecipe()}
+    static = {"room": room_for_classes(2), "recipe": MLPRecipe(), "together": True}
+    return mlp.train.on(platform), arguments, static
 
 
 #: Program by name.

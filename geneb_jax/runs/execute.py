@@ -56,6 +56,7 @@ def execute(
     *,
     stored_only: bool = False,
     executor: Executor | None = None,
+    report: bool = True,
 ) -> RunOutcome:
     """Run, or resume, what the request describes.
 
@@ -64,6 +65,7 @@ def execute(
         observer: Receives progress; none: silence.
         stored_only: Probe embeddings that are in the store, and refuse to embed.
         executor: Who does the work; this process by default.
+        report: Whether to draw the report; not worth it where another run follows at once.
 
     Raises:
         GenebError: for input that leaves nothing to do; a bad task or model among good ones is
@@ -106,7 +108,9 @@ def execute(
     problems |= {task.task_id: why for task, why in work.tables.failures.items()}
     seconds = time.perf_counter() - started
     with one_at_a_time(request.out):
-        return write_outcome(work, models, problems, observer, seconds=seconds, waiting=run.waiting)
+        return write_outcome(
+            work, models, problems, observer, seconds=seconds, waiting=run.waiting, report=report
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,8 +43,8 @@ class RunOutcome:
         suite: The suite.
         rows: Every row of scores.csv, earlier models of the same folder included.
         run: What run.json holds.
-        report: Path of report.html; None where nothing is recorded yet, since other parts of the
-            work still embed.
+        report: Path of report.html; None where none was asked for, or nothing is recorded yet,
+            since other parts of the work still embed.
         submissions: Paths of the submission files written.
         problems: Task or model of this run -> why it has no scores.
         failed: Those of the rows that this run was to score and could not.
@@ -80,6 +80,7 @@ def write_outcome(
     *,
     seconds: float,
     waiting: Mapping[str, int] | None = None,
+    report: bool = True,
 ) -> RunOutcome:
     """Write every file of the output folder from its records, this run's and earlier ones'.
 
@@ -90,6 +91,7 @@ def write_outcome(
         observer: Told of every row that is recorded and that no table shows.
         seconds: Wall time so far.
         waiting: See :attr:`RunOutcome.waiting`.
+        report: Whether to draw the report.
     """
     out, suite = work.request.out, work.suite
     contents = read_contents(out, suite, code=work.settings.code)
@@ -137,13 +139,15 @@ def write_outcome(
     for path in stale.left:
         observer.note(f"{path}: no model of the tables is this, and no run wrote it: left alone")
     nothing_yet = bool(waiting) and not contents.rows
-    report = None if nothing_yet else write_report(out, suite=suite, scores=contents.rows, run=run)
+    page = None
+    if report and not nothing_yet:
+        page = write_report(out, suite=suite, scores=contents.rows, run=run)
     return RunOutcome(
         out=out,
         suite=suite,
         rows=contents.rows,
         run=run,
-        report=report,
+        report=page,
         submissions=tuple(submissions),
         problems=dict(problems),
         failed=tuple(

@@ -73,7 +73,7 @@ def run_stability(
         regime=(full,),
         seed=tuple(mlp_seeds) or suite.protocol.seeds[:1],
     )
-    swept = execute(linear, observer)
+    swept = execute(linear, observer, report=False)
     trained = execute(mlp, observer)
     tasks = tuple(task.task_id for task in select_tasks(suite, request.task))
     found = probe_stability(trained.rows, suite, trained.labels, tasks)

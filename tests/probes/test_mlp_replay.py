@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from geneb_jax_probes import MLPRecipe
+from geneb_jax_probes.lanes import Lane
 from geneb_jax_probes.mlp.chance import first_weights, shuffled, split_rows
 from geneb_jax_probes.mlp.training import train_mlps
 from tests.tolerance import Tolerance
@@ -139,9 +140,16 @@ CASES = {
 
 @pytest.mark.parametrize("classes", [2, 3])
 @pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("together", [False, True], ids=["one by one", "side by side"])
 def test_training_is_the_recipe_step_for_step(
-    case: str, classes: int, tolerance: Tolerance
+    case: str,
+    classes: int,
+    together: bool,
+    tolerance: Tolerance,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # Side by side is what accelerators do.
+    monkeypatch.setattr(Lane, "multiplies_on_host", property(lambda lane: not together))
     rows, recipe = CASES[case]
     X, y = _data(classes)
     seeds = [0, 5]
@@ -191,11 +199,11 @@ def test_held_out_rows_are_a_tenth_of_every_class() -> None:
 
 @pytest.mark.sweep
 def test_tasks_of_other_sizes_share_a_program_and_start_from_their_own_weights() -> None:
-    from geneb_jax_probes.mlp import training
+    from geneb_jax_probes.mlp.program import train
 
     recipe = MLPRecipe(hidden=8, max_epochs=2)
     rng = np.random.default_rng(0)
-    before = training._train._cache_size()
+    before = train.compilations
     for rows, width, classes in ((200, 5, 2), (310, 64, 3), (420, 17, 4)):
         X = rng.standard_normal((rows, width)).astype(np.float32)
         y = np.arange(rows, dtype=np.int32) % classes
@@ -216,4 +224,4 @@ def test_tasks_of_other_sizes_share_a_program_and_start_from_their_own_weights()
         )  # fmt: skip
         for own, first in zip(found, drawn, strict=True):
             assert np.array_equal(own[0], np.asarray(first))
-    assert training._train._cache_size() - before == 2  # one a recipe
+    assert train.compilations - before == 2  # one a recipe

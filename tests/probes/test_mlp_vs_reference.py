@@ -47,6 +47,19 @@ def test_a_fit_depends_on_its_rows_and_seed_and_not_on_its_company() -> None:
     assert together[1] != together[2]
 
 
+def test_a_task_depends_on_no_other_task_of_the_call() -> None:
+    recipe = MLPRecipe(hidden=8, max_epochs=12)
+    tasks = []
+    for rows in (420, 90, 700):
+        X, y = _rings(rows, rows)
+        tasks.append(ProbeTask(X[:-50], y[:-50], X[-50:], y[-50:], (None, None), f"{rows}"))
+    for task, one in zip(tasks, fit_mlp_tasks(tasks, seeds=[3, 4], recipe=recipe), strict=True):
+        (alone,) = fit_mlp_tasks([task], seeds=[3, 4], recipe=recipe)
+        assert one.name == task.name
+        np.testing.assert_array_equal(one.objective, alone.objective)
+        np.testing.assert_array_equal(one.mcc, alone.mcc)
+
+
 def test_a_bad_task_fails_by_itself() -> None:
     X, y = _rings(60, 2)
     good = ProbeTask(X[:40], y[:40], X[40:], y[40:], None, "good")

@@ -8,6 +8,7 @@ import numpy as np
 
 from geneb_jax_probes.endings import Ending
 from geneb_jax_probes.errors import ProbeError, ProbeOptionError
+from geneb_jax_probes.lanes import Lane, run_on_lanes
 from geneb_jax_probes.metrics import scores
 from geneb_jax_probes.mlp.recipe import MLPRecipe
 from geneb_jax_probes.mlp.training import train_mlps
@@ -25,7 +26,7 @@ __all__ = ["fit_mlp_tasks"]
 
 
 def _one_task(
-    task: ProbeTask, seeds: Sequence[int], recipe: MLPRecipe, keep_predictions: bool
+    task: ProbeTask, seeds: Sequence[int], recipe: MLPRecipe, keep_predictions: bool, lane: Lane
 ) -> TaskScores:
     problem = make_problem(task.X_train, task.y_train, task.subsets)
     X_test, y_test = check_test_set(task, problem)
@@ -36,7 +37,13 @@ def _one_task(
     rows = [problem.subset_rows(s) for s in range(len(problem.subsets))]
     counts = np.array([len(np.unique(problem.codes[chosen])) for chosen in rows])
     fits = train_mlps(
-        problem.X, problem.codes, problem.class_count, rows, [int(seed) for seed in seeds], recipe
+        problem.X,
+        problem.codes,
+        problem.class_count,
+        rows,
+        [int(seed) for seed in seeds],
+        recipe,
+        lane=lane,
     )
     status = np.where(fits.stopped, Ending.CONVERGED, Ending.MAX_ITER).astype("<U12")
     status[~np.isfinite(fits.loss)] = Ending.NOT_FINITE
@@ -89,15 +96,16 @@ def fit_mlp_tasks(
         recipe: How to train; None for the defaults.
         keep_predictions: Whether to return the predicted labels.
     """
-    found = []
-    for task in tasks:
+
+    def one(task: ProbeTask, lane: Lane) -> TaskScores:
         try:
-            found.append(_one_task(task, seeds, recipe or MLPRecipe(), keep_predictions))
+            return _one_task(task, seeds, recipe or MLPRecipe(), keep_predictions, lane)
         except ProbeOptionError:
             raise
         except Exception as error:  # as in fit_tasks
             said = (
                 str(error) if isinstance(error, ProbeError) else f"{type(error).__name__}: {error}"
             )
-            found.append(failed_task(task, np.ones(1), "adam", "float32", said))
-    return found
+            return failed_task(task, np.ones(1), "adam", "float32", said)
+
+    return run_on_lanes(one, tasks, lambda task: float(np.size(task.X_train)))
