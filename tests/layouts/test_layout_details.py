@@ -44,6 +44,19 @@ def test_names_of_classes_in_the_metadata_of_parquet(tmp_path: Path) -> None:
     assert only_table(tmp_path).task.classes == ("silencer", "enhancer")
 
 
+def test_a_byte_order_mark_is_no_letter_and_a_header_ends_where_its_line_does(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "source").mkdir()
+    for split in ("train", "test"):
+        text = ">a\x0cb|0\r\nACGT\r\nAC\r\n>c|1\rTT\n"
+        (tmp_path / "source" / f"{split}.fa").write_bytes(b"\xef\xbb\xbf" + text.encode())
+    imported(tmp_path)
+    table = only_table(tmp_path)
+    assert list(table.train_sequences) == ["ACGTAC", "TT"]
+    assert list(table.train_labels) == [0, 1]
+
+
 @pytest.mark.sweep
 def test_shards_and_names_of_hugging_face_datasets(tmp_path: Path) -> None:
     """Written by the library that users write them with."""

@@ -6,6 +6,7 @@ file instead of holding it.
 
 from __future__ import annotations
 
+import io
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -64,14 +65,15 @@ def read_fasta(files: SourceFiles, path: Path) -> FastaRecords:
         DataError: naming file and line.
     """
     try:
-        text = files.read(path).decode("utf-8")
+        text = files.read(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError("the FASTA file is not text", where=path) from error
     headers: list[str] = []
     sequences: list[str] = []
     lines: list[int] = []
     letters: list[str] = []
-    for number, line in enumerate(text.splitlines(), 1):
+    # Lines as files have them: str.splitlines() would also cut a header at a form feed.
+    for number, line in enumerate(io.StringIO(text, newline=None), 1):
         if line.startswith(">"):
             if headers:
                 sequences.append("".join(letters))
