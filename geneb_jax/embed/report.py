@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
+from geneb_jax.embed.row_counts import joined_counts
 from geneb_jax.embed.shard_work import ShardRows
 
 __all__ = ["EmbedReport", "added_reports", "report_of"]
@@ -15,7 +14,7 @@ __all__ = ["EmbedReport", "added_reports", "report_of"]
 #: Counts that are None where nobody knows them.
 _COUNTS = (
     "truncated_sequences", "truncated_bp", "unknown_sequences", "unknown_bp", "empty_sequences",
-    "unknown_tokens",
+    "unknown_tokens", "windowed_sequences", "windows",
 )  # fmt: skip
 
 
@@ -47,6 +46,8 @@ class EmbedReport:
         nonfinite_sequences: Sequences whose embeddings held NaN or infinity and were not stored.
         products: How products were computed, where the dtype does not say it: float32 by parts on
             accelerators.
+        windowed_sequences: Embedded sequences that were read in more than one window.
+        windows: Windows of all embedded sequences, of most of them one.
     """
 
     model_id: str
@@ -68,6 +69,8 @@ class EmbedReport:
     nonfinite_sequences: int = 0
     left_to_others: int = 0
     products: str = ""
+    windowed_sequences: int | None = None
+    windows: int | None = None
 
     @property
     def sequences_per_second(self) -> float:
@@ -96,13 +99,11 @@ def report_of(
         seconds=seconds,
         nonfinite_sequences=bad,
     )
-    tokenized = [shard for shard in shards if shard.length_tokens is not None]
+    tokenized = [shard for shard in shards if shard.read is not None]
     if not tokenized:
         return base
-    lengths, dropped, unknown = (
-        np.concatenate([getattr(shard, name) for shard in tokenized])
-        for name in ("length_tokens", "truncated_bp", "unknown_bp")
-    )
+    counts = joined_counts([shard.read for shard in tokenized if shard.read is not None])
+    lengths, dropped, unknown = counts.tokens, counts.cut_bp, counts.unknown_bp
     padded = sum(shard.padded_tokens for shard in tokenized)
     buckets = {bucket for shard in tokenized for bucket in shard.buckets}
     shapes = sorted(((bucket.rows, bucket.length_tokens) for bucket in buckets), key=_longest)
@@ -123,9 +124,9 @@ def report_of(
         unknown_sequences=int((unknown > 0).sum()),
         unknown_bp=int(unknown.sum()),
         empty_sequences=int((lengths == 0).sum()),
-        unknown_tokens=None
-        if any(shard.unknown_tokens is None for shard in tokenized)
-        else sum(shard.unknown_tokens or 0 for shard in tokenized),
+        unknown_tokens=None if counts.unknown_tokens is None else int(counts.unknown_tokens.sum()),
+        windowed_sequences=int((counts.windows > 1).sum()),
+        windows=int(counts.windows.sum()),
         nonfinite_sequences=bad,
         left_to_others=left_to_others,
     )
