@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from geneb_jax.embed.row_counts import joined_counts
+from geneb_jax.embed.row_counts import RowCounts, joined_counts
 from geneb_jax.embed.shard_work import ShardRows
 
-__all__ = ["EmbedReport", "added_reports", "report_of"]
+__all__ = ["EmbedReport", "added_reports", "report_of", "with_row_counts"]
 
 #: Counts that are None where nobody knows them.
 _COUNTS = (
@@ -22,8 +22,9 @@ _COUNTS = (
 class EmbedReport:
     """What an embedding did and what it cost.
 
-    Counts of bases and letters are None where the model reads the sequences itself and does not
-    say, or where nothing was embedded.
+    Counts of bases, letters, windows and empty sequences are None where the model reads the
+    sequences itself and does not say, or where nothing was embedded; they are of all sequences
+    that were wanted, stored before or not, where :func:`with_row_counts` put them in.
 
     Attributes:
         model_id: The model.
@@ -103,33 +104,41 @@ def report_of(
     if not tokenized:
         return base
     counts = joined_counts([shard.read for shard in tokenized if shard.read is not None])
-    lengths, dropped, unknown = counts.tokens, counts.cut_bp, counts.unknown_bp
+    tokens = int(counts.tokens.sum())
     padded = sum(shard.padded_tokens for shard in tokenized)
     buckets = {bucket for shard in tokenized for bucket in shard.buckets}
     shapes = sorted(((bucket.rows, bucket.length_tokens) for bucket in buckets), key=_longest)
-    return EmbedReport(
-        model_id,
-        embedded=embedded,
-        reused=reused,
-        from_others=from_others,
-        tokens=int(lengths.sum()),
-        padding_share=1.0 - float(lengths.sum()) / padded if padded else 0.0,
-        seconds=seconds,
+    return replace(
+        base,
+        tokens=tokens,
+        padding_share=1.0 - tokens / padded if padded else 0.0,
         compile_count=sum(shard.compile_count for shard in tokenized),
         batch_tokens=tokenized[-1].batch_tokens,
         products=tokenized[-1].products,
         buckets=tuple(shapes),
-        truncated_sequences=int((dropped > 0).sum()),
-        truncated_bp=int(dropped.sum()),
-        unknown_sequences=int((unknown > 0).sum()),
-        unknown_bp=int(unknown.sum()),
-        empty_sequences=int((lengths == 0).sum()),
-        unknown_tokens=None if counts.unknown_tokens is None else int(counts.unknown_tokens.sum()),
-        windowed_sequences=int((counts.windows > 1).sum()),
-        windows=int(counts.windows.sum()),
-        nonfinite_sequences=bad,
-        left_to_others=left_to_others,
+        **_count_fields(counts),
     )
+
+
+def with_row_counts(report: EmbedReport, counts: RowCounts | None) -> EmbedReport:
+    """The report with the counts of all sequences that were wanted, whether embedded or read."""
+    if counts is None:
+        return report
+    return replace(report, **_count_fields(counts))
+
+
+def _count_fields(counts: RowCounts) -> dict[str, Any]:
+    unknown = counts.unknown_tokens
+    return {
+        "truncated_sequences": int((counts.cut_bp > 0).sum()),
+        "truncated_bp": int(counts.cut_bp.sum()),
+        "unknown_sequences": int((counts.unknown_bp > 0).sum()),
+        "unknown_bp": int(counts.unknown_bp.sum()),
+        "empty_sequences": int((counts.tokens == 0).sum()),
+        "unknown_tokens": None if unknown is None else int(unknown.sum()),
+        "windowed_sequences": int((counts.windows > 1).sum()),
+        "windows": int(counts.windows.sum()),
+    }
 
 
 def added_reports(model_id: str, reports: Sequence[EmbedReport], *, reused: int) -> EmbedReport:
