@@ -43,7 +43,7 @@ class Overlong:
         if not 1 <= stride <= self.size:
             raise SelectionError(
                 f"windows of {self.size} letters that begin {stride} apart leave letters out"
-                if stride > self.size
+                if 1 <= self.size < stride
                 else f"windows of {self.size} letters, {stride} apart, do not cover a sequence",
                 where="--overlong",
                 hint="SIZE and STRIDE are letters (nt), and STRIDE is 1 to SIZE",
