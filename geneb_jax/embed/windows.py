@@ -144,13 +144,15 @@ def _long(encoder: Encoder, text: str, owner: int) -> Iterator[_Window]:
     """The windows of one text that is longer than a window or the context."""
     size, stride = encoder.overlong.size, encoder.overlong.stride
     assert size is not None and stride is not None
-    at_a_time = max(1, _BLOCK_LETTERS // size)
-    first = 0
+    most = max(1, _BLOCK_LETTERS // size)
+    # Windows that are tokenized ahead: in vain where one of them is shortened, so few at first.
+    ahead, first = 1, 0
     while True:
         starts = window_starts(len(text), size, stride, first=first)
-        again = None
-        for begin in range(0, len(starts), at_a_time):
-            some = starts[begin : begin + at_a_time]
+        again, begin = None, 0
+        while begin < len(starts) and again is None:
+            some = starts[begin : begin + ahead]
+            begin, ahead = begin + ahead, min(2 * ahead, most)
             spans = [(start, min(start + size, len(text))) for start in some]
             for span, window in zip(spans, _counted(encoder, text, owner, spans), strict=True):
                 if window is not None:
@@ -158,10 +160,9 @@ def _long(encoder: Encoder, text: str, owner: int) -> Iterator[_Window]:
                     continue
                 shorter = _shortened(encoder, text, owner, *span)
                 yield shorter
-                if shorter.stop < len(text):
-                    again = shorter
-                break
-            if again is not None:
+                if shorter.stop == len(text):
+                    return
+                again, ahead = shorter, 1
                 break
         if again is None:
             return

@@ -73,9 +73,9 @@ def encoders(model: str, folder: Path) -> tuple[Encoder, Encoder]:
         return load_encoder(name, LoadOptions(overlong="windows")), load_encoder(name)
     from tests.models.test_encoder_contract import tiny_encoder
 
-    limits = {"esm": {"limit": 400}, "caduceus": {"limit": 1024}}
-    sizes = limits.get(model, {"limit": 2002, "max_tokens": 2004})
-    plain = tiny_encoder(model, **sizes)
+    sizes = {"esm": 400, "caduceus": 640, "hyenadna": 640}
+    more = {"max_tokens": 642} if model == "hyenadna" else {}
+    plain = tiny_encoder(model, limit=sizes[model], **more)
     return with_policy(plain, "windows"), plain
 
 

@@ -107,7 +107,7 @@ class TorchEncoder(SequenceEncoder):
 
     def counts_of(self, sequences: Sequence[str]) -> TextCounts:
         """What the model makes of texts; letters other than A, C, G, T in capitals are unknown."""
-        whole = self._tokenizer(list(sequences), padding=False, verbose=False)["input_ids"]
+        whole = self._encoded(sequences)
         cut_off = [at for at, ids in enumerate(whole) if len(ids) > (self._limit or len(ids))]
         kept = dict(zip(cut_off, self._tokenize([sequences[at] for at in cut_off]), strict=True))
         read = [kept.get(at, ids) for at, ids in enumerate(whole)]
@@ -124,27 +124,37 @@ class TorchEncoder(SequenceEncoder):
         )
 
     def _cut_bp(self, text: str) -> int:
-        """Letters that a text is too long by: it without them, on the side that is cut, fits."""
+        """Letters of a text, which is too long, that there is no room for on the side that is cut."""
         left = getattr(self._tokenizer, "truncation_side", "right") == "left"
+        assert self._limit is not None
+        if getattr(self._tokenizer, "is_fast", False):
+            options = {"padding": False, "verbose": False}
+            bare = self._tokenizer(
+                text, add_special_tokens=False, return_offsets_mapping=True, **options
+            )["offset_mapping"]
+            room = self._limit - (len(self._encoded([text])[0]) - len(bare))
+            return bare[len(bare) - room - 1][1] if left else len(text) - bare[room][0]
+        # A tokenizer that does not say where its tokens stand: how much of the text fits.
         held, too_many = 0, len(text)
         while too_many - held > 1:
             middle = (held + too_many) // 2
             part = text[-middle:] if left else text[:middle]
-            whole = self._tokenizer(part, padding=False, verbose=False)["input_ids"]
-            if self._limit is not None and len(whole) > self._limit:
+            (whole,) = self._encoded([part])
+            if len(whole) > self._limit:
                 too_many = middle
             else:
                 held = middle
         return len(text) - held
 
     def _tokenize(self, sequences: Sequence[str]) -> list[list[int]]:
-        encoded = self._tokenizer(
-            list(sequences),
-            truncation=self._limit is not None,
-            max_length=self._limit,
-            padding=False,
-            verbose=False,
-        )
+        cut = {"truncation": True, "max_length": self._limit} if self._limit is not None else {}
+        return self._encoded(sequences, **cut)
+
+    def _encoded(self, sequences: Sequence[str], **options: Any) -> list[list[int]]:
+        """Ids of each text; of no texts, which transformers does not take, none."""
+        if not sequences:
+            return []
+        encoded = self._tokenizer(list(sequences), padding=False, verbose=False, **options)
         return [list(map(int, ids)) for ids in encoded["input_ids"]]
 
     def _batches(self, lengths: Sequence[int]) -> Iterator[tuple[list[int], int, int]]:
