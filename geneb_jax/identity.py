@@ -60,10 +60,15 @@ class EncoderIdentity:
     code: str  # family name and its version, raised when its numbers change
     config: str = ""  # SHA-256 over the architecture's settings; weights alone do not fix them
     batch_tokens: str = ""  # tokens of a batch where fewer than the model's own were asked for
+    overlong: str = ""  # what becomes of overlong sequences, where they are not cut off
 
     def as_dict(self) -> dict[str, str | int]:
-        """The fields as plain data, in declaration order."""
-        return asdict(self)
+        """The fields as plain data, in declaration order; ``overlong`` only where there is any.
+
+        Keys of records are hashed with every field that this gives.
+        """
+        fields = asdict(self)
+        return fields if self.overlong else {k: v for k, v in fields.items() if k != "overlong"}
 
     def as_harness(self, batch_size: int) -> EncoderIdentity:
         """The identity of rows made as the benchmark's harness makes them.

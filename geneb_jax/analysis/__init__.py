@@ -36,6 +36,7 @@ from geneb_jax.analysis.cube_from_scores import (
     settings_of,
 )
 from geneb_jax.analysis.few_shot import Degradation, few_shot_degradation, mean_macro, retention
+from geneb_jax.analysis.input_counts import input_sentences
 from geneb_jax.analysis.label_groups import LabelGroup, label_groups
 from geneb_jax.analysis.leaderboard import Leaderboard, LeaderboardRow, leaderboard
 from geneb_jax.analysis.leakage import (
@@ -225,6 +226,7 @@ __all__ = [
     "end_bands",
     "few_shot_degradation",
     "in_domain",
+    "input_sentences",
     "join_cubes",
     "label_groups",
     "leaderboard",

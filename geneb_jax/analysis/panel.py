@@ -16,6 +16,7 @@ from geneb_jax.analysis.cube_from_scores import (
     settings_of,
 )
 from geneb_jax.analysis.elsewhere import gather_elsewhere
+from geneb_jax.analysis.input_counts import input_sentences
 from geneb_jax.analysis.metric_means import MetricMeans, metric_means
 from geneb_jax.analysis.one_class import one_class_sentences
 from geneb_jax.analysis.published import SizeColumn, comparable_with_published
@@ -163,6 +164,7 @@ def build_panel(
     for run in runs:
         shown = setting or chosen_setting(run.scores, run.suite)
         rows = [row for row in run.scores if setting_of(row) == shown]
+        notices += input_sentences(rows, run.suite)
         notices += one_class_sentences(rows, run.suite)
     split = part_unlike(compared, suite, beside=elsewhere is not None)
     cube, beside = split.cube, elsewhere is not None and not split.own_data

@@ -18,6 +18,7 @@ import numpy as np
 
 from geneb_jax.analysis.cube import ScoreCube, join_cubes
 from geneb_jax.benchmark import DataStanding, Suite, load_suite
+from geneb_jax.models import known_spec
 from geneb_jax.resources import config_folder
 from geneb_jax.results import ModelFacts, ReadSubmission, read_submission, with_variant
 
@@ -134,7 +135,21 @@ def live_cube(metric: str = "mcc") -> ScoreCube:
     folder = Path(str(config_folder() / "published" / "live"))
     suite = load_suite("geneb")
     found = [read_submission(path, suite, source="live") for path in sorted(folder.glob("*.json"))]
-    return cube_of_submissions(found, suite, metric)
+    return cube_of_submissions([_with_labels(one) for one in found], suite, metric)
+
+
+def _with_labels(entry: ReadSubmission) -> ReadSubmission:
+    """An entry says nothing of its architecture; where the model is registered, its file does."""
+    spec = known_spec(entry.facts.label)
+    if spec is None:
+        return entry
+    labels = ModelFacts(
+        label=entry.facts.label,
+        architecture=spec.labels.architecture,
+        tokenization=spec.labels.tokenization,
+        corpus=spec.labels.corpus,
+    )
+    return replace(entry, facts=entry.facts.filled_from(labels))
 
 
 def cube_of_submissions(

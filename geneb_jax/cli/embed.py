@@ -120,7 +120,7 @@ def _embed_files(
     root = request.store or str(store_folder())
     with ConsoleObserver() as observer:
         report = export_files(source, root, listed, columns, export, observer)
-    for sentence in _said_of(report):
+    for sentence in _said_of(report, len(listed)):
         note(sentence)
     width = source.load().width
     more = {"report": asdict(report), "columns": list(listed.columns)}
@@ -128,18 +128,12 @@ def _embed_files(
     return 0
 
 
-def _said_of(embedded: EmbedReport) -> list[str]:
-    """Sentences on what the model did not take of the sequences."""
-    from geneb_jax.embed.first_look import other_letters
+def _said_of(report: EmbedReport, total: int) -> list[str]:
+    """Sentences on what the model did not take of the sequences, and how it read long ones."""
+    from geneb_jax.embed.first_look import cut_off, in_windows, other_letters
 
-    said, report = [], asdict(embedded)
-    if report["truncated_sequences"]:
-        said.append(
-            f"{report['truncated_sequences']:,} of {report['embedded']:,} sequences are longer "
-            f"than the model takes: {report['truncated_bp']:,} letters were cut off"
-        )
-    letters = other_letters(embedded)
-    return said if letters is None else [*said, letters]
+    said = (cut_off(report, total), in_windows(report, total), other_letters(report, total))
+    return [sentence for sentence in said if sentence is not None]
 
 
 def _embed_tasks(request: RunRequest, export: Path | None, *, as_json: bool) -> int:

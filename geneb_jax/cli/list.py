@@ -21,7 +21,7 @@ _suite = click.option("--suite", default="geneb", show_default=True, help="Suite
 @command.command()
 @_as_json
 def models(as_json: bool) -> None:
-    """The 40 models of the paper and the built-in ones: names, sizes, what is downloaded.
+    """The paper's 40 models, later entries, the built-in ones: names, sizes, what is downloaded.
 
     -m takes each of a model's names, in any case: the id, the name in tables and in the paper, and
     the hub id. "download" is what the first use fetches, "untrained" what --weights random does.

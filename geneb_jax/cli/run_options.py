@@ -107,6 +107,13 @@ embedding_options = _stack(
     ),
     click.option("--layer", type=int, default=-1, show_default=True, help="Hidden state to pool."),
     click.option(
+        "--overlong",
+        metavar="truncate|windows[:SIZE[:STRIDE]]|refuse",
+        help="A sequence longer than the context: cut off (as the benchmark does), the mean over "
+        "windows, or an error. SIZE and STRIDE are letters (nt); windows alone: as many as the "
+        "context holds, half of them apart. Default: the model's own, nearly always truncate.",
+    ),
+    click.option(
         "--name",
         help="What tables call the model. Default: its name, and what sets this variant apart.",
     ),

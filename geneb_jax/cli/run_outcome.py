@@ -25,7 +25,7 @@ def show_outcome(outcome: RunOutcome, *, as_json: bool) -> int:
     Returns:
         The exit code.
     """
-    from geneb_jax.analysis import one_class_sentences, sweep_lines
+    from geneb_jax.analysis import input_sentences, one_class_sentences, sweep_lines
     from geneb_jax.cli.console import link_to, note, plain, print_json
     from geneb_jax.report import leaderboard_rows, result_sentence
     from geneb_jax.results import RunScores
@@ -48,6 +48,8 @@ def show_outcome(outcome: RunOutcome, *, as_json: bool) -> int:
     else:
         _print_tables(board, sweep)
     for line in board.notes:
+        note(line)
+    for line in input_sentences(_shown(outcome), outcome.suite, outcome.labels):
         note(line)
     for line in one_class_sentences(_shown(outcome), outcome.suite, outcome.labels):
         note(f"warning: {line}")

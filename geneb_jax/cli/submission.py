@@ -267,11 +267,13 @@ def validate(files: tuple[Path, ...], suite_name: str, as_json: bool) -> int:
     """
     from geneb_jax.benchmark import load_suite
     from geneb_jax.cli.console import plain, print_json
-    from geneb_jax.models import registry
+    from geneb_jax.models.registry import paper_names
     from geneb_jax.results import validate_submission
 
     suite = load_suite(suite_name)
-    verdicts = [(path, validate_submission(path, suite, official_ids=registry())) for path in files]
+    verdicts = [
+        (path, validate_submission(path, suite, official_ids=paper_names())) for path in files
+    ]
     if as_json:
         print_json(
             [

@@ -12,6 +12,7 @@ from geneb_jax.data.distinct import (
 )
 from geneb_jax.data.fetched_files import PinnedFiles, fetched_data_folder, pinned_files
 from geneb_jax.data.few_shot import few_shot_rows
+from geneb_jax.data.found_row import first_row_with
 from geneb_jax.data.hub import FetchReport, fetch_suite
 from geneb_jax.data.leaks import LeakKind, TaskLeaks, find_leaks, leaks_across
 from geneb_jax.data.named_sequences import SequenceList, list_sequences
@@ -66,6 +67,7 @@ __all__ = [
     "few_shot_rows",
     "find_leaks",
     "find_task_files",
+    "first_row_with",
     "leaks_across",
     "list_sequences",
     "look_at",

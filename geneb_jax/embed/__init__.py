@@ -10,7 +10,8 @@ from geneb_jax.embed.model import Model, load_model
 from geneb_jax.embed.opening import open_store, shard_rows
 from geneb_jax.embed.placement import Placement
 from geneb_jax.embed.progress import EmbedProgress, ProgressCallback
-from geneb_jax.embed.report import EmbedReport, added_reports
+from geneb_jax.embed.report import EmbedReport, added_reports, with_row_counts
+from geneb_jax.embed.row_counts import RowCounts, context_said, row_counts
 from geneb_jax.embed.shard_work import (
     ShardRows,
     ShardWork,
@@ -31,11 +32,13 @@ __all__ = [
     "Model",
     "Placement",
     "ProgressCallback",
+    "RowCounts",
     "ShardMap",
     "ShardRows",
     "ShardWork",
     "SpotCheck",
     "added_reports",
+    "context_said",
     "embed_into",
     "embed_sequences",
     "embed_shard",
@@ -45,6 +48,8 @@ __all__ = [
     "open_store",
     "plan_shards",
     "read_or_embed",
+    "row_counts",
     "shard_rows",
     "spot_check",
+    "with_row_counts",
 ]

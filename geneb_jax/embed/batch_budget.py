@@ -69,6 +69,8 @@ class _Limited(TokenEncoder):
         self.length_multiple = encoder.length_multiple
         self.longest_tokens = encoder.longest_tokens
         self.products = encoder.products
+        self.overlong = encoder.overlong
+        self.counts_whole = encoder.counts_whole
 
     @property
     def params(self) -> Any:

@@ -15,7 +15,14 @@ from geneb_jax.embed.report import EmbedReport
 from geneb_jax.models.encoder import Encoder, TokenEncoder
 from geneb_jax.tokenizers import TokenizedBatch
 
-__all__ = ["look_at_rows", "look_at_tokens", "other_letters", "unknown_share"]
+__all__ = [
+    "cut_off",
+    "in_windows",
+    "look_at_rows",
+    "look_at_tokens",
+    "other_letters",
+    "unknown_share",
+]
 
 #: Sequences that are looked at.
 _SAMPLE = 256
@@ -79,12 +86,38 @@ def unknown_share(tokens: int, unknown: int | None, name: str) -> str | None:
     )
 
 
-def other_letters(report: EmbedReport) -> str | None:
-    """A sentence if some embedded sequences hold letters other than A, C, G, T; else None."""
+def cut_off(report: EmbedReport, total: int) -> str | None:
+    """A sentence if sequences were longer than the context and lost their ends; else None.
+
+    Args:
+        report: Its counts are of ``total`` sequences.
+        total: Sequences, distinct.
+    """
+    if not report.truncated_sequences:
+        return None
+    return (
+        f"{report.truncated_sequences:,} of {total:,} sequences are longer than the model takes: "
+        f"{report.truncated_bp or 0:,} letters were cut off (--overlong windows reads them)"
+    )
+
+
+def in_windows(report: EmbedReport, total: int) -> str | None:
+    """A sentence if sequences were read in windows; else None."""
+    if not report.windowed_sequences:
+        return None
+    pieces = (report.windows or 0) - (total - report.windowed_sequences)
+    return (
+        f"{report.windowed_sequences:,} of {total:,} sequences are longer than the model takes and "
+        f"are the mean over {pieces:,} windows; nothing was cut off"
+    )
+
+
+def other_letters(report: EmbedReport, total: int) -> str | None:
+    """A sentence if some sequences hold letters other than A, C, G, T; else None."""
     if not report.unknown_sequences:
         return None
     return (
-        f"{report.unknown_sequences:,} of {report.embedded:,} sequences hold letters other than "
+        f"{report.unknown_sequences:,} of {total:,} sequences hold letters other than "
         f"A, C, G, T: {report.unknown_bp or 0:,} in all. U is one of them: where the sequences are "
         "RNA and the model is of DNA, turn U into T first"
     )

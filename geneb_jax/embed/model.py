@@ -197,6 +197,7 @@ def load_model(
     path: str | os.PathLike[str] | None = None,
     offline: bool = False,
     allow_remote_code: str | None = None,
+    overlong: str | None = None,
 ) -> Model:
     """Load a model for embedding.
 
@@ -212,6 +213,9 @@ def load_model(
         path: A local checkpoint folder for a model of the registry.
         offline: Open no socket: take what the caches hold.
         allow_remote_code: ``ORG/MODEL@COMMIT`` whose own code ``torch:`` may run.
+        overlong: What happens to a sequence longer than the context: ``truncate``,
+            ``windows[:SIZE[:STRIDE]]`` (letters; the context's size and half of it by default), or
+            ``refuse``. The model's own way by default, which is ``truncate`` for nearly all.
 
     Raises:
         SelectionError: for an unknown model.
@@ -225,6 +229,7 @@ def load_model(
         dtype=dtype,
         offline=offline,
         allow_remote_code=allow_remote_code,
+        overlong=overlong,
     )
     name = os.fspath(id_or_path) if isinstance(id_or_path, os.PathLike) else id_or_path
     model = Model(name, options, batch_tokens=batch_tokens)

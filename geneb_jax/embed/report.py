@@ -6,16 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
+from geneb_jax.embed.row_counts import RowCounts, joined_counts
 from geneb_jax.embed.shard_work import ShardRows
 
-__all__ = ["EmbedReport", "added_reports", "report_of"]
+__all__ = ["EmbedReport", "added_reports", "report_of", "with_row_counts"]
 
 #: Counts that are None where nobody knows them.
 _COUNTS = (
     "truncated_sequences", "truncated_bp", "unknown_sequences", "unknown_bp", "empty_sequences",
-    "unknown_tokens",
+    "unknown_tokens", "windowed_sequences", "windows",
 )  # fmt: skip
 
 
@@ -23,8 +22,9 @@ _COUNTS = (
 class EmbedReport:
     """What an embedding did and what it cost.
 
-    Counts of bases and letters are None where the model reads the sequences itself and does not
-    say, or where nothing was embedded.
+    Counts of bases, letters, windows and empty sequences are None where the model reads the
+    sequences itself and does not say, or where nothing was embedded; they are of all sequences
+    that were wanted, stored before or not, where :func:`with_row_counts` put them in.
 
     Attributes:
         model_id: The model.
@@ -47,6 +47,8 @@ class EmbedReport:
         nonfinite_sequences: Sequences whose embeddings held NaN or infinity and were not stored.
         products: How products were computed, where the dtype does not say it: float32 by parts on
             accelerators.
+        windowed_sequences: Embedded sequences that were read in more than one window.
+        windows: Windows of all embedded sequences, of most of them one.
     """
 
     model_id: str
@@ -68,6 +70,8 @@ class EmbedReport:
     nonfinite_sequences: int = 0
     left_to_others: int = 0
     products: str = ""
+    windowed_sequences: int | None = None
+    windows: int | None = None
 
     @property
     def sequences_per_second(self) -> float:
@@ -96,39 +100,45 @@ def report_of(
         seconds=seconds,
         nonfinite_sequences=bad,
     )
-    tokenized = [shard for shard in shards if shard.length_tokens is not None]
+    tokenized = [shard for shard in shards if shard.read is not None]
     if not tokenized:
         return base
-    lengths, dropped, unknown = (
-        np.concatenate([getattr(shard, name) for shard in tokenized])
-        for name in ("length_tokens", "truncated_bp", "unknown_bp")
-    )
+    counts = joined_counts([shard.read for shard in tokenized if shard.read is not None])
+    tokens = int(counts.tokens.sum())
     padded = sum(shard.padded_tokens for shard in tokenized)
     buckets = {bucket for shard in tokenized for bucket in shard.buckets}
     shapes = sorted(((bucket.rows, bucket.length_tokens) for bucket in buckets), key=_longest)
-    return EmbedReport(
-        model_id,
-        embedded=embedded,
-        reused=reused,
-        from_others=from_others,
-        tokens=int(lengths.sum()),
-        padding_share=1.0 - float(lengths.sum()) / padded if padded else 0.0,
-        seconds=seconds,
+    return replace(
+        base,
+        tokens=tokens,
+        padding_share=1.0 - tokens / padded if padded else 0.0,
         compile_count=sum(shard.compile_count for shard in tokenized),
         batch_tokens=tokenized[-1].batch_tokens,
         products=tokenized[-1].products,
         buckets=tuple(shapes),
-        truncated_sequences=int((dropped > 0).sum()),
-        truncated_bp=int(dropped.sum()),
-        unknown_sequences=int((unknown > 0).sum()),
-        unknown_bp=int(unknown.sum()),
-        empty_sequences=int((lengths == 0).sum()),
-        unknown_tokens=None
-        if any(shard.unknown_tokens is None for shard in tokenized)
-        else sum(shard.unknown_tokens or 0 for shard in tokenized),
-        nonfinite_sequences=bad,
-        left_to_others=left_to_others,
+        **_count_fields(counts),
     )
+
+
+def with_row_counts(report: EmbedReport, counts: RowCounts | None) -> EmbedReport:
+    """The report with the counts of all sequences that were wanted, whether embedded or read."""
+    if counts is None:
+        return report
+    return replace(report, **_count_fields(counts))
+
+
+def _count_fields(counts: RowCounts) -> dict[str, Any]:
+    unknown = counts.unknown_tokens
+    return {
+        "truncated_sequences": int((counts.cut_bp > 0).sum()),
+        "truncated_bp": int(counts.cut_bp.sum()),
+        "unknown_sequences": int((counts.unknown_bp > 0).sum()),
+        "unknown_bp": int(counts.unknown_bp.sum()),
+        "empty_sequences": int((counts.tokens == 0).sum()),
+        "unknown_tokens": None if unknown is None else int(unknown.sum()),
+        "windowed_sequences": int((counts.windows > 1).sum()),
+        "windows": int(counts.windows.sum()),
+    }
 
 
 def added_reports(model_id: str, reports: Sequence[EmbedReport], *, reused: int) -> EmbedReport:

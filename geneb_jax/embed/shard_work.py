@@ -16,6 +16,8 @@ import numpy as np
 
 from geneb_jax.embed.batch_plan import Bucket
 from geneb_jax.embed.forward import Forward
+from geneb_jax.embed.row_counts import RowCounts, WindowCounts, require_within_context, row_counts
+from geneb_jax.embed.windows import mean_over_windows
 from geneb_jax.errors import ModelError
 from geneb_jax.models.encoder import Encoder, SequenceEncoder, TokenEncoder
 
@@ -93,12 +95,7 @@ class ShardRows:
         positions: Where those stand in the table of the run, int64 ``[k]``.
         unusable: Positions of the sequences whose embeddings hold NaN or infinity, int64.
         bp: Letters of the work.
-        length_tokens: Tokens of each sequence of the work, int64 ``[m]``; None, as everything
-            below, for a model that does its own tokenizing.
-        truncated_bp: Bases cut off, int64 ``[m]``.
-        unknown_bp: Letters other than A, C, G, T, int64 ``[m]``.
-        unknown_tokens: Tokens that the model's vocabulary does not know; None where it does not
-            say which these are.
+        read: What the model made of each sequence of the work; None where it does not say.
         padded_tokens: Positions that ran, padding and empty rows included.
         buckets: Shapes that ran.
         compile_count: Programs compiled for it.
@@ -112,10 +109,7 @@ class ShardRows:
     positions: np.ndarray
     unusable: np.ndarray
     bp: int
-    length_tokens: np.ndarray | None = None
-    truncated_bp: np.ndarray | None = None
-    unknown_bp: np.ndarray | None = None
-    unknown_tokens: int | None = None
+    read: RowCounts | None = None
     padded_tokens: int = 0
     buckets: tuple[Bucket, ...] = ()
     compile_count: int = 0
@@ -187,6 +181,53 @@ def embed_shard(
         ModelError: if the model cannot run, or gives an array of another shape than promised.
         InterruptedRunError: if the device fails.
     """
+    encoder = embedder.encoder if isinstance(embedder, Forward) else embedder
+    if encoder.overlong.kind == "windows":
+        return _in_windows(embedder, encoder, work, done)
+    shard = _whole(embedder, work, done)
+    if encoder.overlong.kind == "refuse":
+        require_within_context(encoder, work.texts, shard.read)
+    return shard
+
+
+def _in_windows(
+    embedder: Embedder,
+    encoder: Encoder,
+    work: ShardWork,
+    done: Callable[[int, int], None],
+) -> ShardRows:
+    """Rows that are means over windows, each window embedded as any text is."""
+    parts: list[ShardRows] = []
+    blocks = WindowCounts(encoder, work.texts)
+
+    def rows_of(texts: tuple[str, ...]) -> np.ndarray:
+        count = len(texts)
+        part = _whole(embedder, ShardWork(np.arange(count), np.zeros((count, 16), np.uint8), texts))
+        rows = np.full((count, *part.rows.shape[1:]), np.nan, np.float32)
+        rows[part.positions] = part.rows
+        parts.append(part.counts())
+        return rows
+
+    rows = mean_over_windows(encoder, work.texts, rows_of, done=done, seen=blocks.add)
+    shapes = dict.fromkeys(bucket for part in parts for bucket in part.buckets)
+    last = parts[-1]
+    return replace(
+        _finite_part(work, rows),
+        read=blocks.total(),
+        padded_tokens=sum(part.padded_tokens for part in parts),
+        buckets=tuple(shapes),
+        compile_count=sum(part.compile_count for part in parts),
+        batch_tokens=last.batch_tokens,
+        products=last.products,
+    )
+
+
+def _whole(
+    embedder: Embedder,
+    work: ShardWork,
+    done: Callable[[int, int], None] = lambda sequences, bp: None,
+) -> ShardRows:
+    """Rows of texts that are read in one piece."""
     if isinstance(embedder, Forward):
         return _by_forward(embedder, work, done)
     rows = np.empty((len(work), embedder.width), np.float32)
@@ -201,23 +242,19 @@ def embed_shard(
             )
         rows[first : first + len(texts)] = part
         done(len(texts), sum(map(len, texts)))
-    return _finite_part(work, rows)
+    return replace(_finite_part(work, rows), read=row_counts(embedder, work.texts))
 
 
 def _by_forward(forward: Forward, work: ShardWork, done: Callable[[int, int], None]) -> ShardRows:
     bp = np.array([len(text) for text in work.texts], np.int64)
     compiled, padded = forward.compile_count, forward.padded_tokens
     tokens = forward.encoder.tokenize_many(work.texts)
-    unknown = forward.encoder.unknown_id
     rows, buckets = forward.embed(
         tokens, done=lambda members: done(len(members), int(bp[members].sum()))
     )
     return replace(
         _finite_part(work, rows),
-        length_tokens=tokens.length_tokens,
-        truncated_bp=tokens.dropped_bp,
-        unknown_bp=tokens.unknown_bp,
-        unknown_tokens=None if unknown is None else int((tokens.ids == unknown).sum()),
+        read=RowCounts.of(forward.encoder.counts_of_tokens(tokens)),
         padded_tokens=forward.padded_tokens - padded,
         buckets=buckets,
         compile_count=forward.compile_count - compiled,

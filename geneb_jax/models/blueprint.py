@@ -1,6 +1,6 @@
 """What a name means: a model before its parameters, from its TOML or from its folder's own files.
 
-1. A built-in id, one of the 40, a folder, or ``org/name`` on the hub.
+1. A built-in id, a registered one, a folder, or ``org/name`` on the hub.
 2. Family, config and tokenizer, from the TOML or from config.json and the tokenizer's files.
 3. Its weights, open and hashed; no value in them is read here.
 """

@@ -9,8 +9,14 @@ __all__ = ["tokenizer_bytes", "weight_bytes"]
 
 
 def weight_bytes(spec: ModelSpec) -> int:
-    """Bytes of the weight files that are loaded; 0 for a built-in model."""
-    return sum(file.size_bytes for file in spec.weight_files())
+    """Bytes of the weight files that are loaded; 0 for a built-in model.
+
+    Four a parameter for a file whose size was not published.
+    """
+    files = spec.weight_files()
+    return sum(
+        4 * spec.parameters if file.size_bytes is None else file.size_bytes for file in files
+    )
 
 
 def tokenizer_bytes(spec: ModelSpec) -> int:
@@ -18,4 +24,4 @@ def tokenizer_bytes(spec: ModelSpec) -> int:
 
     This is also all that an untrained model (``--weights random``) downloads.
     """
-    return sum(file.size_bytes for file in spec.tokenizer.files if not is_shipped(file.sha256))
+    return sum(file.size_bytes or 0 for file in spec.tokenizer.files if not is_shipped(file.sha256))

@@ -8,20 +8,24 @@ chooses which texts to hand over. Neither knows the engine, the store or the ben
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 
 from geneb_jax.identity import EncoderIdentity
 from geneb_jax.models.spec import ModelSpec
+from geneb_jax.overlong import TRUNCATE, Overlong
 from geneb_jax.tokenizers import TokenizedBatch, TokenizedSequence, join_tokens
 
 __all__ = [
     "BATCH_RULES",
     "Encoder",
     "SequenceEncoder",
+    "TextCounts",
     "TokenEncoder",
     "TokenizedBatch",
     "TokenizedSequence",
@@ -33,11 +37,34 @@ __all__ = [
 BATCH_RULES = "batches/2"
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class TextCounts:
+    """What a model makes of some texts, a number a text, int64 ``[n]`` each.
+
+    Attributes:
+        tokens: Tokens that it reads, special tokens included.
+        cut_bp: Letters that its context has no room for.
+        unknown_bp: Letters other than A, C, G, T that its policy mapped or skipped.
+        unknown_tokens: Tokens that its vocabulary does not know; None where nobody says which.
+    """
+
+    tokens: np.ndarray
+    cut_bp: np.ndarray
+    unknown_bp: np.ndarray
+    unknown_tokens: np.ndarray | None
+
+
 class Encoder(ABC):
     """The common part: who the model is and how wide its embeddings are."""
 
     #: What is known of the model besides its weights; None for objects of the user's own.
     spec: ModelSpec | None = None
+    #: What becomes of a sequence that the context does not hold; a window's size is settled.
+    overlong: Overlong = TRUNCATE
+    #: Most tokens of a sequence, special tokens included; None where nothing limits it.
+    longest_tokens: int | None = None
+    #: Whether a sequence of any length is counted whole, so that windows could only blur it.
+    counts_whole: bool = False
 
     @property
     @abstractmethod
@@ -54,6 +81,25 @@ class Encoder(ABC):
         """Number of parameters, None where the encoder cannot know it."""
         return None
 
+    def counts_of(self, sequences: Sequence[str]) -> TextCounts | None:
+        """What the model makes of texts, each read whole; None where it cannot say."""
+        return None
+
+    def with_overlong(self, overlong: Overlong) -> Self:
+        """The same model under another policy, with the identity that goes with it.
+
+        Args:
+            overlong: With a settled size, if it is of windows.
+        """
+        own = replace(self.identity, overlong="" if overlong == TRUNCATE else str(overlong))
+        changed = copy.copy(self)
+        changed.overlong = overlong
+        changed._identity = own
+        return changed
+
+    #: What :attr:`identity` gives.
+    _identity: EncoderIdentity
+
 
 class TokenEncoder(Encoder):
     """A model that the engine batches, pads, compiles and places by itself."""
@@ -69,8 +115,6 @@ class TokenEncoder(Encoder):
     exact_length: bool = False
     #: Every batch is padded to a multiple of this many tokens (1 where the model does not care).
     length_multiple: int = 1
-    #: Most tokens, padding included, that :meth:`pooled` takes; None where nothing limits it.
-    longest_tokens: int | None = None
     #: Whether an embedding is the same to the bit in any shape of batch, as counting is.
     any_rows: bool = False
 
@@ -96,6 +140,18 @@ class TokenEncoder(Encoder):
     def tokenize_many(self, sequences: Sequence[str]) -> TokenizedBatch:
         """Tokenize many sequences; override where a vectorised form is faster than one by one."""
         return join_tokens([self.tokenize(sequence) for sequence in sequences])
+
+    def counts_of(self, sequences: Sequence[str]) -> TextCounts:
+        """What the model makes of texts; by tokenizing them."""
+        return self.counts_of_tokens(self.tokenize_many(sequences))
+
+    def counts_of_tokens(self, batch: TokenizedBatch) -> TextCounts:
+        """The same of texts that are tokenized already."""
+        unknown = None
+        if self.unknown_id is not None:
+            seen = np.concatenate([[0], np.cumsum(batch.ids == self.unknown_id)])
+            unknown = (seen[batch.starts[1:]] - seen[batch.starts[:-1]]).astype(np.int64)
+        return TextCounts(batch.length_tokens, batch.dropped_bp, batch.unknown_bp, unknown)
 
     @abstractmethod
     def pooled(self, params: Any, ids: Any, mask: Any) -> Any:

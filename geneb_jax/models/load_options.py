@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from geneb_jax.errors import SelectionError
+from geneb_jax.overlong import parse_overlong
 
 __all__ = ["DTYPES", "LoadOptions"]
 
@@ -31,9 +32,12 @@ class LoadOptions:
         layer: Hidden state to pool: 0 the embeddings, -1 the last.
         offline: Open no socket.
         allow_remote_code: ``ORG/MODEL@COMMIT`` or a folder whose own code ``torch:`` may run.
+        overlong: What happens to a sequence longer than the context, as
+            :func:`geneb_jax.overlong.parse_overlong` reads it; the model's own way when None, which
+            is to cut it off but for models that were published with another.
 
     Raises:
-        SelectionError: for an unknown dtype, kind of weights or pooling.
+        SelectionError: for an unknown dtype, kind of weights, pooling or policy.
     """
 
     path: str | os.PathLike[str] | None = None
@@ -45,6 +49,7 @@ class LoadOptions:
     layer: int = -1
     offline: bool = False
     allow_remote_code: str | None = None
+    overlong: str | None = None
 
     def __post_init__(self) -> None:
         if self.dtype not in DTYPES:
@@ -55,6 +60,8 @@ class LoadOptions:
             raise SelectionError(
                 f"unknown weights {self.weights!r}", hint=f"known are {' and '.join(_WEIGHTS)}"
             )
+        if self.overlong is not None:
+            parse_overlong(self.overlong)
         if self.pooling not in (None, "geneb"):
             from geneb_jax.models.pooling import require_pooling  # brings JAX
 

@@ -14,6 +14,7 @@ from geneb_jax.models.adapters.choice import is_adapted, load_adapted
 from geneb_jax.models.blueprint import Blueprint, find_blueprint
 from geneb_jax.models.checkpoints.assembly import fit_checkpoint
 from geneb_jax.models.checkpoints.memory import require_memory
+from geneb_jax.models.context import with_policy
 from geneb_jax.models.encoder import BATCH_RULES, Encoder
 from geneb_jax.models.family import config_as_dict
 from geneb_jax.models.layers.network import require_layer
@@ -40,7 +41,7 @@ def load_encoder(id_or_path: Any, options: LoadOptions = _DEFAULTS) -> Encoder:
             config.json and weights. ``torch:`` before an id, hub id or folder runs it with
             transformers; ``path.py:Class`` and objects:
             :mod:`geneb_jax.models.adapters.object_adapter`.
-        options: Weights, dtype, pooling, layer, where from.
+        options: Weights, dtype, pooling, layer, where from, and what becomes of overlong sequences.
 
     Raises:
         SelectionError: for an unknown model or layer.
@@ -48,7 +49,10 @@ def load_encoder(id_or_path: Any, options: LoadOptions = _DEFAULTS) -> Encoder:
         DownloadError: if files cannot be had.
         ModelError: if the model's family does not run here.
     """
-    options = settled_options(id_or_path, options)
+    return with_policy(_load(id_or_path, settled_options(id_or_path, options)), options.overlong)
+
+
+def _load(id_or_path: Any, options: LoadOptions) -> Encoder:
     adapted = load_adapted(id_or_path, options)
     if adapted is not None:
         return adapted

@@ -1,4 +1,4 @@
-"""The models known by name: GENEB's 40, and the built-in ones that need no checkpoint."""
+"""The models known by name: the leaderboard's, and the built-in ones that need no checkpoint."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ KMER_SIZES = range(1, 7)
 
 @cache
 def registry() -> Mapping[str, ModelSpec]:
-    """GENEB's 40 models by model id, in alphabetical order of their ids."""
+    """The paper's 40 models and the leaderboard's later ones by model id, in alphabetical order."""
     return _read_folder("models")
 
 

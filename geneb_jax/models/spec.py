@@ -52,7 +52,7 @@ class SourceSpec:
 
     __pydantic_config__ = _CLOSED
 
-    kind: Literal["hub", "google-drive", "harvard-dataverse", "built-in", "folder"]
+    kind: Literal["hub", "google-drive", "harvard-dataverse", "zenodo", "built-in", "folder"]
     hub_id: str | None = None
     revision: str | None = None
     instructions: str | None = None
@@ -60,13 +60,16 @@ class SourceSpec:
 
 @dataclass(frozen=True, slots=True)
 class PinnedFile:
-    """A file of the published checkpoint: path in the repository, size in bytes, SHA-256 (hex)."""
+    """A file of the published checkpoint: path in the repository, SHA-256 (hex), size in bytes.
+
+    The size of a file that is fetched by hand may be unpublished: None.
+    """
 
     __pydantic_config__ = _CLOSED
 
     name: str
-    size_bytes: int
     sha256: str
+    size_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,7 @@ class ContextSpec:
         declared: What the checkpoint itself declares, where it differs in kind or size.
         unit: ``tokens`` or ``bp``.
         overlong: What happens to the rest, in words.
+        policy: What happens to it unless ``--overlong`` says otherwise, in that option's words.
     """
 
     __pydantic_config__ = _CLOSED
@@ -97,6 +101,7 @@ class ContextSpec:
     declared: int | None = None
     unit: Literal["tokens", "bp"] = "tokens"
     overlong: str = "cut off on the right"
+    policy: str = "truncate"
 
 
 @dataclass(frozen=True, slots=True)

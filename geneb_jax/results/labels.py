@@ -20,15 +20,20 @@ _MARK_DIGITS = 6
 _LONGEST = 120
 
 
-def variant_of(identity: EncoderIdentity, *, own_pooling: str | None) -> tuple[str, ...]:
+def variant_of(
+    identity: EncoderIdentity, *, own_pooling: str | None, own_overlong: str = ""
+) -> tuple[str, ...]:
     """What sets an identity apart from the model as it usually runs.
 
     Args:
         identity: The identity.
         own_pooling: The model's own pooling; None where it has no choice of one.
+        own_overlong: The policy for overlong sequences that the model runs with unasked, as in an
+            identity; empty for cutting them off.
 
     Returns:
-        Such as ``("untrained", "@layer 6", "cls", "bf16")``; empty for the usual.
+        Such as ``("untrained", "@layer 6", "cls", "windows 1024/512", "bf16")``; empty for the
+        usual.
     """
     parts = []
     if identity.revision.startswith("random:"):
@@ -38,11 +43,20 @@ def variant_of(identity: EncoderIdentity, *, own_pooling: str | None) -> tuple[s
         parts.append(f"@layer {identity.layer}")
     if own_pooling is not None and identity.pooling != own_pooling:
         parts.append(identity.pooling)
+    if identity.overlong != own_overlong:
+        parts.append(_policy_said(identity.overlong))
     if identity.dtype in _SHORT_DTYPES:
         parts.append(_SHORT_DTYPES[identity.dtype])
     if identity.harness_batch is not None:
         parts.append(f"as harness, batch {identity.harness_batch}")
     return tuple(parts)
+
+
+def _policy_said(overlong: str) -> str:
+    """``windows:1024:512`` as ``windows 1024/512``."""
+    kind, *numbers = (overlong or "truncate").split(":")
+    words = {"truncate": "truncated", "refuse": "overlong refused"}
+    return " ".join(filter(None, (words.get(kind, kind), "/".join(numbers))))
 
 
 def labels_of(wanted: Mapping[str, str]) -> dict[str, str]:

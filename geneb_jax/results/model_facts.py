@@ -86,6 +86,8 @@ class EmbeddingFacts:
         left_to_others: Sequences that other parts of the work held when this part was done.
         products: How products were computed, where the dtype does not say it: float32 by parts on
             accelerators.
+        windowed_sequences: Embedded sequences that were read in more than one window.
+        windows: Windows of all embedded sequences, of most of them one.
     """
 
     embedded: int
@@ -106,6 +108,8 @@ class EmbeddingFacts:
     left_to_others: int = 0
     products: str = ""
     unknown_tokens: int | None = None
+    windowed_sequences: int | None = None
+    windows: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,12 @@ from geneb_jax import durable_files
 from geneb_jax.results.file_names import safe_folder_name
 from geneb_jax.results.predictions import UnitPredictions, pack_predictions, unpack_predictions
 from geneb_jax.results.redaction import redacted
-from geneb_jax.results.score_rows import EARLIER_RECORD_COLUMNS, RECORD_COLUMNS, ScoreRow
+from geneb_jax.results.score_rows import (
+    EARLIER_RECORD_COLUMNS,
+    RECORD_COLUMNS,
+    UNCOUNTED_RECORD_COLUMNS,
+    ScoreRow,
+)
 from geneb_jax.results.unit_keys import UnitKey
 from geneb_jax.strict_json import read_json
 
@@ -294,10 +299,9 @@ def _rows_of(record: Any, key: UnitKey) -> tuple[ScoreRow, ...]:
     if record["rows_sha256"] != _rows_digest(plain):
         raise ValueError("the rows do not match their checksum: edited by hand or damaged")
     columns = tuple(plain[0]) if plain else RECORD_COLUMNS
-    # Records of before decision values were scored lack three columns, and stay what they are.
-    if columns not in (RECORD_COLUMNS, EARLIER_RECORD_COLUMNS) or any(
-        tuple(row) != columns for row in plain
-    ):
+    # Records of before decision values were scored, or rows counted, stay what they are.
+    known = (RECORD_COLUMNS, UNCOUNTED_RECORD_COLUMNS, EARLIER_RECORD_COLUMNS)
+    if columns not in known or any(tuple(row) != columns for row in plain):
         raise ValueError("a row has missing, unknown or misplaced columns")
     rows = _in_order([ScoreRow(**row) for row in plain], key)
     if [row.for_a_record(columns) for row in rows] != plain:

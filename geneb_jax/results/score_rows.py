@@ -26,6 +26,8 @@ __all__ = [
     "RECORD_COLUMNS",
     "SCORE_COLUMNS",
     "SCORE_RANGES",
+    "TASK_COUNTS",
+    "UNCOUNTED_RECORD_COLUMNS",
     "FitName",
     "ScoreRow",
     "metric_of",
@@ -56,6 +58,8 @@ FitName = tuple[str, str, str, int, float, str, str]
 
 _NAMES = ("model_id", "task_id", "category", "regime", "probe", "solver")
 _COUNTS = ("n_train", "n_test", "n_classes", "n_iter")
+#: What the model made of all rows of the task, train and test, whatever the fit took of them.
+TASK_COUNTS = ("cut_bp", "windows", "unknown_bp", "unknown_tokens", "empty")
 _TEXTS = ("weights", "pooling", "dtype")
 _ENDINGS = tuple(ending.value for ending in Ending)
 _STANDINGS = tuple(standing.value for standing in DataStanding)
@@ -92,6 +96,12 @@ class ScoreRow:
         auroc: Area under the ROC curve, one class against the rest if there are more than two; None
             where it is not known or not defined, as are ``auprc`` (average precision) and
             ``brier`` (0 to 2, smaller is better).
+        cut_bp: Letters of the task's train and test rows that the context had no room for. None, as
+            each of the counts below, where the model does not say.
+        windows: Pieces that these rows were read in, one a row unless it was overlong.
+        unknown_bp: Their letters other than A, C, G, T.
+        unknown_tokens: Tokens of them that the model's vocabulary does not know.
+        empty: Rows without any token.
 
     Raises:
         ValueError: if a value is missing, of the wrong type, not finite or out of range.
@@ -124,6 +134,11 @@ class ScoreRow:
     auroc: float | None = None
     auprc: float | None = None
     brier: float | None = None
+    cut_bp: int | None = None
+    windows: int | None = None
+    unknown_bp: int | None = None
+    unknown_tokens: int | None = None
+    empty: int | None = None
 
     def __post_init__(self) -> None:
         for name in _NAMES:
@@ -154,9 +169,9 @@ class ScoreRow:
             self._set(name, min(max(number, low), high))
         for name, bounds in DECISION_RANGES.items():
             self._check_decided(name, *bounds)
-        for name in _COUNTS:
+        for name in (*_COUNTS, *TASK_COUNTS):
             count = getattr(self, name)
-            if count is None and failed:
+            if count is None and (failed or name in TASK_COUNTS):
                 continue
             whole = _integer(name, count)
             if whole < 0:
@@ -254,9 +269,13 @@ def _ordered() -> tuple[str, ...]:
 SCORE_COLUMNS: tuple[str, ...] = _ordered()
 #: The columns of a row in a record.
 RECORD_COLUMNS: tuple[str, ...] = tuple(name for name in SCORE_COLUMNS if name != "data")
+#: Those of a record of before the task's rows were counted.
+UNCOUNTED_RECORD_COLUMNS: tuple[str, ...] = tuple(
+    name for name in RECORD_COLUMNS if name not in TASK_COUNTS
+)
 #: Those of a record of before decision values were scored.
 EARLIER_RECORD_COLUMNS: tuple[str, ...] = tuple(
-    name for name in RECORD_COLUMNS if name not in DECISION_RANGES
+    name for name in UNCOUNTED_RECORD_COLUMNS if name not in DECISION_RANGES
 )
 _cells = operator.attrgetter(*SCORE_COLUMNS)
 

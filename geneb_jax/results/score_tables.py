@@ -21,6 +21,8 @@ from geneb_jax.results.score_rows import (
     RECORD_COLUMNS,
     SCORE_COLUMNS,
     SCORE_RANGES,
+    TASK_COUNTS,
+    UNCOUNTED_RECORD_COLUMNS,
     FitName,
     ScoreRow,
 )
@@ -30,11 +32,14 @@ __all__ = ["SCORES_FILE", "csv_text", "read_scores", "write_scores_csv"]
 SCORES_FILE = "scores.csv"
 
 _FLOATS = frozenset({"C", *SCORE_RANGES, *DECISION_RANGES, "grad_norm"})
-_INTEGERS = frozenset({"seed", "layer", "n_train", "n_test", "n_classes", "n_iter"})
-#: This release's header, and those of earlier ones: without scores of decision values or ``data``.
+_INTEGERS = frozenset({"seed", "layer", "n_train", "n_test", "n_classes", "n_iter", *TASK_COUNTS})
+#: This release's header, and those of earlier ones: without counts of the task's rows, scores of
+#: decision values or ``data``.
 _HEADERS = (
     SCORE_COLUMNS,
     RECORD_COLUMNS,
+    tuple(name for name in SCORE_COLUMNS if name not in TASK_COUNTS),
+    UNCOUNTED_RECORD_COLUMNS,
     (*EARLIER_RECORD_COLUMNS, "data"),
     EARLIER_RECORD_COLUMNS,
 )

@@ -16,6 +16,8 @@ from geneb_jax.embed import (
     embed_shard,
     embedder_of,
     open_store,
+    row_counts,
+    with_row_counts,
 )
 from geneb_jax.embed.shard_work import Embedder
 from geneb_jax.errors import GenebError, NonFiniteError, StoreError
@@ -165,8 +167,11 @@ def embed_model(
         on_first_rows=look.at_rows,
     )
     observer.finished()
+    if report.embedded < len(sequences):
+        # Counts belong to rows, whoever embedded them: those that were stored are counted now.
+        report = with_row_counts(report, row_counts(encoder, sequences.sequences))
     look.at_stored(store, sequences.digests)
-    look.at_report(report)
+    look.at_report(report, total=len(sequences))
     if not refused:
         return Embedded(report, {})
     return Embedded(report, _without(read, refused[0].positions, refused[0]))

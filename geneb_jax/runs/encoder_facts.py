@@ -41,7 +41,9 @@ def encoder_facts(encoder: Encoder, *, label: str | None = None) -> ModelFacts:
         label: What the user calls it; None for its name and variant.
     """
     identity = encoder.identity
-    variant = variant_of(identity, own_pooling=_own_pooling(encoder))
+    variant = variant_of(
+        identity, own_pooling=_own_pooling(encoder), own_overlong=_own_overlong(encoder)
+    )
     facts = ModelFacts(
         label=label or with_variant(identity.model_id, variant),
         name=identity.model_id,
@@ -64,6 +66,12 @@ def encoder_facts(encoder: Encoder, *, label: str | None = None) -> ModelFacts:
         corpus=spec.labels.corpus,
         url=f"https://huggingface.co/{spec.source.hub_id}" if spec.source.hub_id else "",
     )
+
+
+def _own_overlong(encoder: Encoder) -> str:
+    """The model's own policy as identities have it; cutting off is empty there."""
+    policy = "truncate" if encoder.spec is None else encoder.spec.context.policy
+    return "" if policy == "truncate" else policy
 
 
 def _own_pooling(encoder: Encoder) -> str | None:

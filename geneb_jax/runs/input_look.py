@@ -8,6 +8,8 @@ import numpy as np
 
 from geneb_jax.embed import EmbedReport
 from geneb_jax.embed.first_look import (
+    cut_off,
+    in_windows,
     look_at_rows,
     look_at_tokens,
     other_letters,
@@ -52,10 +54,19 @@ class InputLook:
             except QuarantinedRowsError:
                 return  # whoever needs the rows makes them anew
 
-    def at_report(self, report: EmbedReport) -> None:
-        """Once it is known how many letters and tokens were unknown."""
+    def at_report(self, report: EmbedReport, *, total: int) -> None:
+        """Once it is known how many letters and tokens were unknown, or beyond the context.
+
+        Args:
+            report: Its counts are of ``total`` sequences.
+            total: Distinct sequences that were wanted.
+        """
         name = report.model_id
-        letters = other_letters(report)
+        for sentence in (cut_off(report, total), in_windows(report, total)):
+            if sentence is not None:
+                self._observer.note(f"{name}: {sentence}")
+        letters = other_letters(report, total)
         if letters is not None:
             self._observer.note(f"{name}: {letters}")
-        self._tell(unknown_share(report.tokens, report.unknown_tokens, name))
+        if report.embedded == total:
+            self._tell(unknown_share(report.tokens, report.unknown_tokens, name))

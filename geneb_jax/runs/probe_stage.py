@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 
 from geneb_jax.analysis import leaked_rows
 from geneb_jax.benchmark import Regime, Task
 from geneb_jax.data import few_shot_rows
-from geneb_jax.embed import open_store, read_or_embed
+from geneb_jax.embed import open_store, read_or_embed, row_counts
+from geneb_jax.models import Encoder
 from geneb_jax.models.adapters.harness_encoder import HarnessEncoder
 from geneb_jax.results import FAILED, AnswerKey, ScoreRow, UnitKey, UnitPredictions
 from geneb_jax.runs.encoder_source import ModelReference
 from geneb_jax.runs.harness_order import read_split_rows
 from geneb_jax.runs.sweep_folds import score_folds, sweeps
-from geneb_jax.runs.task_choice import TaskTables
+from geneb_jax.runs.task_choice import ReadTasks, TaskTables
 from geneb_jax.runs.units import ProbeSettings
 from geneb_jax_probes import Ending, ProbeTask, TaskScores
 
@@ -30,6 +32,10 @@ __all__ = [
     "problem_rows",
     "training_subsets",
 ]
+
+
+#: Of rows that nobody counted: arrays of the user's own.
+_UNCOUNTED: Mapping[str, int | None] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +105,7 @@ def fit_group(group: ProbeGroup) -> list[ScoredTask]:
         )
         return train, test
 
+    counts = _task_counts(encoder, read, list(group.units))
     problems = []
     answers = []
     for task in group.units:
@@ -121,18 +128,47 @@ def fit_group(group: ProbeGroup) -> list[ScoredTask]:
     if sweeps(settings) and any(not regime.seeded for regime in settings.regimes):
         folds = score_folds(problems, settings)
     return [
-        ScoredTask(task, tuple(_scored(group, task, scores)), answer, held_out)
+        ScoredTask(task, tuple(_scored(group, task, scores, counts[task])), answer, held_out)
         for task, scores, answer, held_out in zip(group.units, fitted, answers, folds, strict=True)
     ]
 
 
-def _scored(group: ProbeGroup, task: Task, scores: TaskScores) -> Iterator[ScoredUnit]:
+def _task_counts(
+    encoder: Encoder, read: ReadTasks, tasks: Sequence[Task]
+) -> dict[Task, Mapping[str, int | None]]:
+    """What the model makes of all rows of each task, by column of scores.csv.
+
+    Counted from the texts, so it is the same whether their embeddings were made now or long ago.
+    """
+    rows = {task: np.concatenate(read.rows_of(task)) for task in tasks}
+    distinct = np.unique(np.concatenate(list(rows.values())))
+    texts = read.sequences.sequences
+    found = row_counts(encoder, [texts[at] for at in distinct.tolist()])
+    if found is None:
+        return {task: {} for task in tasks}
+    counts: dict[Task, Mapping[str, int | None]] = {}
+    for task, at in rows.items():
+        own = np.searchsorted(distinct, at)
+        unknown = found.unknown_tokens
+        counts[task] = {
+            "cut_bp": int(found.cut_bp[own].sum()),
+            "windows": int(found.windows[own].sum()),
+            "unknown_bp": int(found.unknown_bp[own].sum()),
+            "unknown_tokens": None if unknown is None else int(unknown[own].sum()),
+            "empty": int((found.tokens[own] == 0).sum()),
+        }
+    return counts
+
+
+def _scored(
+    group: ProbeGroup, task: Task, scores: TaskScores, counts: Mapping[str, int | None]
+) -> Iterator[ScoredUnit]:
     model_id = group.model.identity.model_id
     fits = _fits_of(group.settings)
     regimes = {regime.name: regime for regime in group.settings.regimes}
     for key in group.units[task]:
         regime = regimes[key.regime]
-        rows = _rows(model_id, task, regime, scores, fits[regime], group.settings)
+        rows = _rows(model_id, task, regime, scores, fits[regime], group.settings, counts)
         yield ScoredUnit(key, rows, _predictions(scores, fits[regime]))
 
 
@@ -217,6 +253,7 @@ def _rows(
     scores: TaskScores,
     fits: range,
     settings: ProbeSettings,
+    counts: Mapping[str, int | None] = _UNCOUNTED,
 ) -> list[ScoreRow]:
     rows = []
     for c, C in enumerate(settings.C):
@@ -247,6 +284,7 @@ def _rows(
                     grad_norm=_finite(scores.grad_norm[s, c]) if scored else None,
                     status=str(scores.status[s, c]) if scored else FAILED,
                     error=error or "",
+                    **counts,  # type: ignore[arg-type]
                 )
             )
     return rows

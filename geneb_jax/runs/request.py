@@ -20,7 +20,8 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
-from geneb_jax.errors import ConfigError
+from geneb_jax.errors import ConfigError, SelectionError
+from geneb_jax.overlong import parse_overlong
 from geneb_jax.part import Part, read_part
 from geneb_jax.results.labels import require_label
 from geneb_jax.runs.probe_kinds import find_probe
@@ -80,6 +81,14 @@ def _seed(value: int) -> int:
     return value
 
 
+def _policy(text: str) -> str:
+    try:
+        parse_overlong(text)
+    except SelectionError as error:
+        raise ValueError(". ".join(filter(None, (error.what, error.hint)))) from error
+    return text
+
+
 Text = Annotated[str, Field(min_length=1)]
 Texts = Annotated[tuple[Text, ...], BeforeValidator(_tuple)]
 Place = Annotated[Path, BeforeValidator(_path)]
@@ -110,6 +119,8 @@ class RunRequest(BaseModel):
             whole split at a time, in file order, nothing de-duplicated.
         batch_size: The batch size that they are then given; the harness's own when None.
         update_suite: Whether to take a folder over to the suite as it is now defined.
+        overlong: What happens to a sequence longer than a model's context
+            (:mod:`geneb_jax.overlong`); each model's own way when None.
         part: ``I/N``: this process is one of N on one store; ``auto``: as the environment says.
     """
 
@@ -131,6 +142,7 @@ class RunRequest(BaseModel):
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     pooling: str | None = None
     layer: int = -1
+    overlong: Annotated[str, AfterValidator(_policy)] | None = None
     batch_tokens: int | None = Field(default=None, ge=1)
     as_harness: bool = False
     batch_size: int | None = Field(default=None, ge=1)
@@ -173,6 +185,10 @@ class RunRequest(BaseModel):
             raise ValueError(
                 "--batch-size is the harness's, for --as-harness; elsewhere batches change no "
                 "embedding, and --batch-tokens bounds their memory"
+            )
+        if self.as_harness and self.overlong is not None:
+            raise ValueError(
+                "--as-harness calls the extractor as it is; --overlong has no part in it"
             )
         if self.as_harness and self.batch_tokens is not None:
             raise ValueError("--as-harness takes --batch-size, not --batch-tokens")

@@ -26,12 +26,16 @@ from geneb_jax.embed import (
     BatchMemoryError,
     EmbedReport,
     Forward,
+    RowCounts,
     added_reports,
     embedder_of,
     open_store,
     read_or_embed,
+    row_counts,
+    with_row_counts,
 )
 from geneb_jax.embed.progress import EmbedProgress
+from geneb_jax.embed.row_counts import joined_counts
 from geneb_jax.errors import DataError, ModelError
 from geneb_jax.identity import EncoderIdentity
 from geneb_jax.models import Encoder
@@ -41,6 +45,7 @@ from geneb_jax.runs.encoder_source import EncoderSource
 from geneb_jax.runs.harness_order import read_split_rows
 from geneb_jax.runs.input_look import InputLook
 from geneb_jax.runs.observer import RunObserver
+from geneb_jax.runs.within_context import require_listed_within_context
 from geneb_jax.runs.work import ModelWork, RunWork
 from geneb_jax.store import EmbeddingStore
 from geneb_jax.vectors import VectorSheet, VectorWriter, writing_vectors
@@ -114,6 +119,7 @@ def _export_files(
     observer: RunObserver,
 ) -> EmbedReport:
     identity = encoder.identity
+    require_listed_within_context(encoder, listed, columns)
     store = open_store(root, encoder)
     embedder = embedder_of(encoder, batch_tokens=source.batch_tokens)
     forward = embedder if isinstance(embedder, Forward) else None
@@ -124,6 +130,7 @@ def _export_files(
     facts = model_facts(identity, encoder.width, encoder.parameter_count) | {"input": files}
     sheet = VectorSheet(listed.names, encoder.width, listed.columns, facts)
     reports: list[EmbedReport] = []
+    counts: list[RowCounts | None] = []
     look = InputLook(encoder, observer)
     with writing_vectors(path, sheet) as writer:
         done = 0
@@ -141,10 +148,13 @@ def _export_files(
             if len(set(texts)) > 1:
                 look.at_rows(rows)
             writer.write(rows)
+            counts.append(row_counts(encoder, texts))
             done += len(texts)
     observer.finished()
     embedded = sum(report.embedded for report in reports)
-    return added_reports(identity.model_id, reports, reused=len(listed) - embedded)
+    added = added_reports(identity.model_id, reports, reused=len(listed) - embedded)
+    known = [one for one in counts if one is not None]
+    return with_row_counts(added, joined_counts(known) if known else None)
 
 
 def _further(observer: RunObserver, before: int, total: int) -> Any:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields, replace
 import jax
 
 from geneb_jax.benchmark import Regime, Suite, Task
-from geneb_jax.errors import GenebError, ModelError
+from geneb_jax.errors import DataError, GenebError, ModelError
 from geneb_jax.models import Encoder, LoadOptions
 from geneb_jax.models.loading import settled_options
 from geneb_jax.places import store_folder
@@ -24,8 +24,9 @@ from geneb_jax.runs.encoder_source import EncoderSource, ModelReference
 from geneb_jax.runs.observer import RunObserver
 from geneb_jax.runs.probe_stage import ProbeGroup
 from geneb_jax.runs.request import RunRequest
-from geneb_jax.runs.task_choice import TaskTables, choose_tasks
+from geneb_jax.runs.task_choice import ChosenTasks, ReadTasks, TaskTables, choose_tasks
 from geneb_jax.runs.units import ProbeSettings, group_tasks, probe_settings, unit_key
+from geneb_jax.runs.within_context import require_tasks_within_context
 
 __all__ = [
     "ModelWork",
@@ -142,11 +143,34 @@ def plan_work(request: RunRequest, observer: RunObserver | None = None) -> RunWo
             hint="`geneb-jax list models` shows what runs; name folders by their path",
         )
     if any(work.absent for work in models):
-        tables.read(observer)
+        models = _within_context(models, tables.read(observer), chosen, problems)
     damaged = tuple(
         f"{one.path}: not believed ({one.reason}); computed again" for one in records.damaged
     )
     return RunWork(request, settings, tables, tuple(models), problems, chosen.notes + damaged)
+
+
+def _within_context(
+    models: list[ModelWork], read: ReadTasks, chosen: ChosenTasks, problems: dict[str, str]
+) -> list[ModelWork]:
+    """The models that read every sequence whole, where ``--overlong refuse`` asks for that.
+
+    Raises:
+        DataError: if none is left.
+    """
+    kept = []
+    for model in models:
+        try:
+            require_tasks_within_context(model.reference.encoder(), read, chosen.source)
+            kept.append(model)
+        except DataError as error:
+            if len(models) == 1:
+                raise
+            problems[model.facts.label] = error.message
+            last = error
+    if not kept:
+        raise last
+    return kept
 
 
 def with_smaller_batches(work: RunWork, model: ModelWork, batch_tokens: int) -> ModelWork:

@@ -43,6 +43,7 @@ _SEVEN = {"A": 7, "C": 8, "G": 9, "T": 10, "N": 11}
 #: and [SEP]; its embedder joins letters by spaces and splits again, so white space vanishes.
 #: ``caduceus`` (JanusDNA as well) and ``hyenadna``: one vocabulary, letters raised or not; the
 #: extractors ask for no special tokens. ``lucaone``: U is T, every other character is N.
+#: ``splicebert``: of its extractor, where U is T and the IUPAC codes are N.
 CHARACTER_TABLES: Mapping[str, CharacterTable] = {
     "biofm": CharacterTable(
         letters={"D": 0, "N": 1, "A": 2, "T": 3, "G": 4, "C": 5},
@@ -57,6 +58,14 @@ CHARACTER_TABLES: Mapping[str, CharacterTable] = {
     "lucaone": CharacterTable(
         letters={"A": 5, "T": 6, "U": 6, "C": 7, "G": 8},
         unknown=9,
+        pad=0,
+        prefix=(2,),
+        suffix=(3,),
+        upper_case=True,
+    ),
+    "splicebert": CharacterTable(
+        letters={"A": 6, "C": 7, "G": 8, "T": 9, "U": 9, **dict.fromkeys("NRYSWKMBDHV", 5)},
+        unknown=1,
         pad=0,
         prefix=(2,),
         suffix=(3,),
@@ -87,6 +96,7 @@ class CharacterTokenizer(Tokenizer):
             raise ConfigError(f"a limit of {max_tokens} tokens leaves no room for special tokens")
         self.max_tokens = max_tokens
         self.pad_id = chosen.pad
+        self.unknown_id = chosen.unknown
         self._table = chosen
         self._ids = _by_byte(chosen)
         self.vocab_size = 1 + max(int(self._ids.max()), chosen.pad, *chosen.prefix, *chosen.suffix)

@@ -90,8 +90,9 @@ def test_unknown_tokens_are_counted_as_tokens() -> None:
     encoder = load_model("kmer-1").encoder
     texts = ("ACGTNN", "NNA")
     work = ShardWork(np.arange(2), np.zeros((2, 16), np.uint8), texts)
-    rows = embed_shard(Forward(encoder), work)
-    assert rows.unknown_tokens == 4 and rows.length_tokens is not None
-    sentence = unknown_share(int(rows.length_tokens.sum()), rows.unknown_tokens, "kmer-1")
+    read = embed_shard(Forward(encoder), work).read
+    assert read is not None and read.unknown_tokens is not None
+    assert read.unknown_tokens.tolist() == [2, 2]
+    sentence = unknown_share(int(read.tokens.sum()), int(read.unknown_tokens.sum()), "kmer-1")
     assert sentence == "kmer-1: 4 of 9 tokens (44%) are unknown to its vocabulary"
     assert unknown_share(1000, 9, "m") is None and unknown_share(1000, None, "m") is None

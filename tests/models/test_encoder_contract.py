@@ -131,14 +131,14 @@ def close(ours: np.ndarray, other: np.ndarray, limit: float) -> None:
     assert relative_error(other, ours) <= limit
 
 
-def tiny_encoder(family: str, **more_changes: Any) -> NativeEncoder:
+def tiny_encoder(family: str, *, limit: int = LIMIT, **more_changes: Any) -> NativeEncoder:
     """The family's tiny model, through the door that every model comes through."""
     model_id, changes, tokenizer_of = TINY[family]
     spec = registry()[model_id]
     spec = dataclasses.replace(
         spec,
         config=dict(spec.config) | changes | more_changes,
-        context=dataclasses.replace(spec.context, limit=LIMIT),
+        context=dataclasses.replace(spec.context, limit=limit),
         tokenizer=registry()[tokenizer_of or model_id].tokenizer,
     )
     with pytest.MonkeyPatch.context() as patch:

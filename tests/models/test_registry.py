@@ -24,10 +24,11 @@ def published(name: str) -> list[dict[str, str]]:
 
 def test_all_published_models_are_there_with_their_metadata() -> None:
     rows = {row["model_id"]: row for row in published("models.csv")}
-    assert set(registry()) == set(rows)
-    assert len(registry()) == 40
-    for model_id, spec in registry().items():
-        row = rows[model_id]
+    later = {"splicebert-1024nt"}
+    assert set(registry()) == set(rows) | later
+    assert (len(rows), len(registry())) == (40, 41)
+    for model_id, row in rows.items():
+        spec = registry()[model_id]
         assert spec.display == row["display"]
         assert spec.parameters == int(row["params_meta"])
         assert spec.labels.architecture == row["architecture"]
@@ -42,7 +43,10 @@ def test_every_file_is_pinned(model_id: str) -> None:
     for file in (*spec.weights, *spec.tokenizer.files):
         assert len(file.sha256) == 64
         assert set(file.sha256) <= set("0123456789abcdef")
-        assert file.size_bytes > 0
+        if file.size_bytes is None:  # fetched by hand, and its size was not published
+            assert spec.source.kind == "zenodo"
+        else:
+            assert file.size_bytes > 0
     if spec.source.kind == "hub":
         assert spec.source.hub_id is not None
         assert spec.source.hub_id.count("/") == 1
@@ -64,7 +68,10 @@ def test_weight_files_are_as_large_as_their_tensors(model_id: str) -> None:
     width = {"F32": 4, "BF16": 2, "F16": 2, "I64": 8}
     tensors = published_tensors(model_id)["tensors"].values()
     total = sum(math.prod(shape) * width[dtype] for shape, dtype in tensors)
-    stored = sum(file.size_bytes for file in registry()[model_id].weight_files())
+    files = registry()[model_id].weight_files()
+    if any(file.size_bytes is None for file in files):
+        pytest.skip("the size was not published")
+    stored = sum(file.size_bytes or 0 for file in files)
     tied = sum(
         math.prod(published_tensors(model_id)["tensors"][name][0]) * 4
         for name in published_tensors(model_id)["tied"]

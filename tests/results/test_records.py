@@ -45,6 +45,24 @@ def test_floats_come_back_to_the_bit(
     ]
 
 
+COUNTS = ("cut_bp", "windows", "unknown_bp", "unknown_tokens", "empty")
+
+
+def test_a_record_of_before_rows_were_counted_is_read(
+    tmp_path: Path, key: UnitKey, key_rows: list[ScoreRow]
+) -> None:
+    records = Records(tmp_path)
+    records.add(key, [replace(row, windows=7, cut_bp=3) for row in key_rows])
+    assert {(row.windows, row.cut_bp) for row in Records(tmp_path).find(key) or ()} == {(7, 3)}
+    path = records.path_of(key)
+    record = json.loads(path.read_text(encoding="utf-8"))
+    record["rows"] = [{k: v for k, v in row.items() if k not in COUNTS} for row in record["rows"]]
+    content = json.dumps(record["rows"], ensure_ascii=True, separators=(",", ":"))
+    record["rows_sha256"] = hashlib.sha256(content.encode("ascii")).hexdigest()
+    path.write_text(json.dumps(record), encoding="utf-8")
+    assert Records(tmp_path).find(key) == tuple(key_rows)
+
+
 def test_a_record_of_before_decision_values_is_read(
     tmp_path: Path, key: UnitKey, key_rows: list[ScoreRow]
 ) -> None:
@@ -54,7 +72,7 @@ def test_a_record_of_before_decision_values_is_read(
     path = records.path_of(key)
     record = json.loads(path.read_text(encoding="utf-8"))
     for row in record["rows"]:
-        for name in ("auroc", "auprc", "brier"):
+        for name in ("auroc", "auprc", "brier", *COUNTS):
             del row[name]
     content = json.dumps(record["rows"], ensure_ascii=True, separators=(",", ":"))
     record["rows_sha256"] = hashlib.sha256(content.encode("ascii")).hexdigest()

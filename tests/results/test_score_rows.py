@@ -16,7 +16,7 @@ def test_the_columns_are_the_contract() -> None:
         "model_id", "task_id", "category", "regime", "seed", "C", "probe", "solver", "mcc",
         "accuracy", "macro_f1", "auroc", "auprc", "brier", "n_train", "n_test", "n_classes",
         "n_iter", "grad_norm", "status", "identity", "weights", "layer", "pooling", "dtype",
-        "error", "data",
+        "error", "data", "cut_bp", "windows", "unknown_bp", "unknown_tokens", "empty",
     )  # fmt: skip
 
 

@@ -20,7 +20,7 @@ from geneb_jax.results import SCORE_COLUMNS, ScoreRow, csv_text, read_scores, wr
 HEADER = ",".join(SCORE_COLUMNS)
 LINE = (
     "kmer-4,task-a,One,10shot,13,1.0,logistic,reference,0.30000000000000004,0.6666666666666666,"
-    "0.5,,,,20,180,2,7,3.5e-05,converged,,,,,,,"
+    "0.5,,,,20,180,2,7,3.5e-05,converged,,,,,,,,,,,,"
 )
 #: Tables of before AUROC, AUPRC and Brier score were computed.
 EARLIER_HEADER, EARLIER_LINE = (
@@ -41,17 +41,27 @@ def test_what_made_a_row_is_in_it(tmp_path: Path, row: ScoreRow) -> None:
         row, identity="0a1b2c3d", weights="random:0", layer=-1, pooling="cls", dtype="bfloat16"
     )
     path = write_scores_csv(tmp_path, [made])
-    assert path.read_text("utf-8").endswith(",converged,0a1b2c3d,random:0,-1,cls,bfloat16,,\n")
+    assert path.read_text("utf-8").endswith(",converged,0a1b2c3d,random:0,-1,cls,bfloat16,,,,,,,\n")
     assert read_scores(path) == [made]
 
 
 def test_a_table_of_an_earlier_release_is_read(tmp_path: Path, row: ScoreRow) -> None:
+    counts = ",cut_bp,windows,unknown_bp,unknown_tokens,empty"
+    assert HEADER.endswith(counts)
     for header, line in ((HEADER, LINE), (EARLIER_HEADER, EARLIER_LINE)):
         path = tmp_path / "scores.csv"
+        header, line = header.removesuffix(counts), line.removesuffix("," * 5)
+        path.write_text(f"{header}\n{line}\n", "utf-8")
+        assert read_scores(tmp_path) == [row]
         path.write_text(f"{header.removesuffix(',data')}\n{line.removesuffix(',')}\n", "utf-8")
         assert read_scores(tmp_path) == [row]
-    path.write_text(f"{EARLIER_HEADER}\n{EARLIER_LINE}\n", "utf-8")
-    assert read_scores(tmp_path) == [row]
+
+
+def test_counts_of_rows_come_back(tmp_path: Path, row: ScoreRow) -> None:
+    made = replace(row, cut_bp=0, windows=2**40, unknown_bp=3, unknown_tokens=None, empty=1)
+    assert read_scores(write_scores_csv(tmp_path, [made])) == [made]
+    with pytest.raises(ValueError, match="cut_bp -1 is negative"):
+        replace(row, cut_bp=-1)
 
 
 def test_scores_of_decision_values_come_back(tmp_path: Path, row: ScoreRow) -> None:
@@ -130,7 +140,7 @@ def test_f39_no_text_cell_starts_as_a_formula(tmp_path: Path, row: ScoreRow, sta
     with path.open(newline="", encoding="utf-8") as file:
         cells = list(csv.reader(file))[1]
     assert cells[0] == "'=HYPERLINK(1)"
-    assert cells[-2] == "'" + made.error
+    assert cells[SCORE_COLUMNS.index("error")] == "'" + made.error
     assert read_scores(path) == [made]
 
 
@@ -152,9 +162,9 @@ def test_two_rows_of_one_fit_are_refused(tmp_path: Path, row: ScoreRow) -> None:
         (f"{HEADER},mcc\n", ":1", "columns"),
         ("", ":1", "columns"),
         (f"{HEADER}\n{LINE}\n{LINE}\n", ":3", "same fit as row 2"),
-        (f"{HEADER}\n{LINE},x\n", ":2", "28 cells where 27"),
-        (f"{HEADER}\nkmer-4\n", ":2", "1 cells where 27"),
-        (f"{HEADER}\n\n", ":2", "0 cells where 27"),
+        (f"{HEADER}\n{LINE},x\n", ":2", "33 cells where 32"),
+        (f"{HEADER}\nkmer-4\n", ":2", "1 cells where 32"),
+        (f"{HEADER}\n\n", ":2", "0 cells where 32"),
         (f"{HEADER}\n{LINE.replace('0.5,', 'nan,')}\n", ":2", "'nan' is not a finite number"),
         (f"{HEADER}\n{LINE.replace('0.5,', 'inf,')}\n", ":2", "'inf' is not a finite number"),
         (f"{HEADER}\n{LINE.replace('0.5,', '1e400,')}\n", ":2", "is inf"),

@@ -28,7 +28,7 @@ from geneb_jax.models.adapters.folder_files import (
 )
 from geneb_jax.models.adapters.remote_code import AllowedCode, parse_allowed_code, require_allowed
 from geneb_jax.models.checkpoints.hub import HubSnapshot, download_repository
-from geneb_jax.models.encoder import SequenceEncoder
+from geneb_jax.models.encoder import SequenceEncoder, TextCounts
 from geneb_jax.models.layers.network import require_layer
 from geneb_jax.models.load_options import LoadOptions
 from geneb_jax.models.model_folder import (
@@ -72,7 +72,7 @@ class TorchEncoder(SequenceEncoder):
         self._model = model
         self._tokenizer = tokenizer
         self._identity = identity
-        self._limit = limit
+        self._limit = self.longest_tokens = limit
         parameters = inspect.signature(model.forward).parameters
         open_ended = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
         self._takes_mask = open_ended or "attention_mask" in parameters
@@ -105,14 +105,56 @@ class TorchEncoder(SequenceEncoder):
             rows[members] = part
         return rows
 
-    def _tokenize(self, sequences: Sequence[str]) -> list[list[int]]:
-        encoded = self._tokenizer(
-            list(sequences),
-            truncation=self._limit is not None,
-            max_length=self._limit,
-            padding=False,
-            verbose=False,
+    def counts_of(self, sequences: Sequence[str]) -> TextCounts:
+        """What the model makes of texts; letters other than A, C, G, T in capitals are unknown."""
+        whole = self._encoded(sequences)
+        cut_off = [at for at, ids in enumerate(whole) if len(ids) > (self._limit or len(ids))]
+        kept = dict(zip(cut_off, self._tokenize([sequences[at] for at in cut_off]), strict=True))
+        read = [kept.get(at, ids) for at, ids in enumerate(whole)]
+        unknown = getattr(self._tokenizer, "unk_token_id", None)
+        cut = [self._cut_bp(text) if at in kept else 0 for at, text in enumerate(sequences)]
+        other = [sum(map(text.count, set(text) - set("ACGT"))) for text in sequences]
+        return TextCounts(
+            tokens=np.array([len(ids) for ids in read], np.int64),
+            cut_bp=np.array(cut, np.int64),
+            unknown_bp=np.array(other, np.int64),
+            unknown_tokens=None
+            if unknown is None
+            else np.array([ids.count(unknown) for ids in read], np.int64),
         )
+
+    def _cut_bp(self, text: str) -> int:
+        """Letters of a text, which is too long, that there is no room for on the side that is cut."""
+        left = getattr(self._tokenizer, "truncation_side", "right") == "left"
+        assert self._limit is not None
+        if getattr(self._tokenizer, "is_fast", False):
+            options = {"padding": False, "verbose": False}
+            bare = self._tokenizer(
+                text, add_special_tokens=False, return_offsets_mapping=True, **options
+            )["offset_mapping"]
+            room = self._limit - (len(self._encoded([text])[0]) - len(bare))
+            return bare[len(bare) - room - 1][1] if left else len(text) - bare[room][0]
+        # A tokenizer that does not say where its tokens stand: how much of the text fits.
+        held, too_many = 0, len(text)
+        while too_many - held > 1:
+            middle = (held + too_many) // 2
+            part = text[-middle:] if left else text[:middle]
+            (whole,) = self._encoded([part])
+            if len(whole) > self._limit:
+                too_many = middle
+            else:
+                held = middle
+        return len(text) - held
+
+    def _tokenize(self, sequences: Sequence[str]) -> list[list[int]]:
+        cut = {"truncation": True, "max_length": self._limit} if self._limit is not None else {}
+        return self._encoded(sequences, **cut)
+
+    def _encoded(self, sequences: Sequence[str], **options: Any) -> list[list[int]]:
+        """Ids of each text; of no texts, which transformers does not take, none."""
+        if not sequences:
+            return []
+        encoded = self._tokenizer(list(sequences), padding=False, verbose=False, **options)
         return [list(map(int, ids)) for ids in encoded["input_ids"]]
 
     def _batches(self, lengths: Sequence[int]) -> Iterator[tuple[list[int], int, int]]:

@@ -238,11 +238,12 @@ def check_pinned(file: DigestedFile, pinned: PinnedFile) -> None:
         CheckpointError: if the content differs.
     """
     size = file.signature.size_bytes
-    digest = file.sha256(recall=False) if size == pinned.size_bytes else ""
+    digest = file.sha256(recall=False) if pinned.size_bytes in (size, None) else ""
     if digest != pinned.sha256:
+        expected = "" if pinned.size_bytes is None else f"{pinned.size_bytes} bytes, "
         raise CheckpointError(
             f"is not the published file: {size} bytes, SHA-256 {digest[:12] or 'not computed'}; "
-            f"expected {pinned.size_bytes} bytes, {pinned.sha256[:12]}",
+            f"expected {expected}{pinned.sha256[:12]}",
             where=file.path,
             cause="the download is damaged, or the file was changed",
             hint="delete it and download it again",

@@ -52,6 +52,8 @@ class KmerEncoder(TokenEncoder):
     batch_tokens = 1 << 17
     any_rows = True
 
+    counts_whole = True
+
     def __init__(self, k: int) -> None:
         self.k = k
 
