@@ -26,6 +26,7 @@ __all__ = [
     "ScoredUnit",
     "failed_rows",
     "fit_group",
+    "fit_groups",
     "fit_problems",
     "problem_rows",
     "training_subsets",
@@ -42,6 +43,7 @@ class ProbeGroup:
         units: Task -> keys of its units that have no record.
         settings: How they are probed.
         batch_tokens: Tokens of a batch, should a damaged embedding have to be made anew.
+        held_out: Whether to score on held-out training rows too, for a choice of layer and pooling.
     """
 
     model: ModelReference
@@ -49,6 +51,7 @@ class ProbeGroup:
     units: Mapping[Task, tuple[UnitKey, ...]]
     settings: ProbeSettings
     batch_tokens: int | None = None
+    held_out: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,31 @@ def fit_group(group: ProbeGroup) -> list[ScoredTask]:
     Raises:
         GenebError: if embeddings are missing, or the model that could mend damaged ones is gone.
     """
+    return fit_groups((group,))
+
+
+def fit_groups(groups: Sequence[ProbeGroup]) -> list[ScoredTask]:
+    """The same for groups of several embeddings, such as the layers of a model, in one call."""
+    found = [_problems_of(group) for group in groups]
+    problems = [problem for some, _ in found for problem in some]
+    answers = [answer for _, some in found for answer in some]
+    whose = [(group, task) for group in groups for task in group.units]
+    settings = groups[0].settings
+    fitted = fit_problems(problems, settings, keep_predictions=True)
+    folds: Sequence[np.ndarray | None] = [None] * len(problems)
+    wanted = sweeps(settings) or groups[0].held_out
+    if wanted and any(not regime.seeded for regime in settings.regimes):
+        folds = score_folds(problems, settings)
+    return [
+        ScoredTask(task, tuple(_scored(group, task, scores)), answer, held_out)
+        for (group, task), scores, answer, held_out in zip(
+            whose, fitted, answers, folds, strict=True
+        )
+    ]
+
+
+def _problems_of(group: ProbeGroup) -> tuple[list[ProbeTask], list[AnswerKey]]:
+    """What is fitted for each task of a group, and the right answers of its test rows."""
     read, settings = group.tables.read(), group.settings
     encoder = group.model.encoder()
     store = open_store(group.model.store, encoder)
@@ -116,14 +144,7 @@ def fit_group(group: ProbeGroup) -> list[ScoredTask]:
                 name=task.task_id,
             )
         )
-    fitted = fit_problems(problems, settings, keep_predictions=True)
-    folds: Sequence[np.ndarray | None] = [None] * len(problems)
-    if sweeps(settings) and any(not regime.seeded for regime in settings.regimes):
-        folds = score_folds(problems, settings)
-    return [
-        ScoredTask(task, tuple(_scored(group, task, scores)), answer, held_out)
-        for task, scores, answer, held_out in zip(group.units, fitted, answers, folds, strict=True)
-    ]
+    return problems, answers
 
 
 def _scored(group: ProbeGroup, task: Task, scores: TaskScores) -> Iterator[ScoredUnit]:

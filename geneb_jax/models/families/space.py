@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -33,13 +33,15 @@ from geneb_jax.models.families.enformer import (
     EnformerConfig,
     FinalPointwise,
     attention_weights,
+    bins_seen_by,
     every_bin,
+    rows_first,
     trunk_sizes,
     trunk_weights,
 )
 from geneb_jax.models.family import Family
 from geneb_jax.models.layers.dense import Dense
-from geneb_jax.models.layers.network import CLOSED_SCHEMA, HiddenStates
+from geneb_jax.models.layers.network import CLOSED_SCHEMA, Each, HiddenStates
 from geneb_jax.models.layers.norms import LayerNorm
 from geneb_jax.models.layers.parameters import declare, zeros
 from geneb_jax.models.layers.scanned_layers import scan_layers
@@ -136,7 +138,12 @@ class Space(nnx.Module):
         self.final = FinalPointwise(config)
 
     def __call__(
-        self, ids: Int[Array, "row token"], mask: Bool[Array, "row token"], *, layer: int = -1
+        self,
+        ids: Int[Array, "row token"],
+        mask: Bool[Array, "row token"],
+        *,
+        layer: int = -1,
+        each: Each | None = None,
     ) -> HiddenStates:
         """Hidden states: 0 the tower's bins, ``i`` after layer i, the last after the projection.
 
@@ -148,16 +155,29 @@ class Space(nnx.Module):
             relative_features(config.bin_count + 1, config.relative_feature_width)
         )
 
-        def attend(rows: Array) -> Array:
+        def attend(rows: Array) -> tuple[Array, Any]:
             species = self.species[...].astype(rows.dtype)[None, None]
             species = jnp.broadcast_to(species, (rows.shape[0], *species.shape[1:]))
             rows = jnp.concatenate([rows, species], axis=1)
-            rows = scan_layers(self.layers, rows, lambda block, x: block(x, features), count=count)
+            rows, inner = scan_layers(
+                self.layers,
+                rows,
+                lambda block, x: block(x, features),
+                count=count,
+                each=bins_seen_by(
+                    None if each is None else lambda seen: each(_without_species(seen))
+                ),
+            )
             rows = rows[:, :-1]
-            return self.final(rows) if count == config.layer_count else rows
+            return self.final(rows) if count == config.layer_count else rows, rows_first(inner)
 
         bins = self.tower(ids, mask, centred=True)
-        return every_bin(in_row_groups(attend, bins), mask)
+        values, inner = in_row_groups(attend, bins)
+        return every_bin(values, inner, mask)
+
+
+def _without_species(states: HiddenStates) -> HiddenStates:
+    return HiddenStates(states.values[:, :-1], states.mask[:, :-1])
 
 
 def _key_map(config: SpaceConfig) -> KeyMap:

@@ -1,0 +1,107 @@
+"""Several layers and poolings of one network as one encoder: one forward, all their vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from geneb_jax.identity import EncoderIdentity
+from geneb_jax.models.encoder import TokenEncoder, TokenizedBatch, TokenizedSequence
+from geneb_jax.models.layers.network import HiddenStates
+from geneb_jax.models.layers.parameters import Parameters
+from geneb_jax.models.native_encoder import NativeEncoder
+from geneb_jax.models.pooling import pool
+
+__all__ = ["NativeVariants", "joint_identity"]
+
+
+def joint_identity(identities: Sequence[EncoderIdentity]) -> EncoderIdentity:
+    """Who makes the vectors of several variants at once; the key of no store, for messages alone.
+
+    Args:
+        identities: Of the variants, which differ in layer and pooling.
+    """
+    said = "|".join(f"{one.pooling}@{one.layer}" for one in identities)
+    return replace(identities[0], pooling=said, layer=-1)
+
+
+class NativeVariants(TokenEncoder):
+    """Variants of one network; a row is their vectors side by side.
+
+    Each vector is the same to the bit as that of its variant alone. So the program is the
+    variants' own in everything that decides bits: the same loop over layers, ended by what the
+    deepest variant alone ends with; the vectors of the layers before are pooled in the loop, from
+    the state that a layer is given and never from what it gives, since that sum would be fused with
+    the pooling.
+
+    Args:
+        members: The variants, of one network: they differ in layer and pooling alone.
+    """
+
+    def __init__(self, members: Sequence[NativeEncoder]) -> None:
+        first = members[0]
+        self.members = tuple(members)
+        self.spec = first.spec
+        self.pad_id = first.pad_id
+        self.unknown_id = first.unknown_id
+        self.longest_tokens = first.longest_tokens
+        self.exact_length = first.exact_length
+        self.length_multiple = first.length_multiple
+        self.products = first.products
+        self.batch_tokens = first.batch_tokens
+
+    @property
+    def params(self) -> Parameters:
+        """The network's, read when they are first asked for."""
+        return self.members[0].params
+
+    @property
+    def identity(self) -> EncoderIdentity:
+        """See :func:`joint_identity`."""
+        return joint_identity([member.identity for member in self.members])
+
+    @property
+    def width(self) -> int:
+        """Numbers of all vectors together."""
+        return sum(member.width for member in self.members)
+
+    @property
+    def parameter_count(self) -> int:
+        """The network's."""
+        return self.members[0].parameter_count
+
+    def tokenize(self, sequence: str) -> TokenizedSequence:
+        """As each of them does."""
+        return self.members[0].tokenize(sequence)
+
+    def tokenize_many(self, sequences: Sequence[str]) -> TokenizedBatch:
+        """As each of them does."""
+        return self.members[0].tokenize_many(sequences)
+
+    def pooled(self, params: Parameters, ids: Any, mask: Any) -> jax.Array:
+        """All vectors float32 ``[row, width]``, in the order of the members."""
+        last = self.members[0].layer_count
+        wanted = [
+            (last if one.identity.layer == -1 else one.identity.layer, one.identity.pooling)
+            for one in self.members
+        ]
+        top = max(layer for layer, _ in wanted)
+        inner = list(dict.fromkeys(pooling for layer, pooling in wanted if layer < top))
+
+        def vectors(states: HiddenStates) -> list[jax.Array]:
+            return [pool(pooling, states.values, states.mask) for pooling in inner]
+
+        states = self.members[0].hidden_states(
+            params, ids, mask, layer=top, each=vectors if inner else None
+        )
+        rows = [
+            pool(pooling, states.values, states.mask)
+            if layer == top
+            else states.inner[inner.index(pooling)][layer]
+            for layer, pooling in wanted
+        ]
+        return jnp.concatenate(rows, axis=1)
