@@ -4,19 +4,51 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 
 from geneb_jax.identity import EncoderIdentity
-from geneb_jax.models.encoder import TokenEncoder, TokenizedBatch, TokenizedSequence
+from geneb_jax.models.encoder import Encoder, TokenEncoder, TokenizedBatch, TokenizedSequence
 from geneb_jax.models.layers.network import HiddenStates
 from geneb_jax.models.layers.parameters import Parameters
 from geneb_jax.models.native_encoder import NativeEncoder
 from geneb_jax.models.pooling import pool
 
-__all__ = ["NativeVariants", "joint_identity"]
+__all__ = ["Layers", "NativeVariants", "chosen_variants", "joint_identity"]
+
+#: Every hidden state, or some of them; none for the encoder's own.
+Layers = Literal["all"] | Sequence[int]
+
+
+def chosen_variants(
+    encoder: Encoder, layers: Layers, poolings: Sequence[str | None]
+) -> list[tuple[str | None, Encoder]]:
+    """Every chosen layer with every chosen pooling, each once, layers from the first to the last.
+
+    Args:
+        encoder: The model.
+        layers: ``all`` or hidden states: 0 the embeddings, -1 the last.
+        poolings: Names; None for the model's own.
+
+    Returns:
+        The pooling as it was asked for, and the encoder, for each variant. They share parameters.
+
+    Raises:
+        SelectionError: if the model has no such layer or pooling, or no choice of any.
+        ModelError: if the benchmark's pooling cannot be done one sequence at a time.
+    """
+    wanted = [encoder.identity.layer] if not layers else list(layers) if layers != "all" else []
+    if layers == "all":
+        # A model without layers says so when it is asked for one.
+        wanted = [*range(encoder.layer_count or 0), -1]
+    found: dict[EncoderIdentity, tuple[str | None, Encoder]] = {}
+    for pooling in poolings:
+        for layer in wanted:
+            variant = encoder.variant(int(layer), pooling)
+            found.setdefault(variant.identity, (pooling, variant))
+    return list(found.values())
 
 
 def joint_identity(identities: Sequence[EncoderIdentity]) -> EncoderIdentity:

@@ -100,8 +100,9 @@ class ModelReference:
         return None
 
     def release(self) -> None:
-        """Give up the loaded model and its parameters."""
-        _loaded.pop((self.source, self.identity), None)
+        """Give up the loaded model, its layers and poolings, and their parameters."""
+        for key in [key for key in _loaded if key[0].files == self.source.files]:
+            del _loaded[key]
 
 
 def joint_encoder(models: Sequence[ModelReference]) -> Encoder:

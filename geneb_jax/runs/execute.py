@@ -172,8 +172,7 @@ class _Run:
                 self.observer.note(text)
                 smaller = error.smaller
             finally:
-                for model in group:
-                    model.reference.release()
+                group[0].reference.release()
             group = [with_smaller_batches(self.work, model, smaller) for model in group]
 
     def group(self, group: Sequence[ModelWork]) -> list[ModelFacts]:

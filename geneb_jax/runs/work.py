@@ -16,6 +16,7 @@ from geneb_jax.benchmark import Regime, Suite, Task
 from geneb_jax.errors import GenebError, ModelError
 from geneb_jax.models import Encoder, LoadOptions
 from geneb_jax.models.loading import settled_options
+from geneb_jax.models.variants import chosen_variants
 from geneb_jax.places import store_folder
 from geneb_jax.results import ModelFacts, Records, UnitKey
 from geneb_jax.results.fold_scores import has_fold_scores
@@ -29,7 +30,6 @@ from geneb_jax.runs.request import RunRequest
 from geneb_jax.runs.sweep_folds import can_hold_out
 from geneb_jax.runs.task_choice import TaskTables, choose_tasks
 from geneb_jax.runs.units import ProbeSettings, group_tasks, probe_settings, unit_key
-from geneb_jax.runs.variant_choice import chosen_variants
 
 __all__ = [
     "ModelWork",
@@ -113,6 +113,8 @@ def encoder_source(request: RunRequest, name: str) -> EncoderSource:
         if field.name in RunRequest.model_fields and field.name != "seed"
     }
     asked["pooling"] = request.poolings[0]
+    if isinstance(request.layers, tuple) and len(request.layers) == 1:
+        asked["layer"] = request.layers[0]
     options = settled_options(name, LoadOptions(**asked))
     return EncoderSource(name, options, request.batch_tokens, request.harness_batch)
 
@@ -139,7 +141,7 @@ def plan_work(request: RunRequest, observer: RunObserver | None = None) -> RunWo
     for name in request.model:
         source = encoder_source(request, name)
         try:
-            variants = chosen_variants(source, source.load(), request.layers, request.poolings)
+            variants = _variants(request, source)
         except GenebError as error:
             if len(request.model) == 1:
                 raise
@@ -163,6 +165,18 @@ def plan_work(request: RunRequest, observer: RunObserver | None = None) -> RunWo
         f"{one.path}: not believed ({one.reason}); computed again" for one in records.damaged
     )
     return RunWork(request, settings, tables, tuple(models), problems, chosen.notes + damaged)
+
+
+def _variants(request: RunRequest, source: EncoderSource) -> list[tuple[EncoderSource, Encoder]]:
+    """The model, or each layer and pooling of it that is asked for and how it is loaded alone."""
+    encoder = source.load()
+    if not request.layers and len(request.poolings) == 1:
+        return [(source, encoder)]
+    found = []
+    for pooling, variant in chosen_variants(encoder, request.layers, request.poolings):
+        options = replace(source.options, layer=variant.identity.layer, pooling=pooling)
+        found.append((replace(source, options=options), variant))
+    return found
 
 
 def with_smaller_batches(work: RunWork, model: ModelWork, batch_tokens: int) -> ModelWork:
