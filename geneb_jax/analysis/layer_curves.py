@@ -74,7 +74,7 @@ class LayerCurves:
 
     @property
     def price(self) -> float | None:
-        """What a choice by test rows flatters itself by, at most: the best there above the chosen."""
+        """What choosing by test rows flatters itself by, at most: the best above the chosen."""
         return None if self.chosen is None else self.best.test - self.chosen.test
 
     @property

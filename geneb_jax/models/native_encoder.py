@@ -62,6 +62,8 @@ class NativeEncoder(TokenEncoder):
         self.products = computed_products(identity.dtype)
         module = family.module(config)
         self._definition = nnx.graphdef(module)
+        #: Whether the network pools states before its last one by itself, few rows at a time.
+        self.pools_in_groups: bool = getattr(module, "pools_in_groups", False)
         self._parameter_count = sum(
             variable.get_value().size for variable in parameter_shapes(module).values()
         )
@@ -164,5 +166,12 @@ class NativeEncoder(TokenEncoder):
 
     def pooled(self, params: Parameters, ids: Any, mask: Any) -> jax.Array:
         """Pooled embeddings float32 ``[row, dim]`` of a token batch."""
+        name, layer = self._identity.pooling, self._identity.layer
+        if self.pools_in_groups and layer != -1:
+            kept = self.hidden_states(
+                params, ids, mask, each=lambda states: pool(name, states.values, states.mask)
+            )
+            inner: jax.Array = kept.inner[layer]
+            return inner
         hidden = self.hidden_states(params, ids, mask)
-        return pool(self._identity.pooling, hidden.values, hidden.mask)
+        return pool(name, hidden.values, hidden.mask)

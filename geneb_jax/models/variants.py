@@ -122,7 +122,10 @@ class NativeVariants(TokenEncoder):
             for one in self.members
         ]
         top = max(layer for layer, _ in wanted)
-        inner = list(dict.fromkeys(pooling for layer, pooling in wanted if layer < top))
+        # Whether the deepest state is pooled with those before it, where the network runs few rows
+        # at a time.
+        within = self.members[0].pools_in_groups and top < last
+        inner = list(dict.fromkeys(p for layer, p in wanted if within or layer < top))
 
         def vectors(states: HiddenStates) -> list[jax.Array]:
             return [pool(pooling, states.values, states.mask) for pooling in inner]
@@ -132,7 +135,7 @@ class NativeVariants(TokenEncoder):
         )
         rows = [
             pool(pooling, states.values, states.mask)
-            if layer == top
+            if layer == top and not within
             else states.inner[inner.index(pooling)][layer]
             for layer, pooling in wanted
         ]

@@ -87,8 +87,8 @@ def _figure(at: int, curves: LayerCurves) -> Figure:
         f"figure-layers-{at + 1}",
         title,
         f"MCC on the test rows by layer ({pooling} pooling, {curves.regime}), a line a category; "
-        "black: their mean, dashed on held-out training rows, which choose the layer with the large "
-        "mark. 0 is the embeddings.",
+        "black: their mean, dashed on held-out training rows, which choose the layer with the "
+        "large mark. 0 is the embeddings.",
         canvas.markup(),
         layer_table([curves]),
     )

@@ -47,8 +47,8 @@ def layer_sentences(curves: Sequence[LayerCurves]) -> list[str]:
         price = (
             "also the best of them there"
             if best == chosen
-            else f"the best of {len(one.scores)} there, {_named(best)}, has {best.test:.4f}: whoever "
-            f"chose by test rows would report up to {one.price:.4f} too much"
+            else f"the best of {len(one.scores)} there, {_named(best)}, has {best.test:.4f}: "
+            f"whoever chose by test rows would report up to {one.price:.4f} too much"
         )
         said.append(
             f"{one.model_id}: {_named(chosen)} by held-out training rows (MCC "

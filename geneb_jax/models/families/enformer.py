@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +162,9 @@ class FinalPointwise(nnx.Module):
 class Enformer(nnx.Module):
     """Tower, scanned layers, final projection."""
 
+    #: Rows run in groups, and hidden states before the last are pooled within one: see with_last.
+    pools_in_groups = True
+
     def __init__(self, config: EnformerConfig) -> None:
         self.config = config
         self.tower = ConvolutionTower(
@@ -193,7 +197,9 @@ class Enformer(nnx.Module):
                 count=count,
                 each=bins_seen_by(each),
             )
-            return self.final(rows) if count == config.layer_count else rows, rows_first(inner)
+            if count == config.layer_count:
+                return self.final(rows), rows_first(inner)
+            return rows, rows_first(with_last(inner, rows, bins_seen_by(each)))
 
         bins = self.tower(ids, mask, centred=False)
         values, inner = in_row_groups(attend, bins)
@@ -225,6 +231,19 @@ def bins_seen_by(each: Each | None) -> Callable[[Array], Any] | None:
     if each is None:
         return None
     return lambda x: each(HiddenStates(x, jnp.ones(x.shape[:2], bool)))
+
+
+def with_last(inner: Any, rows: Array, seen: Callable[[Array], Any] | None) -> Any:
+    """What was seen of the layers, and of the state behind them.
+
+    A sum over the bins of one row and the same sum among many rows differ in their last bits. So
+    all hidden states before the network's last are pooled where the layers of a row are run, that
+    of the deepest layer too, whether it is wanted alone or with others.
+    """
+    if seen is None:
+        return inner
+    join = partial(jax.tree.map, lambda kept, last: jnp.concatenate([kept, last[None]]))
+    return join(inner, seen(rows))
 
 
 def rows_first(inner: Any) -> Any:

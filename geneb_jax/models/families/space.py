@@ -38,6 +38,7 @@ from geneb_jax.models.families.enformer import (
     rows_first,
     trunk_sizes,
     trunk_weights,
+    with_last,
 )
 from geneb_jax.models.family import Family
 from geneb_jax.models.layers.dense import Dense
@@ -128,6 +129,9 @@ class SpaceLayer(nnx.Module):
 class Space(nnx.Module):
     """Tower, species token, scanned layers, final projection."""
 
+    #: As of Enformer.
+    pools_in_groups = True
+
     def __init__(self, config: SpaceConfig) -> None:
         self.config = config
         self.tower = ConvolutionTower(
@@ -155,6 +159,8 @@ class Space(nnx.Module):
             relative_features(config.bin_count + 1, config.relative_feature_width)
         )
 
+        seen = bins_seen_by(None if each is None else lambda all: each(_without_species(all)))
+
         def attend(rows: Array) -> tuple[Array, Any]:
             species = self.species[...].astype(rows.dtype)[None, None]
             species = jnp.broadcast_to(species, (rows.shape[0], *species.shape[1:]))
@@ -164,12 +170,11 @@ class Space(nnx.Module):
                 rows,
                 lambda block, x: block(x, features),
                 count=count,
-                each=bins_seen_by(
-                    None if each is None else lambda seen: each(_without_species(seen))
-                ),
+                each=seen,
             )
-            rows = rows[:, :-1]
-            return self.final(rows) if count == config.layer_count else rows, rows_first(inner)
+            if count == config.layer_count:
+                return self.final(rows[:, :-1]), rows_first(inner)
+            return rows[:, :-1], rows_first(with_last(inner, rows, seen))
 
         bins = self.tower(ids, mask, centred=True)
         values, inner = in_row_groups(attend, bins)
