@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -90,7 +91,7 @@ def _figure(at: int, curves: LayerCurves) -> Figure:
         "black: their mean, dashed on held-out training rows, which choose the layer with the "
         "large mark. 0 is the embeddings.",
         canvas.markup(),
-        layer_table([curves]),
+        replace(layer_table([curves]), name=f"layers-{at + 1}"),
     )
 
 

@@ -32,7 +32,7 @@ from geneb_jax.runs.task_choice import ReadTasks
 from geneb_jax.runs.work import ModelWork, RunWork
 from geneb_jax.store import EmbeddingStore
 
-__all__ = ["Embedded", "embed_model", "embed_models", "require_stores"]
+__all__ = ["Embedded", "embed_models", "require_stores"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,23 +129,6 @@ def _stored_embeddings(read: ReadTasks, store: EmbeddingStore, model_id: str) ->
         hint="run `geneb-jax embed` with the same options first, or `geneb-jax run`",
     )
     return Embedded(report, _without(read, missing, error))
-
-
-def embed_model(
-    work: RunWork,
-    model: ModelWork,
-    observer: RunObserver,
-    executor: Executor,
-    *,
-    stored_only: bool = False,
-) -> Embedded:
-    """Embed what the store lacks.
-
-    Raises:
-        NonFiniteError: if every task holds a sequence without a finite embedding.
-        StoreError: with ``stored_only``, if every task lacks something.
-    """
-    return embed_models(work, (model,), observer, executor, stored_only=stored_only)[0]
 
 
 def embed_models(

@@ -42,8 +42,8 @@ from geneb_jax.runs.units import unit_key
 from geneb_jax.runs.work import (
     ModelWork,
     RunWork,
-    joint_probe_groups,
     plan_work,
+    probe_groups,
     with_smaller_batches,
 )
 
@@ -221,7 +221,7 @@ class _Run:
         total = sum(task in tasks for model, tasks in wanted for task, _ in model.keys)
         done = total - sum(task in tasks for model, tasks in wanted for task, _ in model.absent)
         self.observer.probing(label, done, total)
-        for scored in self.executor.map(fit_groups, joint_probe_groups(self.work, wanted)):
+        for scored in self.executor.map(fit_groups, probe_groups(self.work, wanted)):
             for one in scored:
                 # The answers first: a record with predictions has them beside it, whatever happens.
                 fingerprint = tables.chosen.fingerprints[one.task]

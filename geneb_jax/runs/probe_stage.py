@@ -25,7 +25,6 @@ __all__ = [
     "ScoredTask",
     "ScoredUnit",
     "failed_rows",
-    "fit_group",
     "fit_groups",
     "fit_problems",
     "problem_rows",
@@ -76,17 +75,15 @@ class ScoredTask:
     folds: np.ndarray | None = None
 
 
-def fit_group(group: ProbeGroup) -> list[ScoredTask]:
-    """Fit every regime, seed and C of a group of tasks in batched calls and score the test rows.
+def fit_groups(groups: Sequence[ProbeGroup]) -> list[ScoredTask]:
+    """Fit every regime, seed and C of groups of tasks in batched calls and score the test rows.
+
+    Args:
+        groups: One a model, or a layer and pooling of one; all are fitted together.
 
     Raises:
         GenebError: if embeddings are missing, or the model that could mend damaged ones is gone.
     """
-    return fit_groups((group,))
-
-
-def fit_groups(groups: Sequence[ProbeGroup]) -> list[ScoredTask]:
-    """The same for groups of several embeddings, such as the layers of a model, in one call."""
     found = [_problems_of(group) for group in groups]
     problems = [problem for some, _ in found for problem in some]
     answers = [answer for _, some in found for answer in some]

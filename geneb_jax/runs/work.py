@@ -35,7 +35,6 @@ __all__ = [
     "ModelWork",
     "RunWork",
     "encoder_source",
-    "joint_probe_groups",
     "plan_work",
     "probe_groups",
     "with_smaller_batches",
@@ -223,18 +222,20 @@ def _model_work(
     return ModelWork(reference, facts, keys, absent)
 
 
-def probe_groups(work: RunWork, model: ModelWork, tasks: list[Task]) -> list[ProbeGroup]:
-    """The absent units of some tasks of one model, cut into batched calls.
-
-    A fit's result depends on its own rows alone, so the cut changes no score.
-    """
-    return [groups[0] for groups in joint_probe_groups(work, [(model, tasks)])]
-
-
-def joint_probe_groups(
+def probe_groups(
     work: RunWork, models: Sequence[tuple[ModelWork, list[Task]]]
 ) -> list[tuple[ProbeGroup, ...]]:
-    """The absent units of variants of a model, each with its tasks: a tuple a batched call."""
+    """The absent units of a model, or of its layers and poolings, cut into batched calls.
+
+    A fit's result depends on its own rows alone, so the cut changes no score.
+
+    Args:
+        work: The run.
+        models: Each with the tasks that are probed.
+
+    Returns:
+        What each call fits: a group a model.
+    """
     tables = work.tables.read().tables
     absent: dict[tuple[int, Task], tuple[UnitKey, ...]] = {}
     for at, (model, tasks) in enumerate(models):

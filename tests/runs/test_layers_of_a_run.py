@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+import pickle
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ from geneb_jax.benchmark import load_suite
 from geneb_jax.errors import GenebError
 from geneb_jax.report import layer_sentences
 from geneb_jax.results import RunScores, read_scores
-from geneb_jax.runs import probe_kinds, run
+from geneb_jax.runs import encoder_source, probe_kinds, run
+from geneb_jax.runs.execute import execute
 from geneb_jax.runs.plan import plan_run
 from geneb_jax.runs.request import request_from_mapping
 from geneb_jax.runs.sweep_folds import fold_of_rows
@@ -164,3 +166,28 @@ def test_what_means_nothing_is_refused(
     with pytest.raises(GenebError, match=said):
         run(named, suite=suite_folder, out=tmp_path / "out", store=tmp_path / "s", **options)
     assert not (tmp_path / "out").exists()
+
+
+class Elsewhere:
+    """Every piece of work in a process that has loaded nothing yet, or as good as that."""
+
+    def map(self, function: Any, items: Any) -> Iterator[Any]:
+        for item in items:
+            encoder_source._loaded.clear()
+            yield pickle.loads(pickle.dumps(function))(pickle.loads(pickle.dumps(item)))
+
+
+def test_another_process_makes_the_same_layers(suite_folder: Path, tmp_path: Path) -> None:
+    values = {
+        "model": [MODEL],
+        "suite": str(suite_folder),
+        "task": ["one"],
+        "regime": ["full"],
+        "layers": "1,-1",
+    }
+    found = []
+    for name, executor in (("here", None), ("there", Elsewhere())):
+        places = {"out": str(tmp_path / name), "store": str(tmp_path / f"store {name}")}
+        request = request_from_mapping(values | places)
+        found.append(execute(request, executor=executor).rows)
+    assert found[0] == found[1] and len(found[0]) == 10
