@@ -18,6 +18,7 @@ from geneb_jax.embed import (
     embedder_of,
     open_store,
 )
+from geneb_jax.embed.joint_check import alike_alone
 from geneb_jax.embed.shard_work import Embedder
 from geneb_jax.embed.variant_stores import VariantStores
 from geneb_jax.errors import GenebError, NonFiniteError, StoreError
@@ -164,10 +165,18 @@ def embed_models(
         return [_embed_as_harness(read, stores[0], encoder, observer, stored_only=stored_only)]
     if stored_only:
         return [_stored_embeddings(read, store, encoder.identity.model_id) for store in stores]
+    together = VariantStores(stores, encoder.identity) if len(stores) > 1 else None
+    if together is not None and len(together.missing(sequences.digests)):
+        members, tokens = [one.encoder() for one in references], references[0].source.batch_tokens
+        if not alike_alone(encoder, members, sequences.sequences, batch_tokens=tokens):
+            observer.note(
+                f"{references[0].identity.model_id}: on this device layers of one forward differ "
+                "in their last bits from each layer alone, so they are embedded one by one"
+            )
+            return [embed_models(work, (model,), observer, executor)[0] for model in models]
     look = InputLook(encoder, observer)
     look.at_tokens(sequences.sequences)
     refused: list[NonFiniteError] = []
-    together = VariantStores(stores, encoder.identity) if len(stores) > 1 else None
     elsewhere = ShardAnywhere(references[0], tuple(references[1:]))
     report = embed_into(
         together or stores[0],

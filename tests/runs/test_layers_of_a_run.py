@@ -17,10 +17,12 @@ from sklearn.model_selection import PredefinedSplit, cross_val_score
 import geneb_jax
 from geneb_jax.analysis import layer_curves
 from geneb_jax.benchmark import load_suite
+from geneb_jax.embed import joint_check
 from geneb_jax.errors import GenebError
+from geneb_jax.models import load_encoder
 from geneb_jax.report import layer_sentences
 from geneb_jax.results import RunScores, read_scores
-from geneb_jax.runs import encoder_source, probe_kinds, run
+from geneb_jax.runs import embed_stage, encoder_source, probe_kinds, run
 from geneb_jax.runs.execute import execute
 from geneb_jax.runs.plan import plan_run
 from geneb_jax.runs.request import request_from_mapping
@@ -166,6 +168,34 @@ def test_what_means_nothing_is_refused(
     with pytest.raises(GenebError, match=said):
         run(named, suite=suite_folder, out=tmp_path / "out", store=tmp_path / "s", **options)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_device_on_which_the_bits_differ_embeds_layers_one_by_one(
+    suite_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def differ(joint: Any, members: Any, *rest: Any, **more: Any) -> bool:
+        asked.append(len(members))
+        return False
+
+    monkeypatch.setattr(embed_stage, "alike_alone", differ)
+    values = {"layers": "0,1", "regimes": ["full"], "tasks": ["one"]}
+    outcome = run(MODEL, suite=suite_folder, out=tmp_path / "o", store=tmp_path / "s", **values)
+    assert outcome.complete and asked == [2]
+    done = [one.embedding for one in outcome.run.models.values()]
+    assert len({one.embedded for one in done}) == 1 and done[0].embedded > 0
+
+
+def test_bits_are_compared_where_a_compiler_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder = load_encoder(MODEL)
+    members = [encoder.variant(layer, "cls") for layer in (0, 1)]
+    joint = encoder.joined(members)
+    texts = ["ACGTTGCAACGT" * 4] * 2
+    assert joint_check.alike_alone(joint, members[::-1], texts)  # on CPU it is not looked at
+    monkeypatch.setattr(joint_check.jax, "default_backend", lambda: "gpu")
+    assert joint_check.alike_alone(joint, members, texts)
+    assert not joint_check.alike_alone(joint, members[::-1], texts)
 
 
 class Elsewhere:
