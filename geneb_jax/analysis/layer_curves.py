@@ -14,6 +14,9 @@ from geneb_jax.identity import EncoderIdentity, identity_digest
 from geneb_jax.results import RunScores, ScoreRow
 from geneb_jax.results.fold_scores import find_fold_scores
 
+#: (label, regime, task id) -> the rows of one setting.
+Units = dict[tuple[str, str, str], list[ScoreRow]]
+
 __all__ = ["LayerCurves", "LayerScore", "layer_curves", "layers_document"]
 
 
@@ -130,6 +133,10 @@ def layer_curves(runs: Sequence[RunScores]) -> tuple[LayerCurves, ...]:
 
 def _curves(run: RunScores, setting: ProbeSetting) -> list[LayerCurves]:
     cube = cube_from_scores(run.scores, run.suite, setting=setting)[0]
+    rows: Units = {}
+    for row in run.scores:
+        if (row.probe, row.solver, row.C) == (setting.probe, setting.solver, setting.C):
+            rows.setdefault((row.model_id, row.regime, row.task_id), []).append(row)
     groups: dict[str, dict[str, EncoderIdentity]] = {}
     for label in cube.model_ids:
         facts = run.model_facts.get(label)
@@ -140,7 +147,7 @@ def _curves(run: RunScores, setting: ProbeSetting) -> list[LayerCurves]:
         for members in groups.values()
         if len(members) > 1
         for regime in cube.regimes
-        if (curves := _of_regime(run, cube, setting, members, regime)) is not None
+        if (curves := _of_regime(run, cube, rows, setting, members, regime)) is not None
     ]
 
 
@@ -157,6 +164,7 @@ def _depth(layer: int) -> tuple[bool, int]:
 def _of_regime(
     run: RunScores,
     cube: ScoreCube,
+    rows: Units,
     setting: ProbeSetting,
     members: Mapping[str, EncoderIdentity],
     regime: str,
@@ -172,7 +180,7 @@ def _of_regime(
     scores = []
     for label, values in scored.items():
         means = _category_means(run, values, common)
-        held = _held_out(run, label, regime, setting, common)
+        held = _held_out(run, rows, label, regime, setting.C, common)
         scores.append(
             LayerScore(
                 label,
@@ -202,20 +210,16 @@ def _macro(means: Mapping[str, float]) -> float:
 
 
 def _held_out(
-    run: RunScores, label: str, regime: str, setting: ProbeSetting, common: np.ndarray
+    run: RunScores, rows: Units, label: str, regime: str, C: float, common: np.ndarray
 ) -> np.ndarray | None:
     """MCC of each task on held-out training rows; None unless every common task has it."""
     if run.folder is None:
         return None
-    wanted = (label, regime, setting.probe, setting.solver, setting.C)
-    rows: dict[str, list[ScoreRow]] = {}
-    for row in run.scores:
-        if (row.model_id, row.regime, row.probe, row.solver, row.C) == wanted:
-            rows.setdefault(row.task_id, []).append(row)
     values = np.full(len(run.suite.tasks), np.nan)
     for k in np.flatnonzero(common).tolist():
-        found = find_fold_scores(run.folder, rows.get(run.suite.tasks[k].task_id, ()))
-        if found is None or setting.C not in found:
+        unit = rows.get((label, regime, run.suite.tasks[k].task_id), ())
+        found = find_fold_scores(run.folder, unit)
+        if found is None or C not in found:
             return None
-        values[k] = found[setting.C]
+        values[k] = found[C]
     return values

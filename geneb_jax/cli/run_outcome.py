@@ -41,11 +41,14 @@ def show_outcome(outcome: RunOutcome, *, as_json: bool) -> int:
             print_json({"suite": outcome.suite.name, "waiting": dict(outcome.waiting)})
         return 0 if outcome.complete else 1
     board = leaderboard_rows(outcome.suite, outcome.rows, outcome.run, outcome.out)
-    result, following = result_sentence(board, outcome.labels), next_command(outcome, board)
     run = RunScores(outcome.suite, outcome.rows, outcome.run, outcome.out)
     sweep = [line for line in sweep_lines([run]) if line.model_id in outcome.labels]
     shown = set(outcome.labels)
     layers = [one for one in layer_curves([run]) if shown & {s.label for s in one.scores}]
+    # Of layers that training rows chose among, the best on the test rows is nobody's result.
+    passed = {s.label for one in layers if one.chosen for s in one.scores if s != one.chosen}
+    reported = [label for label in outcome.labels if label not in passed] or outcome.labels
+    result, following = result_sentence(board, reported), next_command(outcome, board)
     if as_json:
         document = _document(outcome, board, sweep) | {"layers": layers_document(layers)}
         print_json({**document, "result": result, "next": following})

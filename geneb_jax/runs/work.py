@@ -35,6 +35,7 @@ __all__ = [
     "ModelWork",
     "RunWork",
     "encoder_source",
+    "load_variants",
     "plan_work",
     "probe_groups",
     "with_smaller_batches",
@@ -140,7 +141,7 @@ def plan_work(request: RunRequest, observer: RunObserver | None = None) -> RunWo
     for name in request.model:
         source = encoder_source(request, name)
         try:
-            variants = _variants(request, source)
+            variants = load_variants(request, source)
         except GenebError as error:
             if len(request.model) == 1:
                 raise
@@ -166,8 +167,15 @@ def plan_work(request: RunRequest, observer: RunObserver | None = None) -> RunWo
     return RunWork(request, settings, tables, tuple(models), problems, chosen.notes + damaged)
 
 
-def _variants(request: RunRequest, source: EncoderSource) -> list[tuple[EncoderSource, Encoder]]:
-    """The model, or each layer and pooling of it that is asked for and how it is loaded alone."""
+def load_variants(
+    request: RunRequest, source: EncoderSource
+) -> list[tuple[EncoderSource, Encoder]]:
+    """Load a model: it, or each layer and pooling of it that is asked for, and how each is loaded.
+
+    Raises:
+        GenebError: see :meth:`EncoderSource.load` and
+            :func:`geneb_jax.models.variants.chosen_variants`.
+    """
     encoder = source.load()
     if not request.layers and len(request.poolings) == 1:
         return [(source, encoder)]

@@ -22,6 +22,11 @@ def test_a_run_ends_with_a_table_by_layer(geneb: Any, tmp_path: Path) -> None:
     assert [line.split("\t")[0] for line in lines[at + 1 : at + 3]] == ["0", "last"]
     assert sum(line.count("*") for line in lines[at + 1 : at + 3]) == 1
     assert "by held-out training rows" in lines[at + 3]
+    # The result is the layer that training rows chose, whatever is best on the test rows.
+    (marked,) = (line for line in lines[at + 1 : at + 3] if "*" in line)
+    score = next(cell for cell in marked.split("\t") if cell.endswith("*")).rstrip("*")
+    (result,) = (line for line in lines if line.startswith("result: "))
+    assert f"macro MCC {float(score):.3f}" in result and "the best of" not in result
     answer = geneb("run", "--suite", "demo", "-m", MODEL, *TASK, *places, *asked, "--json")
     (found,) = json.loads(answer.out)["layers"]
     assert [(one["layer"], one["pooling"]) for one in found["scores"]] == [
