@@ -26,6 +26,7 @@ def alike_alone(
     texts: Sequence[str],
     *,
     batch_tokens: int | None = None,
+    platform: str | None = None,
 ) -> bool:
     """Whether some vectors are the same to the bit from one forward and alone.
 
@@ -34,11 +35,16 @@ def alike_alone(
         members: The variants, of which the first, the middle and the last one are run alone.
         texts: The sequences of the run.
         batch_tokens: Most tokens of a batch on one device.
+        platform: ``cpu``, ``gpu`` or ``tpu``; JAX's own when None.
 
     Returns:
         True on CPU and for models that the engine does not compile, without looking.
     """
-    if jax.default_backend() == "cpu" or not isinstance(joint, TokenEncoder) or not texts:
+    if (
+        (platform or jax.default_backend()) == "cpu"
+        or not isinstance(joint, TokenEncoder)
+        or not texts
+    ):
         return True
     middle = len(texts) // 2
     some = sorted(texts, key=len)[middle : middle + _LOOKED_AT]
