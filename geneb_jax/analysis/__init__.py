@@ -38,6 +38,7 @@ from geneb_jax.analysis.cube_from_scores import (
 from geneb_jax.analysis.few_shot import Degradation, few_shot_degradation, mean_macro, retention
 from geneb_jax.analysis.input_counts import input_sentences
 from geneb_jax.analysis.label_groups import LabelGroup, label_groups
+from geneb_jax.analysis.layer_curves import LayerCurves, LayerScore, layer_curves
 from geneb_jax.analysis.leaderboard import Leaderboard, LeaderboardRow, leaderboard
 from geneb_jax.analysis.leakage import (
     CleanMacro,
@@ -160,6 +161,8 @@ __all__ = [
     "EndBands",
     "Interval",
     "LabelGroup",
+    "LayerCurves",
+    "LayerScore",
     "Leaderboard",
     "LeaderboardRow",
     "Leakage",
@@ -229,6 +232,7 @@ __all__ = [
     "input_sentences",
     "join_cubes",
     "label_groups",
+    "layer_curves",
     "leaderboard",
     "leakage",
     "leaked_rows",

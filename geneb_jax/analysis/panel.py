@@ -17,6 +17,7 @@ from geneb_jax.analysis.cube_from_scores import (
 )
 from geneb_jax.analysis.elsewhere import gather_elsewhere
 from geneb_jax.analysis.input_counts import input_sentences
+from geneb_jax.analysis.layer_curves import LayerCurves, layer_curves
 from geneb_jax.analysis.metric_means import MetricMeans, metric_means
 from geneb_jax.analysis.one_class import one_class_sentences
 from geneb_jax.analysis.published import SizeColumn, comparable_with_published
@@ -59,6 +60,7 @@ class Panel:
         versions: Package -> version, where the runs agree.
         metric_means: Every score of the runs' models side by side.
         sweep: The runs' models that were probed with several C, whatever the metric by MCC.
+        layers: The runs' models of which several layers or poolings were scored, likewise.
     """
 
     suite: Suite
@@ -75,6 +77,7 @@ class Panel:
     versions: Mapping[str, str] = field(default_factory=dict)
     metric_means: tuple[MetricMeans, ...] = ()
     sweep: tuple[SweepLine, ...] = ()
+    layers: tuple[LayerCurves, ...] = ()
 
     @property
     def ranked(self) -> ScoreCube:
@@ -205,6 +208,7 @@ def build_panel(
         versions=_versions(runs),
         metric_means=metric_means(runs, setting),
         sweep=sweep_lines(runs),
+        layers=layer_curves(runs),
     )
 
 

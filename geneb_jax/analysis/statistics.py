@@ -20,6 +20,7 @@ from geneb_jax.analysis.critical_difference import CriticalDifference, critical_
 from geneb_jax.analysis.cube import ScoreCube
 from geneb_jax.analysis.few_shot import Degradation, few_shot_degradation, mean_macro, retention
 from geneb_jax.analysis.label_groups import LabelGroup, label_groups
+from geneb_jax.analysis.layer_curves import LayerCurves
 from geneb_jax.analysis.leaderboard import LeaderboardRow, leaderboard
 from geneb_jax.analysis.leakage import CleanMacro, ModelLeakage, clean_macros, leakage
 from geneb_jax.analysis.left_out import left_out_notes
@@ -148,6 +149,7 @@ class Statistics:
     settings: tuple[SettingAgreement, ...]
     metric_means: tuple[MetricMeans, ...]
     sweep: tuple[SweepLine, ...]
+    layers: tuple[LayerCurves, ...]
 
     @property
     def regime(self) -> str:
@@ -238,6 +240,7 @@ def compute_statistics(panel: Panel, options: StatisticsOptions | None = None) -
         settings=tuple(found for found in settings if found is not None),
         metric_means=panel.metric_means,
         sweep=panel.sweep,
+        layers=panel.layers,
     )
 
 

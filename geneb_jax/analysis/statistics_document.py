@@ -13,6 +13,7 @@ import numpy as np
 
 from geneb_jax.analysis.agreement import SettingAgreement, SettingPair
 from geneb_jax.analysis.bootstrap import Interval
+from geneb_jax.analysis.layer_curves import layers_document
 from geneb_jax.analysis.pairs import Contrast, PairDifference
 from geneb_jax.analysis.scaling import Correlation, SizeTier
 from geneb_jax.analysis.size_inversions import SizeInversions
@@ -64,6 +65,7 @@ def statistics_document(s: Statistics) -> dict[str, Any]:
             }
             for one in s.sweep
         ],
+        "layers": layers_document(s.layers),
         "metric_means": [
             {"model_id": one.model_id, "regime": one.regime, "tasks": one.tasks, **one.scores}
             for one in s.metric_means

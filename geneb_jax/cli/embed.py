@@ -94,11 +94,7 @@ def _embed_files(
         )
     named = values["model"] or values.get("config")
     request = make_request(context, values, extra=None if named else {"model": [_USUAL_MODEL]})
-    if len(request.model) > 1:
-        raise click.UsageError(
-            f"a file of vectors is of one model, and {len(request.model)} are named: export them "
-            "one by one."
-        )
+    _require_one_embedding(request)
 
     from geneb_jax.cli.console import note
     from geneb_jax.cli.progress import ConsoleObserver
@@ -128,6 +124,19 @@ def _embed_files(
     return 0
 
 
+def _require_one_embedding(request: RunRequest) -> None:
+    if len(request.model) > 1:
+        raise click.UsageError(
+            f"a file of vectors is of one model, and {len(request.model)} are named: export them "
+            "one by one."
+        )
+    if request.many_variants:
+        raise click.UsageError(
+            "a file of vectors is of one layer and one pooling, and several are asked for: embed "
+            "the tasks without --export first, then export one by one; nothing is embedded twice."
+        )
+
+
 def _said_of(report: EmbedReport, total: int) -> list[str]:
     """Sentences on what the model did not take of the sequences, and how it read long ones."""
     from geneb_jax.embed.first_look import cut_off, in_windows, other_letters
@@ -140,7 +149,7 @@ def _embed_tasks(request: RunRequest, export: Path | None, *, as_json: bool) -> 
     from geneb_jax.cli.console import note, print_json, print_table
     from geneb_jax.cli.progress import ConsoleObserver
     from geneb_jax.runs.compiled_programs import keep_compiled_programs
-    from geneb_jax.runs.embed_stage import embed_model
+    from geneb_jax.runs.embed_stage import embed_models
     from geneb_jax.runs.executors import SerialExecutor
     from geneb_jax.runs.vector_export import export_tasks
     from geneb_jax.runs.work import plan_work
@@ -148,25 +157,22 @@ def _embed_tasks(request: RunRequest, export: Path | None, *, as_json: bool) -> 
 
     if export is not None:
         check_export_path(export)
-        if len(request.model) > 1:
-            raise click.UsageError(
-                f"a file of vectors is of one model, and {len(request.model)} are named: export "
-                "them one by one."
-            )
+        _require_one_embedding(request)
     keep_compiled_programs()
     reports: dict[str, dict[str, Any]] = {}
     exported: tuple[int, int] | None = None
     with ConsoleObserver() as observer:
         work = plan_work(request, observer)
         failed = dict(work.problems)
-        for model in work.models:
-            embedded = embed_model(work, model, observer, SerialExecutor())
-            failed |= {task.task_id: why for task, why in embedded.unusable.items()}
-            if export is not None and not embedded.unusable:
-                rows = export_tasks(work, model, export, observer)
-                exported = rows, model.reference.width
-            model.reference.release()
-            reports[model.facts.label] = asdict(embedded.report)
+        for group in work.groups:
+            done = embed_models(work, group, observer, SerialExecutor())
+            for model, embedded in zip(group, done, strict=True):
+                failed |= {task.task_id: why for task, why in embedded.unusable.items()}
+                if export is not None and not embedded.unusable:
+                    rows = export_tasks(work, model, export, observer)
+                    exported = rows, model.reference.width
+                reports[model.facts.label] = asdict(embedded.report)
+            group[0].reference.release()
     failed |= {task.task_id: why for task, why in work.tables.failures.items()}
     if as_json:
         written = {"file": str(export), "rows": exported[0]} if exported else {}

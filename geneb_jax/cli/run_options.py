@@ -103,9 +103,14 @@ embedding_options = _stack(
     click.option(
         "--pooling",
         help="mean, cls, last, penultimate or max, each also with +normalize behind; or geneb; "
-        "default: the model's own.",
+        "a comma list of them, from one forward. Default: the model's own.",
     ),
     click.option("--layer", type=int, default=-1, show_default=True, help="Hidden state to pool."),
+    click.option(
+        "--layers",
+        metavar="all|0,6,12",
+        help="Several hidden states from one forward: 0 is the embeddings, -1 the last.",
+    ),
     click.option(
         "--overlong",
         metavar="truncate|windows[:SIZE[:STRIDE]]|refuse",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from geneb_jax.analysis import Leaderboard, SweepLine
+    from geneb_jax.analysis import LayerCurves, Leaderboard, SweepLine
     from geneb_jax.results import ScoreRow
     from geneb_jax.runs.outcome import RunOutcome
 
@@ -25,7 +25,13 @@ def show_outcome(outcome: RunOutcome, *, as_json: bool) -> int:
     Returns:
         The exit code.
     """
-    from geneb_jax.analysis import input_sentences, one_class_sentences, sweep_lines
+    from geneb_jax.analysis import (
+        input_sentences,
+        layer_curves,
+        one_class_sentences,
+        sweep_lines,
+    )
+    from geneb_jax.analysis.layer_curves import layers_document
     from geneb_jax.cli.console import link_to, note, plain, print_json
     from geneb_jax.report import leaderboard_rows, result_sentence
     from geneb_jax.results import RunScores
@@ -40,13 +46,20 @@ def show_outcome(outcome: RunOutcome, *, as_json: bool) -> int:
             print_json({"suite": outcome.suite.name, "waiting": dict(outcome.waiting)})
         return 0 if outcome.complete else 1
     board = leaderboard_rows(outcome.suite, outcome.rows, outcome.run, outcome.out)
-    result, following = result_sentence(board, outcome.labels), next_command(outcome, board)
     run = RunScores(outcome.suite, outcome.rows, outcome.run, outcome.out)
     sweep = [line for line in sweep_lines([run]) if line.model_id in outcome.labels]
+    shown = set(outcome.labels)
+    layers = [one for one in layer_curves([run]) if shown & {s.label for s in one.scores}]
+    # Of layers that training rows chose among, the best on the test rows is nobody's result.
+    passed = {s.label for one in layers if one.chosen for s in one.scores if s != one.chosen}
+    reported = [label for label in outcome.labels if label not in passed] or outcome.labels
+    result, following = result_sentence(board, reported), next_command(outcome, board)
     if as_json:
-        print_json({**_document(outcome, board, sweep), "result": result, "next": following})
+        document = _document(outcome, board, sweep) | {"layers": layers_document(layers)}
+        print_json({**document, "result": result, "next": following})
     else:
         _print_tables(board, sweep)
+        _print_layers(layers)
     for line in board.notes:
         note(line)
     for line in input_sentences(_shown(outcome), outcome.suite, outcome.labels):
@@ -119,6 +132,27 @@ def _print_tables(board: Leaderboard, sweep: Sequence[SweepLine]) -> None:
     click.echo()
     print_table(names, rows, title=title, right=names[2:])
     for line in sweep_sentences(sweep):
+        click.echo(plain(line))
+
+
+def _print_layers(layers: Sequence[LayerCurves]) -> None:
+    """A table a model: of the regime in which a layer could be chosen, or its first."""
+    from geneb_jax.cli.console import plain, print_table
+    from geneb_jax.report import console_layers, layer_sentences
+
+    first: dict[str, LayerCurves] = {}
+    for one in layers:
+        if one.model_id not in first or (one.chosen and not first[one.model_id].chosen):
+            first[one.model_id] = one
+    for one in first.values():
+        names, rows = console_layers(one)
+        mark = "; *: chosen by held-out training rows" if one.chosen else ""
+        click.echo()
+        title = (
+            f"{one.model_id}: macro MCC on the test rows by layer and pooling, {one.regime}{mark}"
+        )
+        print_table(names, rows, title=title, right=names[1:])
+    for line in layer_sentences(list(first.values())):
         click.echo(plain(line))
 
 

@@ -174,12 +174,16 @@ def _spot_checks(
 
     from geneb_jax.embed import open_store, spot_check
     from geneb_jax.runs.task_choice import TaskTables, choose_tasks
-    from geneb_jax.runs.work import encoder_source
+    from geneb_jax.runs.work import encoder_source, load_variants
 
     sequences = TaskTables(choose_tasks(request)).read().sequences
     outcomes: list[tuple[str, int | None, str]] = []
-    for name in request.model:
-        encoder = encoder_source(request, name).load()
+    loaded = (
+        (name, encoder)
+        for name in request.model
+        for _, encoder in load_variants(request, encoder_source(request, name))
+    )
+    for name, encoder in loaded:
         store = open_store(_root(request.store), encoder)
         found = spot_check(
             store, encoder, sequences, sample=sample, batch_tokens=request.batch_tokens
@@ -193,7 +197,8 @@ def _spot_checks(
                 f"embedded again: relative error {found.largest_error:.1e} is more than "
                 f"{found.allowed:.0e}, worst at {found.worst_sequence[:40]}"
             )
-        outcomes.append((name, found.checked, outcome))
+        said = f"{name} @layer {encoder.identity.layer} {encoder.identity.pooling}"
+        outcomes.append((said if request.many_variants else name, found.checked, outcome))
     return outcomes
 
 

@@ -61,7 +61,7 @@ class _Limited(TokenEncoder):
 
     def __init__(self, encoder: TokenEncoder, batch_tokens: int) -> None:
         self._encoder = encoder
-        self.batch_tokens = batch_tokens
+        self.batch_tokens = self._own_batch_tokens = batch_tokens
         self.spec = encoder.spec
         self.pad_id = encoder.pad_id
         self.unknown_id = encoder.unknown_id
@@ -91,6 +91,24 @@ class _Limited(TokenEncoder):
     def parameter_count(self) -> int | None:
         """The encoder's."""
         return self._encoder.parameter_count
+
+    @property
+    def layer_count(self) -> int | None:
+        """The encoder's."""
+        return self._encoder.layer_count
+
+    def variant(self, layer: int, pooling: str | None) -> TokenEncoder:
+        """The encoder's, with the same number of tokens."""
+        other = self._encoder.variant(layer, pooling)
+        assert isinstance(other, TokenEncoder)
+        return _Limited(other, self._own_batch_tokens)
+
+    def joined(self, members: Sequence[Encoder]) -> TokenEncoder:
+        """The encoder's, with the same number of tokens."""
+        inside = [one._encoder if isinstance(one, _Limited) else one for one in members]
+        together = self._encoder.joined(inside)
+        assert isinstance(together, TokenEncoder)
+        return _Limited(together, self._own_batch_tokens)
 
     def tokenize(self, sequence: str) -> TokenizedSequence:
         """As the encoder does."""

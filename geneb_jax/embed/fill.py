@@ -21,6 +21,7 @@ from geneb_jax.embed.shard_work import (
     embedder_of,
 )
 from geneb_jax.embed.shared_shards import SharedShards
+from geneb_jax.embed.variant_stores import RowStore
 from geneb_jax.errors import NonFiniteError
 from geneb_jax.models.encoder import Encoder
 from geneb_jax.part import Part
@@ -132,7 +133,7 @@ def _refuse(error: NonFiniteError) -> None:
 
 
 def embed_into(
-    store: EmbeddingStore,
+    store: RowStore,
     encoder: Encoder,
     table: Sequences,
     *,
@@ -155,7 +156,7 @@ def embed_into(
     in the hands of others.
 
     Args:
-        store: The store of this encoder.
+        store: The store of this encoder; the stores of its variants, where it makes several.
         encoder: The model.
         table: Distinct sequences and their digests.
         batch_tokens: Most tokens of a batch on one device. Fewer than the model's own belong to

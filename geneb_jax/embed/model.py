@@ -15,6 +15,7 @@ from geneb_jax.embed.progress import ProgressCallback
 from geneb_jax.errors import ModelError
 from geneb_jax.models import LoadOptions, known_spec
 from geneb_jax.models.encoder import Encoder, TokenEncoder, TokenizedSequence
+from geneb_jax.models.variants import chosen_variants
 
 __all__ = ["Model", "load_model"]
 
@@ -39,6 +40,7 @@ class Model:
         self._options = options
         self._batch_tokens = batch_tokens
         self._encoders: dict[tuple[str | None, int | None], tuple[Encoder, Forward | None]] = {}
+        self._together: tuple[object, Encoder, Forward | None] | None = None
 
     def _encoder(self, pooling: str | None, layer: int | None) -> tuple[Encoder, Forward | None]:
         key = (pooling, layer)
@@ -122,8 +124,56 @@ class Model:
         Raises:
             TypeError: if ``sequences`` is not a sequence of texts; says which entry is not.
         """
-        texts = _texts(sequences)
         encoder, forward = self._encoder(pooling, layer)
+        return self._rows(encoder, forward, _texts(sequences), progress)
+
+    def embed_layers(
+        self,
+        sequences: Sequence[str],
+        *,
+        layers: Literal["all"] | Sequence[int] = "all",
+        pooling: str | Sequence[str] | None = None,
+        progress: bool | ProgressCallback = False,
+    ) -> dict[tuple[int, str], np.ndarray]:
+        """Embed sequences at several layers and poolings by one forward.
+
+        Args:
+            sequences: As of :meth:`embed`.
+            layers: ``all``, or hidden states: 0 the embeddings, -1 the last.
+            pooling: One or more names; the model's own by default.
+            progress: As of :meth:`embed`.
+
+        Returns:
+            (layer, pooling) -> float32 ``[len(sequences), width]``, the same to the bit as
+            :meth:`embed` gives for that layer and pooling. Layers count from 0 to the number of
+            layers, the last.
+
+        Raises:
+            SelectionError: if the model has no such layer, or makes its vectors in its own way.
+        """
+        texts, (own, _) = _texts(sequences), self._encoder(None, None)
+        poolings = [pooling] if pooling is None or isinstance(pooling, str) else pooling
+        members = [variant for _, variant in chosen_variants(own, layers, poolings)]
+        whose = tuple(member.identity for member in members)
+        if self._together is None or self._together[0] != whose:
+            encoder, forward = own.joined(members), None
+            if isinstance(encoder, TokenEncoder):
+                forward = Forward(encoder, batch_tokens=self._batch_tokens)
+            self._together = whose, encoder, forward
+        _, encoder, forward = self._together
+        rows = self._rows(encoder, forward, texts, progress)
+        parts = np.split(rows, np.cumsum([member.width for member in members])[:-1], axis=1)
+        last = -1 if own.layer_count is None else own.layer_count
+        names = [(last if one.layer == -1 else one.layer, one.pooling) for one in whose]
+        return dict(zip(names, parts, strict=True))
+
+    def _rows(
+        self,
+        encoder: Encoder,
+        forward: Forward | None,
+        texts: list[str],
+        progress: bool | ProgressCallback,
+    ) -> np.ndarray:
         if progress is False or progress is None:
             return embed_sequences(encoder, texts, forward=forward)
         if progress is True:

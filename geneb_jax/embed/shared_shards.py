@@ -22,8 +22,8 @@ import numpy as np
 
 from geneb_jax.embed.progress import ProgressClock
 from geneb_jax.embed.shard_work import Sequences, ShardRows, ShardWork, plan_shards
+from geneb_jax.embed.variant_stores import RowStore
 from geneb_jax.part import Part
-from geneb_jax.store import EmbeddingStore
 from geneb_jax.store.digests import DigestIndex
 
 __all__ = ["SharedShards"]
@@ -47,7 +47,7 @@ class SharedShards:
 
     def __init__(
         self,
-        store: EmbeddingStore,
+        store: RowStore,
         table: Sequences,
         missing: np.ndarray,
         *,

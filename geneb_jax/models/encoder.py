@@ -16,6 +16,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from geneb_jax.errors import SelectionError
 from geneb_jax.identity import EncoderIdentity
 from geneb_jax.models.spec import ModelSpec
 from geneb_jax.overlong import TRUNCATE, Overlong
@@ -99,6 +100,42 @@ class Encoder(ABC):
 
     #: What :attr:`identity` gives.
     _identity: EncoderIdentity
+
+    @property
+    def layer_count(self) -> int | None:
+        """Number of layers, whose hidden states can be pooled; None where there is no choice."""
+        return None
+
+    def variant(self, layer: int, pooling: str | None) -> Encoder:
+        """The same model and parameters with another layer and pooling, as loading it would give.
+
+        Args:
+            layer: Hidden state: 0 the embeddings, -1 the last.
+            pooling: A pooling's name, ``geneb``, or None for the model's own.
+
+        Raises:
+            SelectionError: if there is no such layer or pooling, or the model makes its vectors in
+                a way of its own.
+        """
+        raise SelectionError(
+            f"{self.identity.model_id} makes its vectors in a way of its own and has no layers or "
+            "poolings to choose from",
+            hint="leave --layers away, and --pooling, if need be in a command of its own into the "
+            "same --out",
+        )
+
+    def joined(self, members: Sequence[Encoder]) -> Encoder:
+        """One encoder of several variants of this model: a row holds their vectors side by side.
+
+        Each vector is the same to the bit as that of its variant alone.
+
+        Args:
+            members: What :meth:`variant` gave.
+
+        Raises:
+            SelectionError: as :meth:`variant`.
+        """
+        raise SelectionError(f"{self.identity.model_id} has no layers or poolings to choose from")
 
 
 class TokenEncoder(Encoder):

@@ -8,7 +8,6 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from geneb_jax.errors import ModelError
 from geneb_jax.identity import EncoderIdentity
 from geneb_jax.models.adapters.choice import is_adapted, load_adapted
 from geneb_jax.models.blueprint import Blueprint, find_blueprint
@@ -21,10 +20,9 @@ from geneb_jax.models.layers.network import require_layer
 from geneb_jax.models.layers.parameters import Parameters, parameter_shapes, random_parameters
 from geneb_jax.models.load_options import LoadOptions
 from geneb_jax.models.native_encoder import NativeEncoder
-from geneb_jax.models.pooling import NORMALIZED, POOLINGS
+from geneb_jax.models.pooling_choice import chosen_pooling
 from geneb_jax.models.precision import AUTO, auto_dtype
 from geneb_jax.models.registry import find_spec
-from geneb_jax.models.spec import ModelSpec
 from geneb_jax.tokenizers import definition_digest
 
 __all__ = ["load_encoder", "settled_options"]
@@ -63,7 +61,7 @@ def _load(id_or_path: Any, options: LoadOptions) -> Encoder:
 
         return build_kmer_encoder(int(kmer[1]), options)
     blueprint = find_blueprint(id_or_path, options)
-    pooling = _pooling(blueprint.spec, options.pooling)
+    pooling = chosen_pooling(blueprint.spec, options.pooling)
     layer = require_layer(options.layer, blueprint.config.layer_count)
     weights, read_parameters = _parameters(blueprint, options)
     identity = EncoderIdentity(
@@ -120,17 +118,3 @@ def _parameters(blueprint: Blueprint, options: LoadOptions) -> tuple[str, Callab
         return fill()
 
     return weights, read
-
-
-def _pooling(spec: ModelSpec, asked: str | None) -> str:
-    if asked is not None and asked != "geneb":
-        return asked
-    name = spec.pooling.default if asked is None else spec.pooling.geneb
-    if name.removesuffix(NORMALIZED) not in POOLINGS:
-        raise ModelError(
-            f"{spec.model_id}: the benchmark's pooling {name!r} cannot be reproduced one sequence "
-            "at a time",
-            cause=spec.pooling.reason or None,
-            hint=f"the default {spec.pooling.default!r} can",
-        )
-    return name

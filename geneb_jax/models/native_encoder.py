@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -14,9 +15,10 @@ from flax import nnx
 from geneb_jax.identity import EncoderIdentity
 from geneb_jax.models.encoder import Encoder, TokenEncoder, TokenizedBatch, TokenizedSequence
 from geneb_jax.models.family import Family
-from geneb_jax.models.layers.network import HiddenStates, require_layer
+from geneb_jax.models.layers.network import Each, HiddenStates, require_layer
 from geneb_jax.models.layers.parameters import Parameters, parameter_shapes
 from geneb_jax.models.pooling import pool
+from geneb_jax.models.pooling_choice import chosen_pooling
 from geneb_jax.models.precision import computed_products, float32_products
 from geneb_jax.models.spec import ModelSpec
 from geneb_jax.tokenizers import Tokenizer
@@ -47,7 +49,7 @@ class NativeEncoder(TokenEncoder):
         tokenizer: Tokenizer,
         identity: EncoderIdentity,
     ) -> None:
-        self.spec = spec
+        self.spec: ModelSpec = spec
         self.config = config
         self._read_parameters = read_parameters
         self.tokenizer = tokenizer
@@ -60,6 +62,8 @@ class NativeEncoder(TokenEncoder):
         self.products = computed_products(identity.dtype)
         module = family.module(config)
         self._definition = nnx.graphdef(module)
+        #: Whether the network pools states before its last one by itself, few rows at a time.
+        self.pools_in_groups: bool = getattr(module, "pools_in_groups", False)
         self._parameter_count = sum(
             variable.get_value().size for variable in parameter_shapes(module).values()
         )
@@ -97,8 +101,32 @@ class NativeEncoder(TokenEncoder):
 
     @property
     def width(self) -> int:
-        """Length of one embedding."""
-        return self.config.output_width
+        """Length of one embedding; some networks are narrower before their last layer."""
+        last: int = self.config.output_width
+        return last if self._identity.layer == -1 else getattr(self.config, "inner_width", last)
+
+    @property
+    def layer_count(self) -> int:
+        """Number of layers: hidden states run from 0 to this."""
+        return int(self.config.layer_count)
+
+    def variant(self, layer: int, pooling: str | None) -> NativeEncoder:
+        """The same network, pooled otherwise; see :meth:`Encoder.variant`."""
+        other = copy.copy(self)
+        other.__dict__.pop("params", None)
+        other._read_parameters = lambda: self.params
+        other._identity = replace(
+            self._identity,
+            layer=require_layer(layer, self.layer_count),
+            pooling=chosen_pooling(self.spec, pooling),
+        )
+        return other
+
+    def joined(self, members: Sequence[Encoder]) -> TokenEncoder:
+        """See :meth:`Encoder.joined`."""
+        from geneb_jax.models.variants import NativeVariants
+
+        return NativeVariants([one for one in members if isinstance(one, NativeEncoder)])
 
     @property
     def parameter_count(self) -> int:
@@ -114,11 +142,18 @@ class NativeEncoder(TokenEncoder):
         return self.tokenizer.tokenize(sequence)
 
     def hidden_states(
-        self, params: Parameters, ids: Any, mask: Any, *, layer: int | None = None
+        self,
+        params: Parameters,
+        ids: Any,
+        mask: Any,
+        *,
+        layer: int | None = None,
+        each: Each | None = None,
     ) -> HiddenStates:
         """Hidden states of a token batch at one layer; the identity's layer unless given.
 
-        Traceable. ``layer`` counts as in transformers: 0 the embeddings, -1 the last.
+        Traceable. ``layer`` counts as in transformers: 0 the embeddings, -1 the last. ``each`` is
+        what is kept of all hidden states before it.
         """
         chosen = self._identity.layer if layer is None else layer
         index = require_layer(chosen, self.config.layer_count)
@@ -126,9 +161,17 @@ class NativeEncoder(TokenEncoder):
         # float32 means float32: accelerators would otherwise multiply in TF32 or bf16.
         precision = float32_products() if self._identity.dtype == "float32" else "default"
         with jax.default_matmul_precision(precision):
-            return network(jnp.asarray(ids, jnp.int32), jnp.asarray(mask), layer=index)
+            tokens, there = jnp.asarray(ids, jnp.int32), jnp.asarray(mask)
+            return network(tokens, there, layer=index, each=each)
 
     def pooled(self, params: Parameters, ids: Any, mask: Any) -> jax.Array:
         """Pooled embeddings float32 ``[row, dim]`` of a token batch."""
+        name, layer = self._identity.pooling, self._identity.layer
+        if self.pools_in_groups and layer != -1:
+            kept = self.hidden_states(
+                params, ids, mask, each=lambda states: pool(name, states.values, states.mask)
+            )
+            inner: jax.Array = kept.inner[layer]
+            return inner
         hidden = self.hidden_states(params, ids, mask)
-        return pool(self._identity.pooling, hidden.values, hidden.mask)
+        return pool(name, hidden.values, hidden.mask)

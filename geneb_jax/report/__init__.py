@@ -10,6 +10,7 @@ from geneb_jax.report.boards import (
     size_text,
 )
 from geneb_jax.report.headlines import result_sentence
+from geneb_jax.report.layer_tables import console_layers, layer_sentences
 from geneb_jax.report.page import FIGURE_FOLDER, REPORT_FILE, write_panel_report, write_report
 from geneb_jax.report.result_tables import (
     category_table,
@@ -35,10 +36,12 @@ __all__ = [
     "category_table",
     "choice_table",
     "console_columns",
+    "console_layers",
     "console_rows",
     "console_sweep",
     "decimals_of",
     "in_metric",
+    "layer_sentences",
     "leaderboard_rows",
     "leaderboard_table",
     "metric_title",

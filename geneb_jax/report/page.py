@@ -24,6 +24,7 @@ from geneb_jax.analysis import (
 from geneb_jax.benchmark import Suite
 from geneb_jax.report.boards import boards_of, row_decimals, size_text
 from geneb_jax.report.class_table import class_tables
+from geneb_jax.report.figure_layers import layer_figures
 from geneb_jax.report.figure_parts import Figure
 from geneb_jax.report.figure_profiles import heat_colour
 from geneb_jax.report.figures import draw_figures
@@ -93,6 +94,7 @@ def write_panel_report(
     figures = draw_figures(cube, boards[0].regime, pairs)
     if (curve := sweep_figure(panel.sweep)) is not None:
         figures = (curve, *figures)
+    figures = (*layer_figures(panel.layers), *figures)
     for figure in figures:
         durable_files.write_text(out / FIGURE_FOLDER / f"{figure.name}.svg", str(figure.svg) + "\n")
         write_table(out / FIGURE_FOLDER, figure.data, "csv")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from geneb_jax.analysis import SettingAgreement, Statistics
+from geneb_jax.report.layer_tables import layer_table
 from geneb_jax.report.sweep_table import sweep_table
 from geneb_jax.report.tables import Table, bounds
 
@@ -52,7 +53,7 @@ def run_tables(statistics: Statistics) -> tuple[Table, ...]:
             "Guessing has an MCC of 0 with a standard deviation of 1 / sqrt(test rows - 1).",
         ),
     ]
-    tables.insert(0, sweep_table(statistics.sweep))
+    tables[:0] = [layer_table(statistics.layers), sweep_table(statistics.sweep)]
     tables += [_leakage_table(statistics), _row_table(statistics)]
     tables += [_setting_table(found) for found in statistics.settings]
     return tuple(table for table in tables if table.rows)

@@ -17,7 +17,7 @@ from geneb_jax.results.score_rows import ScoreRow
 from geneb_jax.results.unit_keys import UnitKey
 from geneb_jax.sealed_files import read_sealed, write_sealed
 
-__all__ = ["find_fold_scores", "keep_fold_scores"]
+__all__ = ["find_fold_scores", "has_fold_scores", "keep_fold_scores"]
 
 _KIND = "folds 1"
 
@@ -43,6 +43,28 @@ def keep_fold_scores(records: Records, key: UnitKey, mcc: np.ndarray) -> Path:
     return path
 
 
+def has_fold_scores(records: Records, key: UnitKey, rows: Collection[ScoreRow]) -> bool:
+    """Whether a unit's scores on held-out training rows are kept, or cannot be had.
+
+    Args:
+        records: The run's records.
+        key: The unit.
+        rows: Its rows: one that failed has no such scores.
+    """
+    return any(row.failed for row in rows) or _read(records, key) is not None
+
+
+def _read(records: Records, key: UnitKey) -> dict[float, list[float | None]] | None:
+    """C -> MCC of each fold; None where nothing sound was kept for this unit."""
+    try:
+        content = read_sealed(_path(records, key), _KIND)
+        if content["unit"] != key.digest or len(content["mcc"]) != len(key.C):
+            return None
+        return dict(zip(key.C, content["mcc"], strict=True))
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        return None
+
+
 def find_fold_scores(folder: Path, rows: Collection[ScoreRow]) -> dict[float, float] | None:
     """Mean held-out MCC of each C of the unit that some rows are of.
 
@@ -57,14 +79,14 @@ def find_fold_scores(folder: Path, rows: Collection[ScoreRow]) -> dict[float, fl
     unit = records.kept_unit(rows)
     if unit is None:
         return None
+    kept = _read(records, unit.key)
+    if kept is None:
+        return None
     try:
-        content = read_sealed(_path(records, unit.key), _KIND)
-        if content["unit"] != unit.key.digest or len(content["mcc"]) != len(unit.key.C):
-            return None
         return {
-            C: float(np.mean(values))
-            for C, values in zip(unit.key.C, content["mcc"], strict=True)
+            C: float(np.mean(values, dtype=np.float64))  # type: ignore[arg-type]
+            for C, values in kept.items()
             if values and None not in values
         }
-    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+    except (ValueError, TypeError):
         return None

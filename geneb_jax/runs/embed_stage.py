@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -19,11 +20,13 @@ from geneb_jax.embed import (
     row_counts,
     with_row_counts,
 )
+from geneb_jax.embed.joint_check import alike_alone
 from geneb_jax.embed.shard_work import Embedder
+from geneb_jax.embed.variant_stores import VariantStores
 from geneb_jax.errors import GenebError, NonFiniteError, StoreError
 from geneb_jax.models.adapters.harness_encoder import HarnessEncoder
 from geneb_jax.results import EmbeddingFacts
-from geneb_jax.runs.encoder_source import ModelReference
+from geneb_jax.runs.encoder_source import ModelReference, joint_encoder
 from geneb_jax.runs.executors import Executor, SerialExecutor
 from geneb_jax.runs.harness_order import embed_splits, missing_rows
 from geneb_jax.runs.input_look import InputLook
@@ -32,7 +35,7 @@ from geneb_jax.runs.task_choice import ReadTasks
 from geneb_jax.runs.work import ModelWork, RunWork
 from geneb_jax.store import EmbeddingStore
 
-__all__ = ["Embedded", "embed_model", "require_stores"]
+__all__ = ["Embedded", "embed_models", "require_stores"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,18 +64,20 @@ class ShardAnywhere:
 
     Attributes:
         model: The model; what is loaded must be the one that the run was planned with.
+        variants: Its other layers and poolings, whose vectors stand behind its own in a row.
     """
 
     model: ModelReference
+    variants: tuple[ModelReference, ...] = ()
 
     def __call__(self, work: ShardWork) -> ShardRows:
         """See :func:`geneb_jax.embed.embed_shard`."""
-        return embed_shard(_embedder(self.model), work)
+        return embed_shard(_embedder((self.model, *self.variants)), work)
 
 
 @lru_cache(maxsize=1)
-def _embedder(model: ModelReference) -> Embedder:
-    return embedder_of(model.encoder(), batch_tokens=model.source.batch_tokens)
+def _embedder(models: tuple[ModelReference, ...]) -> Embedder:
+    return embedder_of(joint_encoder(models), batch_tokens=models[0].source.batch_tokens)
 
 
 def require_stores(
@@ -129,15 +134,25 @@ def _stored_embeddings(read: ReadTasks, store: EmbeddingStore, model_id: str) ->
     return Embedded(report, _without(read, missing, error))
 
 
-def embed_model(
+def embed_models(
     work: RunWork,
-    model: ModelWork,
+    models: Sequence[ModelWork],
     observer: RunObserver,
     executor: Executor,
     *,
     stored_only: bool = False,
-) -> Embedded:
-    """Embed what the store lacks.
+) -> list[Embedded]:
+    """Embed what the stores of a model's layers and poolings lack, by one forward for all of them.
+
+    Args:
+        work: The run.
+        models: One of :attr:`RunWork.groups`.
+        observer: Receives progress.
+        executor: Computes the shards.
+        stored_only: Refuse to embed.
+
+    Returns:
+        What became of each.
 
     Raises:
         NonFiniteError: if every task holds a sequence without a finite embedding.
@@ -145,24 +160,35 @@ def embed_model(
     """
     read = work.tables.read(observer)
     sequences = read.sequences
-    encoder = model.reference.encoder()
-    store = open_store(model.reference.store, encoder)
+    references = [model.reference for model in models]
+    stores = [open_store(one.store, one.encoder()) for one in references]
+    encoder = joint_encoder(references)
     if isinstance(encoder, HarnessEncoder):
-        return _embed_as_harness(read, store, encoder, observer, stored_only=stored_only)
+        return [_embed_as_harness(read, stores[0], encoder, observer, stored_only=stored_only)]
     if stored_only:
-        return _stored_embeddings(read, store, encoder.identity.model_id)
+        return [_stored_embeddings(read, store, encoder.identity.model_id) for store in stores]
+    together = VariantStores(stores, encoder.identity) if len(stores) > 1 else None
+    if together is not None and len(together.missing(sequences.digests)):
+        members, tokens = [one.encoder() for one in references], references[0].source.batch_tokens
+        if not alike_alone(encoder, members, sequences.sequences, batch_tokens=tokens):
+            observer.note(
+                f"{references[0].identity.model_id}: on this device layers of one forward differ "
+                "in their last bits from each layer alone, so they are embedded one by one"
+            )
+            return [embed_models(work, (model,), observer, executor)[0] for model in models]
     look = InputLook(encoder, observer)
     look.at_tokens(sequences.sequences)
     refused: list[NonFiniteError] = []
+    elsewhere = ShardAnywhere(references[0], tuple(references[1:]))
     report = embed_into(
-        store,
+        together or stores[0],
         encoder,
         sequences,
-        batch_tokens=model.reference.source.batch_tokens,
+        batch_tokens=references[0].source.batch_tokens,
         progress=observer.embedding,
         on_nonfinite=refused.append,
         executor=executor.map,
-        embed=None if isinstance(executor, SerialExecutor) else ShardAnywhere(model.reference),
+        embed=None if isinstance(executor, SerialExecutor) else elsewhere,
         part=work.request.own_part,
         on_first_rows=look.at_rows,
     )
@@ -170,11 +196,17 @@ def embed_model(
     if report.embedded < len(sequences):
         # Counts belong to rows, whoever embedded them: those that were stored are counted now.
         report = with_row_counts(report, row_counts(encoder, sequences.sequences))
-    look.at_stored(store, sequences.digests)
+    look.at_stored(stores[-1], sequences.digests)
     look.at_report(report, total=len(sequences))
-    if not refused:
-        return Embedded(report, {})
-    return Embedded(report, _without(read, refused[0].positions, refused[0]))
+    unusable = _without(read, refused[0].positions, refused[0]) if refused else {}
+    reports = [report] if together is None else _reports(report, together)
+    return [Embedded(one, unusable) for one in reports]
+
+
+def _reports(report: EmbedReport, stores: VariantStores) -> list[EmbedReport]:
+    """What each store got; all else, the time included, is that of the one forward."""
+    there = report.embedded + report.reused
+    return [replace(report, embedded=new, reused=there - new) for new in stores.added]
 
 
 def _embed_as_harness(

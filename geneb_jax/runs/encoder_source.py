@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from geneb_jax.embed import limited
 from geneb_jax.errors import CheckpointError
@@ -10,7 +11,7 @@ from geneb_jax.identity import EncoderIdentity
 from geneb_jax.models import Encoder, LoadOptions, SequenceEncoder, load_encoder
 from geneb_jax.models.adapters.harness_encoder import load_as_harness
 
-__all__ = ["EncoderSource", "ModelReference"]
+__all__ = ["EncoderSource", "ModelReference", "joint_encoder", "keep_loaded"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +42,13 @@ class EncoderSource:
             encoder = load_as_harness(self.name, self.options, self.harness_batch)
         else:
             encoder = limited(load_encoder(self.name, self.options), self.batch_tokens)
-        _keep(self, encoder)
+        keep_loaded(self, encoder)
         return encoder
+
+    @property
+    def files(self) -> EncoderSource:
+        """What is loaded, whichever layer and pooling are taken of it."""
+        return replace(self, options=replace(self.options, layer=-1, pooling=None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +77,7 @@ class ModelReference:
         known = _loaded.get((self.source, self.identity))
         if known is not None:
             return known
-        encoder = self.source.load()
+        encoder = self._beside_another() or self.source.load()
         if encoder.identity != self.identity:
             raise CheckpointError(
                 "loaded again, it is not the model that the run was planned with",
@@ -83,9 +89,30 @@ class ModelReference:
             )
         return encoder
 
+    def _beside_another(self) -> Encoder | None:
+        """This variant of a model of which another layer or pooling is loaded."""
+        for source, one in _variants_loaded(self.source):
+            if source.harness_batch is None and one.layer_count is not None:
+                found = one.variant(self.identity.layer, self.identity.pooling)
+                if found.identity == self.identity:
+                    keep_loaded(self.source, found)
+                    return found
+        return None
+
     def release(self) -> None:
-        """Give up the loaded model and its parameters."""
-        _loaded.pop((self.source, self.identity), None)
+        """Give up the loaded model, its layers and poolings, and their parameters."""
+        for key in [key for key in _loaded if key[0].files == self.source.files]:
+            del _loaded[key]
+
+
+def joint_encoder(models: Sequence[ModelReference]) -> Encoder:
+    """One encoder of some models: the model itself, or variants of one, side by side in a row.
+
+    Args:
+        models: Of the same files; they differ in layer and pooling alone.
+    """
+    encoders = [model.encoder() for model in models]
+    return encoders[0] if len(encoders) == 1 else encoders[0].joined(encoders)
 
 
 #: Loaded models of this process. One that reads its weights when they are needed costs little;
@@ -93,9 +120,19 @@ class ModelReference:
 _loaded: dict[tuple[EncoderSource, EncoderIdentity], Encoder] = {}
 
 
-def _keep(source: EncoderSource, encoder: Encoder) -> None:
+def _variants_loaded(source: EncoderSource) -> list[tuple[EncoderSource, Encoder]]:
+    return [(key[0], one) for key, one in _loaded.items() if key[0].files == source.files]
+
+
+def keep_loaded(source: EncoderSource, encoder: Encoder) -> None:
+    """The next :meth:`ModelReference.encoder` of this source and identity gets this encoder."""
     if isinstance(encoder, SequenceEncoder):
-        for key in [key for key, one in _loaded.items() if isinstance(one, SequenceEncoder)]:
+        others = [
+            key
+            for key, one in _loaded.items()
+            if isinstance(one, SequenceEncoder) and key[0].files != source.files
+        ]
+        for key in others:
             del _loaded[key]
     for key in [key for key in _loaded if key[0] == source]:
         del _loaded[key]  # what these files gave before

@@ -10,7 +10,7 @@ The order of things, so that a death at any point loses little and changes nothi
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from geneb_jax.benchmark import Task
@@ -32,11 +32,11 @@ from geneb_jax.results import (
 from geneb_jax.results.fold_scores import keep_fold_scores
 from geneb_jax.results.folder_contents import find_task_facts, keep_model_facts, keep_task_facts
 from geneb_jax.runs.compiled_programs import keep_compiled_programs
-from geneb_jax.runs.embed_stage import Embedded, embed_model, require_stores
+from geneb_jax.runs.embed_stage import Embedded, embed_models, require_stores
 from geneb_jax.runs.executors import Executor, SerialExecutor
 from geneb_jax.runs.observer import RunObserver
 from geneb_jax.runs.outcome import RunOutcome, write_outcome
-from geneb_jax.runs.probe_stage import failed_rows, fit_group
+from geneb_jax.runs.probe_stage import failed_rows, fit_groups
 from geneb_jax.runs.request import RunRequest
 from geneb_jax.runs.units import unit_key
 from geneb_jax.runs.work import (
@@ -81,8 +81,8 @@ def execute(
     with one_at_a_time(request.out):
         changes = claim_folder(request.out, work.suite, update=request.update_suite)
     notes = [f"the suite was updated: {change}" for change in changes]
-    if work.suite.simulated and len(work.models) > 1:
-        count, order = len(work.tables.chosen.fingerprints), [m.facts.label for m in work.models]
+    if work.suite.simulated and len(work.groups) > 1:
+        count, order = len(work.tables.chosen.fingerprints), [g[0].facts.label for g in work.groups]
         observer.note(f"{count} simulated tasks, offline, {len(order)} models: {', '.join(order)}")
     told = (*work.notes, *notes, *work.problems.values(), *work.tables.untested_classes())
     for text in told:
@@ -92,15 +92,15 @@ def execute(
     problems = dict(work.problems)
     models: list[ModelFacts] = []
     failed: list[GenebError] = []
-    for model in work.models:
+    for group in work.groups:
         try:
-            models.append(run.model_that_fits(model))
-            if len(work.models) > 1:
-                observer.note(run.first_result(model))
+            models += run.group_that_fits(group)
+            if len(work.groups) > 1:
+                observer.note(run.first_result(group[-1]))
         except GenebError as error:
             if len(request.model) == 1:
                 raise
-            problems[model.reference.source.name] = error.message
+            problems[group[0].reference.source.name] = error.message
             observer.note(error.message)
             failed.append(error)
     if failed and not models and run.records.is_empty:
@@ -160,11 +160,15 @@ class _Run:
         C = self.work.settings.C
         return f"{model.facts.label}{what}: {said}" + (f", C = {C[0]:g}" if len(C) > 1 else "")
 
-    def model_that_fits(self, model: ModelWork) -> ModelFacts:
-        """Run a model, with ever smaller batches where the device's memory does not hold them."""
+    def group_that_fits(self, group: Sequence[ModelWork]) -> list[ModelFacts]:
+        """Run a model, with ever smaller batches where the device's memory does not hold them.
+
+        Args:
+            group: The model, or those of its layers and poolings that the run takes.
+        """
         while True:
             try:
-                return self.model(model)
+                return self.group(group)
             except BatchMemoryError as error:
                 if error.smaller is None:
                     raise
@@ -172,29 +176,38 @@ class _Run:
                 self.observer.note(text)
                 smaller = error.smaller
             finally:
-                model.reference.release()
-            model = with_smaller_batches(self.work, model, smaller)
+                group[0].reference.release()
+            group = [with_smaller_batches(self.work, model, smaller) for model in group]
 
-    def model(self, model: ModelWork) -> ModelFacts:
-        """Embed what is missing, fit what is missing, record it; what run.json says of it."""
-        facts = replace(model.facts, units_reused=model.reused)
-        keep_model_facts(self.records, facts)
-        unusable: Mapping[Task, str] = {}
-        if model.absent:
-            embedded = embed_model(
-                self.work, model, self.observer, self.executor, stored_only=self.stored_only
+    def group(self, group: Sequence[ModelWork]) -> list[ModelFacts]:
+        """Embed what is missing, fit what is missing, record it; what run.json says of them."""
+        facts = [replace(model.facts, units_reused=model.reused) for model in group]
+        for one in facts:
+            keep_model_facts(self.records, one)
+        lacking = [at for at, model in enumerate(group) if model.absent]
+        unusable: list[Mapping[Task, str]] = [{} for _ in group]
+        if lacking:
+            wanting = [group[at] for at in lacking]
+            done = embed_models(
+                self.work, wanting, self.observer, self.executor, stored_only=self.stored_only
             )
-            unusable = embedded.unusable
-            for task, why in unusable.items():
-                self.observer.note(f"{task.task_id}: {why}")
+            for at, embedded in zip(lacking, done, strict=True):
+                unusable[at] = embedded.unusable
+            failures = [
+                f"{task.task_id}: {why}" for found in unusable for task, why in found.items()
+            ]
+            for text in dict.fromkeys(failures):
+                self.observer.note(text)
+            if any(embedded.report.left_to_others for embedded in done):
+                return [self.left(*pair) for pair in zip(wanting, done, strict=True)]
             started = time.perf_counter()
-            if embedded.report.left_to_others:
-                return self.left(model, embedded)
-            self.probe(model, unusable)
+            self.probe(wanting, [unusable[at] for at in lacking])
             seconds = round(time.perf_counter() - started, 3)
-            facts = replace(facts, embedding=embedded.facts, probing_seconds=seconds)
-            keep_model_facts(self.records, facts)
-        self.record_failures(model, self.work.tables.failures | dict(unusable))
+            for at, embedded in zip(lacking, done, strict=True):
+                facts[at] = replace(facts[at], embedding=embedded.facts, probing_seconds=seconds)
+                keep_model_facts(self.records, facts[at])
+        for model, found in zip(group, unusable, strict=True):
+            self.record_failures(model, self.work.tables.failures | dict(found))
         return facts
 
     def left(self, model: ModelWork, embedded: Embedded) -> ModelFacts:
@@ -202,15 +215,17 @@ class _Run:
         self.waiting[model.facts.label] = embedded.report.left_to_others
         return replace(model.facts, units_reused=model.reused, embedding=embedded.facts)
 
-    def probe(self, model: ModelWork, unusable: Mapping[Task, str]) -> None:
+    def probe(self, group: Sequence[ModelWork], unusable: Sequence[Mapping[Task, str]]) -> None:
         """Fit the absent units of all tasks but the unusable ones, and record them."""
-        tables = self.work.tables
-        tasks = [task for task in tables.read().tables if task not in unusable]
-        wanted = set(tasks)
-        total = sum(task in wanted for task, _ in model.keys)
-        done = total - sum(task in wanted for task, _ in model.absent)
-        self.observer.probing(model.facts.label, done, total)
-        for scored in self.executor.map(fit_group, probe_groups(self.work, model, tasks)):
+        tables, label = self.work.tables, group[0].facts.label
+        wanted = [
+            (model, [task for task in tables.read().tables if task not in failed])
+            for model, failed in zip(group, unusable, strict=True)
+        ]
+        total = sum(task in tasks for model, tasks in wanted for task, _ in model.keys)
+        done = total - sum(task in tasks for model, tasks in wanted for task, _ in model.absent)
+        self.observer.probing(label, done, total)
+        for scored in self.executor.map(fit_groups, probe_groups(self.work, wanted)):
             for one in scored:
                 # The answers first: a record with predictions has them beside it, whatever happens.
                 fingerprint = tables.chosen.fingerprints[one.task]
@@ -222,7 +237,7 @@ class _Run:
                     if one.folds is not None and unit.key.shots is None:
                         keep_fold_scores(self.records, unit.key, one.folds)
                 done += len(one.units)
-            self.observer.probing(model.facts.label, done, total)
+            self.observer.probing(label, done, total)
         self.observer.finished()
 
     def keep_repeats(self, task: Task) -> None:

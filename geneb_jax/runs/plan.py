@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from geneb_jax.embed import Forward, embed_sequences, open_store
 from geneb_jax.models import Encoder, TokenEncoder
 from geneb_jax.models.adapters.harness_encoder import HarnessEncoder
 from geneb_jax.results import require_suite
+from geneb_jax.runs.encoder_source import joint_encoder
 from geneb_jax.runs.harness_order import missing_rows
 from geneb_jax.runs.observer import RunObserver
 from geneb_jax.runs.request import RunRequest
@@ -34,7 +36,8 @@ class ModelPlan:
         tokens: Tokens of the missing sequences, estimated from a sample of at most 2000.
         store_bytes: What their embeddings will take in the store, before its checksums.
         device_bytes: Bytes of the parameters on the device; None where the model keeps them itself.
-        embedding_seconds: Estimated on a small sample; None if not measured.
+        embedding_seconds: Estimated on a small sample; None if not measured. Of layers and
+            poolings that share a forward, the first has its time and the others 0.
         units: (task, regime) units without a record.
         predictions_bytes: Most that those units' kept predictions take in the output folder: a byte
             a fit and test row (up to 256 classes), before they are deflated.
@@ -93,21 +96,31 @@ def plan_run(
         distinct=len(read.sequences),
         bases=int(sum(lengths[part].sum() for part in rows)),
         distinct_bases=int(lengths.sum()),
-        models=tuple(_plan_model(work, model, measure=measure) for model in work.models),
+        models=tuple(
+            planned
+            for group in work.groups
+            for planned in _plan_group(work, group, measure=measure)
+        ),
         problems=dict(work.problems)
         | {task.task_id: why for task, why in work.tables.failures.items()},
     )
 
 
-def _plan_model(work: RunWork, model: ModelWork, *, measure: bool) -> ModelPlan:
-    """The plan of one model."""
+def _plan_group(work: RunWork, group: Sequence[ModelWork], *, measure: bool) -> Iterator[ModelPlan]:
+    """The plans of one model, or of those of its layers and poolings that the run takes."""
     read, batch_tokens = work.tables.read(), work.request.batch_tokens
-    encoder = model.reference.encoder()
-    store = open_store(model.reference.store, encoder, read_only=True)
+    encoders = [model.reference.encoder() for model in group]
+    stores = [
+        open_store(model.reference.store, encoder, read_only=True)
+        for model, encoder in zip(group, encoders, strict=True)
+    ]
+    encoder = joint_encoder([model.reference for model in group])
     if isinstance(encoder, HarnessEncoder):
-        rows = sum(missing_rows(store, table) for table in read.tables.values())
-        return _planned(work, model, encoder, rows)
-    missing = store.missing(read.sequences.digests)
+        rows = sum(missing_rows(stores[0], table) for table in read.tables.values())
+        yield _planned(work, group[0], encoder, rows)
+        return
+    each = [store.missing(read.sequences.digests) for store in stores]
+    missing = np.unique(np.concatenate(each))
     chosen = np.random.RandomState(0).permutation(len(missing))
     texts = [read.sequences.sequences[missing[at]] for at in chosen[:COUNTED]]
     tokens: int | None = None
@@ -117,7 +130,9 @@ def _plan_model(work: RunWork, model: ModelWork, *, measure: bool) -> ModelPlan:
     seconds: float | None = 0.0 if not texts else None
     if measure and texts:
         seconds = _seconds(encoder, texts, batch_tokens) * len(missing)
-    return _planned(work, model, encoder, len(missing), tokens, seconds)
+    for model, one, own in zip(group, encoders, each, strict=True):
+        yield _planned(work, model, one, len(own), tokens, seconds)
+        seconds = seconds and 0.0
 
 
 def _planned(

@@ -12,13 +12,12 @@ from geneb_jax.analysis import leaked_rows
 from geneb_jax.benchmark import Regime, Task
 from geneb_jax.data import few_shot_rows
 from geneb_jax.embed import open_store, read_or_embed, row_counts
-from geneb_jax.models import Encoder
 from geneb_jax.models.adapters.harness_encoder import HarnessEncoder
 from geneb_jax.results import FAILED, AnswerKey, ScoreRow, UnitKey, UnitPredictions
 from geneb_jax.runs.encoder_source import ModelReference
 from geneb_jax.runs.harness_order import read_split_rows
 from geneb_jax.runs.sweep_folds import score_folds, sweeps
-from geneb_jax.runs.task_choice import ReadTasks, TaskTables
+from geneb_jax.runs.task_choice import TaskTables
 from geneb_jax.runs.units import ProbeSettings
 from geneb_jax_probes import Ending, ProbeTask, TaskScores
 
@@ -27,7 +26,7 @@ __all__ = [
     "ScoredTask",
     "ScoredUnit",
     "failed_rows",
-    "fit_group",
+    "fit_groups",
     "fit_problems",
     "problem_rows",
     "training_subsets",
@@ -48,6 +47,7 @@ class ProbeGroup:
         units: Task -> keys of its units that have no record.
         settings: How they are probed.
         batch_tokens: Tokens of a batch, should a damaged embedding have to be made anew.
+        held_out: Whether to score on held-out training rows too, for a choice of layer and pooling.
     """
 
     model: ModelReference
@@ -55,6 +55,7 @@ class ProbeGroup:
     units: Mapping[Task, tuple[UnitKey, ...]]
     settings: ProbeSettings
     batch_tokens: int | None = None
+    held_out: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +80,36 @@ class ScoredTask:
     folds: np.ndarray | None = None
 
 
-def fit_group(group: ProbeGroup) -> list[ScoredTask]:
-    """Fit every regime, seed and C of a group of tasks in batched calls and score the test rows.
+def fit_groups(groups: Sequence[ProbeGroup]) -> list[ScoredTask]:
+    """Fit every regime, seed and C of groups of tasks in batched calls and score the test rows.
+
+    Args:
+        groups: One a model, or a layer and pooling of one; all are fitted together.
 
     Raises:
         GenebError: if embeddings are missing, or the model that could mend damaged ones is gone.
     """
+    found = [_problems_of(group) for group in groups]
+    problems = [problem for some, _ in found for problem in some]
+    answers = [answer for _, some in found for answer in some]
+    whose = [(group, task) for group in groups for task in group.units]
+    settings = groups[0].settings
+    counts = _task_counts(groups)
+    fitted = fit_problems(problems, settings, keep_predictions=True)
+    folds: Sequence[np.ndarray | None] = [None] * len(problems)
+    wanted = sweeps(settings) or groups[0].held_out
+    if wanted and any(not regime.seeded for regime in settings.regimes):
+        folds = score_folds(problems, settings)
+    return [
+        ScoredTask(task, tuple(_scored(group, task, scores, counts[task])), answer, held_out)
+        for (group, task), scores, answer, held_out in zip(
+            whose, fitted, answers, folds, strict=True
+        )
+    ]
+
+
+def _problems_of(group: ProbeGroup) -> tuple[list[ProbeTask], list[AnswerKey]]:
+    """What is fitted for each task of a group, and the right answers of its test rows."""
     read, settings = group.tables.read(), group.settings
     encoder = group.model.encoder()
     store = open_store(group.model.store, encoder)
@@ -105,7 +130,6 @@ def fit_group(group: ProbeGroup) -> list[ScoredTask]:
         )
         return train, test
 
-    counts = _task_counts(encoder, read, list(group.units))
     problems = []
     answers = []
     for task in group.units:
@@ -123,23 +147,17 @@ def fit_group(group: ProbeGroup) -> list[ScoredTask]:
                 name=task.task_id,
             )
         )
-    fitted = fit_problems(problems, settings, keep_predictions=True)
-    folds: Sequence[np.ndarray | None] = [None] * len(problems)
-    if sweeps(settings) and any(not regime.seeded for regime in settings.regimes):
-        folds = score_folds(problems, settings)
-    return [
-        ScoredTask(task, tuple(_scored(group, task, scores, counts[task])), answer, held_out)
-        for task, scores, answer, held_out in zip(group.units, fitted, answers, folds, strict=True)
-    ]
+    return problems, answers
 
 
-def _task_counts(
-    encoder: Encoder, read: ReadTasks, tasks: Sequence[Task]
-) -> dict[Task, Mapping[str, int | None]]:
+def _task_counts(groups: Sequence[ProbeGroup]) -> dict[Task, Mapping[str, int | None]]:
     """What the model makes of all rows of each task, by column of scores.csv.
 
-    Counted from the texts, so it is the same whether their embeddings were made now or long ago.
+    Counted from the texts, so it is the same whether their embeddings were made now or long ago;
+    and once for all layers and poolings of a model, which read the same tokens.
     """
+    encoder, read = groups[0].model.encoder(), groups[0].tables.read()
+    tasks = tuple(dict.fromkeys(task for group in groups for task in group.units))
     rows = {task: np.concatenate(read.rows_of(task)) for task in tasks}
     distinct = np.unique(np.concatenate(list(rows.values())))
     texts = read.sequences.sequences

@@ -25,6 +25,7 @@ from geneb_jax.overlong import parse_overlong
 from geneb_jax.part import Part, read_part
 from geneb_jax.results.labels import require_label
 from geneb_jax.runs.probe_kinds import find_probe
+from geneb_jax.runs.variant_options import Layers, read_layers, read_poolings
 
 __all__ = [
     "DEMO_MODELS",
@@ -118,6 +119,9 @@ class RunRequest(BaseModel):
         as_harness: Whether extractor modules are called as the benchmark's harness calls them: a
             whole split at a time, in file order, nothing de-duplicated.
         batch_size: The batch size that they are then given; the harness's own when None.
+        pooling: Names, a comma list; None for the model's own.
+        layer: Hidden state to pool.
+        layers: Several of them from one forward: ``all``, or numbers.
         update_suite: Whether to take a folder over to the suite as it is now defined.
         overlong: What happens to a sequence longer than a model's context
             (:mod:`geneb_jax.overlong`); each model's own way when None.
@@ -143,6 +147,7 @@ class RunRequest(BaseModel):
     pooling: str | None = None
     layer: int = -1
     overlong: Annotated[str, AfterValidator(_policy)] | None = None
+    layers: Annotated[Layers, BeforeValidator(read_layers)] = ()
     batch_tokens: int | None = Field(default=None, ge=1)
     as_harness: bool = False
     batch_size: int | None = Field(default=None, ge=1)
@@ -193,6 +198,23 @@ class RunRequest(BaseModel):
         if self.as_harness and self.batch_tokens is not None:
             raise ValueError("--as-harness takes --batch-size, not --batch-tokens")
         return self
+
+    @model_validator(mode="after")
+    def _variants(self) -> Self:
+        read_poolings(self.pooling)
+        if self.layers and self.layer != -1:
+            raise ValueError("--layer is one layer and --layers are several: give one of them")
+        return self
+
+    @property
+    def poolings(self) -> tuple[str | None, ...]:
+        """The poolings asked for; (None,) for the model's own."""
+        return read_poolings(self.pooling)
+
+    @property
+    def many_variants(self) -> bool:
+        """Whether several layers or poolings of a model are asked for."""
+        return self.layers == "all" or len(self.layers) > 1 or len(self.poolings) > 1
 
     @model_validator(mode="after")
     def _divided(self) -> Self:

@@ -10,7 +10,7 @@ import numpy as np
 from geneb_jax.runs.units import ProbeSettings
 from geneb_jax_probes import ProbeTask, scores
 
-__all__ = ["FOLDS", "fold_of_rows", "score_folds", "sweeps"]
+__all__ = ["FOLDS", "can_hold_out", "fold_of_rows", "score_folds", "sweeps"]
 
 #: Parts of the training rows: each is held out once.
 FOLDS = 3
@@ -19,6 +19,11 @@ FOLDS = 3
 def sweeps(settings: ProbeSettings) -> bool:
     """Whether several strengths are probed, so that one has to be chosen."""
     return len(settings.C) > 1 and settings.kind.uses_C
+
+
+def can_hold_out(settings: ProbeSettings) -> bool:
+    """Whether a choice can rest on held-out training rows: a probe with a C, on all rows."""
+    return settings.kind.uses_C and any(not regime.seeded for regime in settings.regimes)
 
 
 def fold_of_rows(labels: np.ndarray) -> np.ndarray:

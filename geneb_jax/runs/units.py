@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from geneb_jax.benchmark import Regime, Suite, Task, select_regimes
 from geneb_jax.results import UnitKey
 from geneb_jax.runs.probe_kinds import ProbeKind, find_probe
 from geneb_jax.runs.request import RunRequest
+
+Grouped = TypeVar("Grouped")
 
 __all__ = ["ProbeSettings", "group_tasks", "probe_settings", "unit_key"]
 
@@ -116,21 +119,20 @@ def unit_key(
 
 
 def group_tasks(
-    tasks: Sequence[Task], row_counts: Mapping[Task, int], *, row_bytes: int, budget_bytes: int
-) -> list[tuple[Task, ...]]:
+    tasks: Sequence[Grouped], sizes: Mapping[Grouped, int], *, budget_bytes: int
+) -> list[tuple[Grouped, ...]]:
     """Cut tasks, in order, into groups whose features fit a budget; one large task is one group.
 
     Args:
-        tasks: The tasks.
-        row_counts: Rows of each task, train and test together.
-        row_bytes: Bytes of one row of features.
+        tasks: The tasks, or tasks of several embeddings.
+        sizes: Bytes of the features of each, train and test together.
         budget_bytes: Most bytes of features in one group.
     """
-    groups: list[tuple[Task, ...]] = []
-    current: list[Task] = []
+    groups: list[tuple[Grouped, ...]] = []
+    current: list[Grouped] = []
     used = 0
     for task in tasks:
-        need = row_counts[task] * row_bytes
+        need = sizes[task]
         if current and used + need > budget_bytes:
             groups.append(tuple(current))
             current, used = [], 0

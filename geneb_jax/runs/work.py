@@ -7,7 +7,7 @@ what is left of a killed run is the same request planned again: a smaller work.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
 import jax
@@ -16,14 +16,18 @@ from geneb_jax.benchmark import Regime, Suite, Task
 from geneb_jax.errors import DataError, GenebError, ModelError
 from geneb_jax.models import Encoder, LoadOptions
 from geneb_jax.models.loading import settled_options
+from geneb_jax.models.variants import chosen_variants
 from geneb_jax.places import store_folder
 from geneb_jax.results import ModelFacts, Records, UnitKey
+from geneb_jax.results.fold_scores import has_fold_scores
 from geneb_jax.results.folder_contents import find_model_facts
+from geneb_jax.results.model_facts import with_variant
 from geneb_jax.runs.encoder_facts import encoder_facts, require_known_models
-from geneb_jax.runs.encoder_source import EncoderSource, ModelReference
+from geneb_jax.runs.encoder_source import EncoderSource, ModelReference, keep_loaded
 from geneb_jax.runs.observer import RunObserver
 from geneb_jax.runs.probe_stage import ProbeGroup
 from geneb_jax.runs.request import RunRequest
+from geneb_jax.runs.sweep_folds import can_hold_out
 from geneb_jax.runs.task_choice import ChosenTasks, ReadTasks, TaskTables, choose_tasks
 from geneb_jax.runs.units import ProbeSettings, group_tasks, probe_settings, unit_key
 from geneb_jax.runs.within_context import require_tasks_within_context
@@ -32,6 +36,7 @@ __all__ = [
     "ModelWork",
     "RunWork",
     "encoder_source",
+    "load_variants",
     "plan_work",
     "probe_groups",
     "with_smaller_batches",
@@ -91,6 +96,14 @@ class RunWork:
         """The suite of the tasks."""
         return self.tables.chosen.suite
 
+    @property
+    def groups(self) -> tuple[tuple[ModelWork, ...], ...]:
+        """The models, those together that are layers and poolings of one: they share a forward."""
+        found: dict[EncoderSource, list[ModelWork]] = {}
+        for model in self.models:
+            found.setdefault(model.reference.source.files, []).append(model)
+        return tuple(map(tuple, found.values()))
+
 
 def encoder_source(request: RunRequest, name: str) -> EncoderSource:
     """How one of the request's models is loaded."""
@@ -100,6 +113,9 @@ def encoder_source(request: RunRequest, name: str) -> EncoderSource:
         # The request's seeds are those of the few-shot draws.
         if field.name in RunRequest.model_fields and field.name != "seed"
     }
+    asked["pooling"] = request.poolings[0]
+    if isinstance(request.layers, tuple) and len(request.layers) == 1:
+        asked["layer"] = request.layers[0]
     options = settled_options(name, LoadOptions(**asked))
     return EncoderSource(name, options, request.batch_tokens, request.harness_batch)
 
@@ -126,16 +142,18 @@ def plan_work(request: RunRequest, observer: RunObserver | None = None) -> RunWo
     for name in request.model:
         source = encoder_source(request, name)
         try:
-            encoder = source.load()
+            variants = load_variants(request, source)
         except GenebError as error:
             if len(request.model) == 1:
                 raise
             problems[name] = error.message
             continue
-        work = _model_work(request, source, encoder, tables, settings, records)
-        if any(work.reference.identity == other.reference.identity for other in models):
-            continue  # the same model by another of its names
-        models.append(work)
+        for variant, encoder in variants:
+            keep_loaded(variant, encoder)
+            work = _model_work(request, variant, encoder, tables, settings, records)
+            if any(work.reference.identity == other.reference.identity for other in models):
+                continue  # the same model by another of its names
+            models.append(work)
     if not models:
         raise ModelError(
             f"none of the {len(problems)} models can be used",
@@ -173,6 +191,25 @@ def _within_context(
     return kept
 
 
+def load_variants(
+    request: RunRequest, source: EncoderSource
+) -> list[tuple[EncoderSource, Encoder]]:
+    """Load a model: it, or each layer and pooling of it that is asked for, and how each is loaded.
+
+    Raises:
+        GenebError: see :meth:`EncoderSource.load` and
+            :func:`geneb_jax.models.variants.chosen_variants`.
+    """
+    encoder = source.load()
+    if not request.layers and len(request.poolings) == 1:
+        return [(source, encoder)]
+    found = []
+    for pooling, variant in chosen_variants(encoder, request.layers, request.poolings):
+        options = replace(source.options, layer=variant.identity.layer, pooling=pooling)
+        found.append((replace(source, options=options), variant))
+    return found
+
+
 def with_smaller_batches(work: RunWork, model: ModelWork, batch_tokens: int) -> ModelWork:
     """The same model with fewer tokens a batch, for a device that does not hold its own number.
 
@@ -197,37 +234,67 @@ def _model_work(
         for task, fingerprint in chosen.fingerprints.items()
         for regime in settings.regimes
     }
-    absent = tuple(unit for unit, key in keys.items() if request.fresh or records.find(key) is None)
+    # The choice among several variants needs their scores on held-out training rows.
+    held_out = request.many_variants and can_hold_out(settings)
+
+    def finished(key: UnitKey) -> bool:
+        rows = records.find(key)
+        if request.fresh or rows is None:
+            return False
+        return not held_out or key.shots is not None or has_fold_scores(records, key, rows)
+
+    absent = tuple(unit for unit, key in keys.items() if not finished(key))
     store = request.store or str(store_folder())
     reference = ModelReference(source, identity, encoder.width, store)
     known = find_model_facts(records, identity.model_id, identity.short)
-    label = request.name or (known.label if known is not None else None)
-    return ModelWork(reference, encoder_facts(encoder, label=label), keys, absent)
+    facts = encoder_facts(encoder, label=known.label if known is not None else None)
+    if request.name is not None:
+        label = with_variant(request.name, facts.variant) if request.many_variants else request.name
+        facts = encoder_facts(encoder, label=label)
+    return ModelWork(reference, facts, keys, absent)
 
 
-def probe_groups(work: RunWork, model: ModelWork, tasks: list[Task]) -> list[ProbeGroup]:
-    """The absent units of some tasks, cut into batched calls.
+def probe_groups(
+    work: RunWork, models: Sequence[tuple[ModelWork, list[Task]]]
+) -> list[tuple[ProbeGroup, ...]]:
+    """The absent units of a model, or of its layers and poolings, cut into batched calls.
 
     A fit's result depends on its own rows alone, so the cut changes no score.
+
+    Args:
+        work: The run.
+        models: Each with the tasks that are probed.
+
+    Returns:
+        What each call fits: a group a model.
     """
     tables = work.tables.read().tables
-    absent: dict[Task, tuple[UnitKey, ...]] = {}
-    for task, regime in model.absent:
-        if task in tasks:
-            absent[task] = (*absent.get(task, ()), model.keys[task, regime])
-    counts = {
-        task: len(tables[task].train_labels) + len(tables[task].test_labels) for task in absent
+    absent: dict[tuple[int, Task], tuple[UnitKey, ...]] = {}
+    for at, (model, tasks) in enumerate(models):
+        wanted = set(tasks)
+        for task, regime in model.absent:
+            if task in wanted:
+                absent[at, task] = (*absent.get((at, task), ()), model.keys[task, regime])
+    number_bytes = 8 if work.settings.dtype == "float64" else 4
+    sizes = {
+        (at, task): (len(tables[task].train_labels) + len(tables[task].test_labels))
+        * models[at][0].reference.width
+        * number_bytes
+        for at, task in absent
     }
-    row_bytes = model.reference.width * (8 if work.settings.dtype == "float64" else 4)
+    calls = group_tasks(list(absent), sizes, budget_bytes=GROUP_BYTES)
+    held_out = work.request.many_variants and can_hold_out(work.settings)
     return [
-        ProbeGroup(
-            model.reference,
-            work.tables,
-            {task: absent[task] for task in group},
-            work.settings,
-            model.reference.source.batch_tokens,
+        tuple(
+            ProbeGroup(
+                models[at][0].reference,
+                work.tables,
+                {task: absent[at, task] for where, task in call if where == at},
+                work.settings,
+                models[at][0].reference.source.batch_tokens,
+                held_out=held_out,
+            )
+            for at in dict.fromkeys(at for at, _ in call)
         )
-        for group in group_tasks(
-            list(absent), counts, row_bytes=row_bytes, budget_bytes=GROUP_BYTES
-        )
+        for call in calls
     ]

@@ -18,7 +18,7 @@ from geneb_jax.identity import EncoderIdentity
 from geneb_jax.models import LoadOptions, load_encoder, registry
 from geneb_jax.models.checkpoints.file_digests import file_sha256
 from geneb_jax.models.encoder import BATCH_RULES
-from geneb_jax.models.loading import _pooling
+from geneb_jax.models.pooling_choice import chosen_pooling
 from geneb_jax.models.spec import SourceSpec
 from geneb_jax.tokenizers import built_in_vocabulary
 from tests.models.esm_checkpoints import FORMS, esm_model, save
@@ -170,10 +170,10 @@ def test_hidden_states_by_index(folder: Path) -> None:
 
 def test_a_pooling_that_needs_the_whole_batch_is_refused_with_its_reason() -> None:
     spec = registry()["METAGENE-1"]
-    assert _pooling(spec, None) == "mean"
+    assert chosen_pooling(spec, None) == "mean"
     with pytest.raises(ModelError, match=r"'mean-padded' cannot be reproduced.*padded rows"):
-        _pooling(spec, "geneb")
-    assert _pooling(replace(spec, pooling=registry()["DNABERT-S"].pooling), "geneb") == "cls"
+        chosen_pooling(spec, "geneb")
+    assert chosen_pooling(replace(spec, pooling=registry()["DNABERT-S"].pooling), "geneb") == "cls"
 
 
 @pytest.mark.parametrize(

@@ -177,7 +177,7 @@ class _Stack(nnx.Module):
         self.layers = Dense(4, 4, stack=(5,))
 
     def __call__(self, x: jax.Array, count: int) -> jax.Array:
-        return scan_layers(self.layers, x, lambda layer, h: jnp.tanh(layer(h)), count=count)
+        return scan_layers(self.layers, x, lambda layer, h: jnp.tanh(layer(h)), count=count)[0]
 
 
 @pytest.mark.parametrize("count", range(6))

@@ -13,6 +13,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from geneb_jax.models.adapters.folder_files import (
 )
 from geneb_jax.models.adapters.remote_code import AllowedCode, parse_allowed_code, require_allowed
 from geneb_jax.models.checkpoints.hub import HubSnapshot, download_repository
-from geneb_jax.models.encoder import SequenceEncoder, TextCounts
+from geneb_jax.models.encoder import Encoder, SequenceEncoder, TextCounts
 from geneb_jax.models.layers.network import require_layer
 from geneb_jax.models.load_options import LoadOptions
 from geneb_jax.models.model_folder import (
@@ -37,8 +38,9 @@ from geneb_jax.models.model_folder import (
     named_path,
     no_folder,
 )
-from geneb_jax.models.pooling import NORMALIZED
+from geneb_jax.models.pooling import NORMALIZED, require_pooling
 from geneb_jax.models.registry import find_spec
+from geneb_jax.models.variants import joint_identity
 
 __all__ = ["PREFIX", "TorchEncoder", "load_torch_encoder"]
 
@@ -64,11 +66,22 @@ class TorchEncoder(SequenceEncoder):
         tokenizer: Of transformers.
         identity: The store key; its ``pooling`` and ``layer`` are what :meth:`embed` computes.
         limit: Longest input in tokens; None for none.
+        variants: Layers and poolings whose vectors stand side by side in a row; the identity's one
+            when None.
+        widths: Layer -> width, as far as it is known; learnt from the model otherwise.
     """
 
     def __init__(
-        self, *, model: Any, tokenizer: Any, identity: EncoderIdentity, limit: int | None
+        self,
+        *,
+        model: Any,
+        tokenizer: Any,
+        identity: EncoderIdentity,
+        limit: int | None,
+        variants: Sequence[tuple[int, str]] | None = None,
+        widths: dict[int, int] | None = None,
     ) -> None:
+        self._variants = tuple(variants or [(identity.layer, identity.pooling)])
         self._model = model
         self._tokenizer = tokenizer
         self._identity = identity
@@ -76,8 +89,15 @@ class TorchEncoder(SequenceEncoder):
         parameters = inspect.signature(model.forward).parameters
         open_ended = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
         self._takes_mask = open_ended or "attention_mask" in parameters
+        self._widths = {} if widths is None else widths
+        layers = [layer for layer, _ in self._variants]
         self._width = 0
-        self._width = self.embed(["ACGT"]).shape[1]
+        if not set(layers) <= set(self._widths):
+            self._width = self.embed(["ACGT"]).shape[1]
+            if len(layers) == 1:
+                self._widths[layers[0]] = self._width
+        else:
+            self._width = sum(self._widths[layer] for layer in layers)
 
     @property
     def identity(self) -> EncoderIdentity:
@@ -93,6 +113,40 @@ class TorchEncoder(SequenceEncoder):
     def parameter_count(self) -> int:
         """Number of the model's parameters."""
         return sum(parameter.numel() for parameter in self._model.parameters())
+
+    @property
+    def layer_count(self) -> int | None:
+        """Number of layers; None where the model's config does not say it."""
+        count = getattr(getattr(self._model, "config", None), "num_hidden_layers", None)
+        return count if isinstance(count, int) else None
+
+    def variant(self, layer: int, pooling: str | None) -> TorchEncoder:
+        """The same model, pooled otherwise; see :meth:`Encoder.variant`."""
+        count = self.layer_count
+        identity = replace(
+            self._identity,
+            layer=layer if count is None else require_layer(layer, count),
+            pooling=_chosen_pooling(pooling),
+        )
+        return self._making(identity, [(identity.layer, identity.pooling)])
+
+    def joined(self, members: Sequence[Encoder]) -> TorchEncoder:
+        """See :meth:`Encoder.joined`."""
+        identities = [one.identity for one in members]
+        variants = [(one.layer, one.pooling) for one in identities]
+        return self._making(joint_identity(identities), variants)
+
+    def _making(
+        self, identity: EncoderIdentity, variants: Sequence[tuple[int, str]]
+    ) -> TorchEncoder:
+        return TorchEncoder(
+            model=self._model,
+            tokenizer=self._tokenizer,
+            identity=identity,
+            limit=self._limit,
+            variants=variants,
+            widths=self._widths,
+        )
 
     def embed(self, sequences: Sequence[str]) -> np.ndarray:
         """Embed texts: float32 ``[len(sequences), width]``; a text without tokens gives zeros."""
@@ -196,17 +250,25 @@ class TorchEncoder(SequenceEncoder):
         inputs = {"input_ids": ids.to(device)}
         if self._takes_mask:
             inputs["attention_mask"] = mask.long().to(device)
-        layer = self._identity.layer
+        inner = any(layer != -1 for layer, _ in self._variants)
         with torch.inference_mode():
-            if layer == -1:
-                output = self._model(**inputs)
-                hidden = getattr(output, "last_hidden_state", None)
-                hidden = output[0] if hidden is None else hidden
-            else:
-                output = self._model(**inputs, output_hidden_states=True)
-                hidden = output.hidden_states[layer]
-            pooled = _pool(self._identity.pooling, hidden.float(), mask.to(device), lengths)
-        return pooled[: len(tokens)].cpu().numpy()
+            output = self._model(**inputs, **({"output_hidden_states": True} if inner else {}))
+            last = getattr(output, "last_hidden_state", None)
+            last = output[0] if last is None else last
+            parts = [
+                _pool(
+                    pooling,
+                    (last if layer == -1 else output.hidden_states[layer]).float(),
+                    mask.to(device),
+                    lengths,
+                )
+                for layer, pooling in self._variants
+            ]
+        return torch.cat(parts, dim=1)[: len(tokens)].cpu().numpy()
+
+
+def _chosen_pooling(asked: str | None) -> str:
+    return "mean" if asked in (None, "geneb") else require_pooling(str(asked))
 
 
 def _pool(name: str, hidden: Any, mask: Any, lengths: Any) -> Any:
@@ -263,7 +325,7 @@ def load_torch_encoder(name: str, options: LoadOptions) -> TorchEncoder:
         revision=drawn if options.untrained else revision,
         weights=drawn if options.untrained else digest,
         tokenizer=files.others(str(limit)),
-        pooling=options.pooling_of_its_own or "mean",
+        pooling=_chosen_pooling(options.pooling),
         layer=options.layer if layers is None else require_layer(options.layer, layers),
         dtype=options.dtype,
         code=f"torch/{type(model).__name__}/2",

@@ -29,7 +29,7 @@ from geneb_jax.models.family import Family
 from geneb_jax.models.key_maps.mamba import branch_weights, projection_weights
 from geneb_jax.models.layers.dense import Embedding
 from geneb_jax.models.layers.mamba import MambaBranch, MambaProjections, MambaSizes
-from geneb_jax.models.layers.network import CLOSED_SCHEMA, HiddenStates, require_sizes
+from geneb_jax.models.layers.network import CLOSED_SCHEMA, Each, HiddenStates, require_sizes
 from geneb_jax.models.layers.norms import RMSNorm
 from geneb_jax.models.layers.scanned_layers import scan_layers
 from geneb_jax.tokenizers import FolderTokenizer, character_tokenizer, file_tokenizer
@@ -129,7 +129,12 @@ class CaduceusEncoder(nnx.Module):
         self.final_norm = RMSNorm(config.hidden_size, eps=config.norm_eps)
 
     def __call__(
-        self, ids: Int[Array, "row token"], mask: Bool[Array, "row token"], *, layer: int = -1
+        self,
+        ids: Int[Array, "row token"],
+        mask: Bool[Array, "row token"],
+        *,
+        layer: int = -1,
+        each: Each | None = None,
     ) -> HiddenStates:
         """Hidden states: 0 the embeddings, ``i`` after layer i, the last after the final norm."""
         config = self.config
@@ -149,13 +154,23 @@ class CaduceusEncoder(nnx.Module):
                 hidden = jnp.flip(hidden, (0, 2, 3)).reshape(flat.shape + hidden.shape[3:])
             return block(hidden, flat_seen)
 
-        hidden = scan_layers(self.layers, self.tokens(flat), one_layer, count=count)
+        def side_by_side(hidden: Array) -> HiddenStates:
+            if not config.rcps:
+                return HiddenStates(hidden, mask)
+            first, second = hidden.reshape(strand_count, rows, length, -1)
+            both = jnp.concatenate([first, jnp.flip(second, (1, 2))], axis=-1)
+            return HiddenStates(both, mask)
+
+        hidden, inner = scan_layers(
+            self.layers,
+            self.tokens(flat),
+            one_layer,
+            count=count,
+            each=None if each is None else lambda x: each(side_by_side(x)),
+        )
         if count == config.layer_count:
             hidden = self.final_norm(hidden)
-        if not config.rcps:
-            return HiddenStates(hidden, mask)
-        first, second = hidden.reshape(strand_count, rows, length, -1)
-        return HiddenStates(jnp.concatenate([first, jnp.flip(second, (1, 2))], axis=-1), mask)
+        return side_by_side(hidden)._replace(inner=inner)
 
 
 def _key_map(config: CaduceusConfig) -> KeyMap:

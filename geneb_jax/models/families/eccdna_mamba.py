@@ -34,7 +34,7 @@ from geneb_jax.models.checkpoints.key_map import (
 from geneb_jax.models.family import Family
 from geneb_jax.models.layers.dense import Dense, Embedding
 from geneb_jax.models.layers.mamba import step_biases, uniform_taps
-from geneb_jax.models.layers.network import CLOSED_SCHEMA, HiddenStates, require_sizes
+from geneb_jax.models.layers.network import CLOSED_SCHEMA, Each, HiddenStates, require_sizes
 from geneb_jax.models.layers.norms import RMSNorm
 from geneb_jax.models.layers.parameters import declare, ones, zeros
 from geneb_jax.models.layers.scanned_layers import scan_layers
@@ -204,7 +204,12 @@ class EccDnaMambaEncoder(nnx.Module):
         self.projection = Dense(2 * size, size, bias=False)
 
     def __call__(
-        self, ids: Int[Array, "row token"], mask: Bool[Array, "row token"], *, layer: int = -1
+        self,
+        ids: Int[Array, "row token"],
+        mask: Bool[Array, "row token"],
+        *,
+        layer: int = -1,
+        each: Each | None = None,
     ) -> HiddenStates:
         """Hidden states: 0 the embeddings, ``i`` after layer i, the last after the projection."""
         count = self.config.layer_count if layer == -1 else layer
@@ -216,11 +221,20 @@ class EccDnaMambaEncoder(nnx.Module):
                 block.backward(pair[1], mask, reverse=True),
             )
 
-        forward, backward = scan_layers(self.layers, (hidden, hidden), one_layer, count=count)
+        def mean_of(pair: tuple[Array, Array]) -> HiddenStates:
+            return HiddenStates((pair[0] + pair[1]) / 2, mask)
+
+        (forward, backward), inner = scan_layers(
+            self.layers,
+            (hidden, hidden),
+            one_layer,
+            count=count,
+            each=None if each is None else lambda pair: each(mean_of(pair)),
+        )
         if count < self.config.layer_count:
-            return HiddenStates((forward + backward) / 2, mask)
+            return mean_of((forward, backward))._replace(inner=inner)
         both = [self.forward_norm(forward), self.backward_norm(backward)]
-        return HiddenStates(self.projection(jnp.concatenate(both, axis=-1)), mask)
+        return HiddenStates(self.projection(jnp.concatenate(both, axis=-1)), mask, inner)
 
 
 def _key_map(config: EccDnaMambaConfig) -> KeyMap:

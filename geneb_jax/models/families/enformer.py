@@ -12,9 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
@@ -30,7 +32,12 @@ from geneb_jax.models.checkpoints.key_map import (
 )
 from geneb_jax.models.family import Family
 from geneb_jax.models.layers.dense import ACTIVATIONS, Dense
-from geneb_jax.models.layers.network import CLOSED_SCHEMA, HiddenStates, require_sizes
+from geneb_jax.models.layers.network import (
+    CLOSED_SCHEMA,
+    Each,
+    HiddenStates,
+    require_sizes,
+)
 from geneb_jax.models.layers.norms import LayerNorm
 from geneb_jax.models.layers.scanned_layers import scan_layers
 from geneb_jax.models.layers.sequence_cnn import (
@@ -95,6 +102,11 @@ class EnformerConfig:
         return self.input_length // 2 ** len(self.stage_widths)
 
     @property
+    def inner_width(self) -> int:
+        """Length of an embedding before the final projection."""
+        return self.trunk_width
+
+    @property
     def vocab_size(self) -> int:
         """Four channels, and none."""
         return 5
@@ -150,6 +162,9 @@ class FinalPointwise(nnx.Module):
 class Enformer(nnx.Module):
     """Tower, scanned layers, final projection."""
 
+    #: Rows run in groups, and hidden states before the last are pooled within one: see with_last.
+    pools_in_groups = True
+
     def __init__(self, config: EnformerConfig) -> None:
         self.config = config
         self.tower = ConvolutionTower(
@@ -159,7 +174,12 @@ class Enformer(nnx.Module):
         self.final = FinalPointwise(config)
 
     def __call__(
-        self, ids: Int[Array, "row token"], mask: Bool[Array, "row token"], *, layer: int = -1
+        self,
+        ids: Int[Array, "row token"],
+        mask: Bool[Array, "row token"],
+        *,
+        layer: int = -1,
+        each: Each | None = None,
     ) -> HiddenStates:
         """Hidden states: 0 the tower's bins, ``i`` after layer i, the last after the projection.
 
@@ -169,18 +189,66 @@ class Enformer(nnx.Module):
         count = config.layer_count if layer == -1 else layer
         features = jnp.asarray(relative_features(config.bin_count, config.relative_feature_width))
 
-        def attend(rows: Array) -> Array:
-            rows = scan_layers(self.layers, rows, lambda block, x: block(x, features), count=count)
-            return self.final(rows) if count == config.layer_count else rows
+        def attend(rows: Array) -> tuple[Array, Any]:
+            rows, inner = scan_layers(
+                self.layers,
+                rows,
+                lambda block, x: block(x, features),
+                count=count,
+                each=bins_seen_by(each),
+            )
+            if count == config.layer_count:
+                return self.final(rows), rows_first(inner)
+            return rows, rows_first(with_last(inner, rows, bins_seen_by(each)))
 
         bins = self.tower(ids, mask, centred=False)
-        return every_bin(in_row_groups(attend, bins), mask)
+        values, inner = in_row_groups(attend, bins)
+        return every_bin(values, inner, mask)
 
 
-def every_bin(values: Float[Array, "row bin dim"], mask: Bool[Array, "row token"]) -> HiddenStates:
-    """All bins of rows that have a token."""
-    counts = jnp.broadcast_to(jnp.any(mask, axis=1)[:, None], values.shape[:2])
-    return HiddenStates(values, counts)
+def every_bin(
+    values: Float[Array, "row bin dim"], inner: Any, mask: Bool[Array, "row token"]
+) -> HiddenStates:
+    """All bins of rows that have a token; what was seen of the others is zero, as pooling has it.
+
+    Args:
+        values: Vectors of the bins.
+        inner: What :func:`bins_seen_by` gave of each layer, rows first.
+        mask: Tokens.
+    """
+    has_token = jnp.any(mask, axis=1)
+    counts = jnp.broadcast_to(has_token[:, None], values.shape[:2])
+
+    def layers_first(leaf: Array) -> Array:
+        there = has_token.reshape(-1, *[1] * (leaf.ndim - 1))
+        return jnp.moveaxis(jnp.where(there, leaf, jnp.zeros((), leaf.dtype)), 1, 0)
+
+    return HiddenStates(values, counts, jax.tree.map(layers_first, inner))
+
+
+def bins_seen_by(each: Each | None) -> Callable[[Array], Any] | None:
+    """``each`` of the bins of rows whose tokens are not at hand: all of them count."""
+    if each is None:
+        return None
+    return lambda x: each(HiddenStates(x, jnp.ones(x.shape[:2], bool)))
+
+
+def with_last(inner: Any, rows: Array, seen: Callable[[Array], Any] | None) -> Any:
+    """What was seen of the layers, and of the state behind them.
+
+    A sum over the bins of one row and the same sum among many rows differ in their last bits. So
+    all hidden states before the network's last are pooled where the layers of a row are run, that
+    of the deepest layer too, whether it is wanted alone or with others.
+    """
+    if seen is None:
+        return inner
+    join = partial(jax.tree.map, lambda kept, last: jnp.concatenate([kept, last[None]]))
+    return join(inner, seen(rows))
+
+
+def rows_first(inner: Any) -> Any:
+    """``[layer, row, ...]`` to ``[row, layer, ...]``, for groups of rows."""
+    return jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 0, 1), inner)
 
 
 def trunk_weights(config: EnformerConfig, copies: Callable[[str], tuple[str, ...]]) -> list[Weight]:

@@ -32,7 +32,13 @@ from geneb_jax.models.checkpoints.key_map import (
 from geneb_jax.models.family import Family
 from geneb_jax.models.layers.attention import attend
 from geneb_jax.models.layers.dense import ACTIVATIONS, Dense, Embedding
-from geneb_jax.models.layers.network import CLOSED_SCHEMA, HiddenStates, TransformerConfig
+from geneb_jax.models.layers.network import (
+    CLOSED_SCHEMA,
+    Each,
+    HiddenStates,
+    TransformerConfig,
+    seen_by,
+)
 from geneb_jax.models.layers.norms import LayerNorm
 from geneb_jax.models.layers.rotary import (
     declare_frequencies,
@@ -157,7 +163,12 @@ class EsmEncoder(nnx.Module):
         self.final_norm = LayerNorm(size, eps=config.norm_eps)
 
     def __call__(
-        self, ids: Int[Array, "row token"], mask: Bool[Array, "row token"], *, layer: int = -1
+        self,
+        ids: Int[Array, "row token"],
+        mask: Bool[Array, "row token"],
+        *,
+        layer: int = -1,
+        each: Each | None = None,
     ) -> HiddenStates:
         """Hidden states: 0 the embeddings, ``i`` after layer i, the last after the final norm."""
         config = self.config
@@ -170,12 +181,16 @@ class EsmEncoder(nnx.Module):
         if self.frequencies is not None:
             places = jnp.arange(ids.shape[1], dtype=jnp.float32)
             angles = places[:, None] * self.frequencies[...][None, :]
-        hidden = scan_layers(
-            self.layers, hidden, lambda block, x: block(x, mask, angles), count=count
+        hidden, inner = scan_layers(
+            self.layers,
+            hidden,
+            lambda block, x: block(x, mask, angles),
+            count=count,
+            each=seen_by(each, mask),
         )
         if count == config.layer_count:
             hidden = self.final_norm(hidden)
-        return HiddenStates(hidden, mask)
+        return HiddenStates(hidden, mask, inner)
 
     def _embed(self, ids: Array, mask: Array) -> Array:
         hidden = self.tokens(ids)

@@ -33,7 +33,7 @@ from geneb_jax.models.checkpoints.key_map import (
 )
 from geneb_jax.models.family import Family
 from geneb_jax.models.layers.dense import ACTIVATIONS, Dense, Embedding
-from geneb_jax.models.layers.network import CLOSED_SCHEMA, HiddenStates, require_sizes
+from geneb_jax.models.layers.network import CLOSED_SCHEMA, Each, HiddenStates, require_sizes
 from geneb_jax.models.layers.norms import LayerNorm
 from geneb_jax.models.layers.parameters import declare, ones, zeros
 from geneb_jax.models.layers.scanned_layers import scan_layers
@@ -199,7 +199,12 @@ class HyenaDna(nnx.Module):
         self.final_norm = LayerNorm(config.hidden_size, eps=config.norm_eps)
 
     def __call__(
-        self, ids: Int[Array, "row token"], mask: Bool[Array, "row token"], *, layer: int = -1
+        self,
+        ids: Int[Array, "row token"],
+        mask: Bool[Array, "row token"],
+        *,
+        layer: int = -1,
+        each: Each | None = None,
     ) -> HiddenStates:
         """Hidden states: 0 the embeddings, ``i`` after layer i, the last after the final norm."""
         config = self.config
@@ -207,10 +212,20 @@ class HyenaDna(nnx.Module):
         padding = max(0, ids.shape[1] - config.max_tokens)
         inside = mask[:, : config.max_tokens]  # behind it the filters are not defined
         hidden = self.tokens(ids[:, : config.max_tokens])
-        hidden = scan_layers(self.layers, hidden, lambda block, x: block(x, inside), count=count)
+
+        def as_long(hidden: Array) -> HiddenStates:
+            return HiddenStates(jnp.pad(hidden, ((0, 0), (0, padding), (0, 0))), mask)
+
+        hidden, inner = scan_layers(
+            self.layers,
+            hidden,
+            lambda block, x: block(x, inside),
+            count=count,
+            each=None if each is None else lambda x: each(as_long(x)),
+        )
         if count == config.layer_count:
             hidden = self.final_norm(hidden)
-        return HiddenStates(jnp.pad(hidden, ((0, 0), (0, padding), (0, 0))), mask)
+        return as_long(hidden)._replace(inner=inner)
 
 
 def _key_map(config: HyenaDnaConfig) -> KeyMap:

@@ -18,6 +18,7 @@ Reference: Qihao-Duan/JanusDNA; recorded outputs and transformers' Jamba mixer (
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,7 @@ from geneb_jax.models.layers.attention import attend
 from geneb_jax.models.layers.dense import Dense, Embedding
 from geneb_jax.models.layers.feed_forward import GatedFeedForward, MixtureOfExperts
 from geneb_jax.models.layers.mamba import MambaBranch, MambaProjections, MambaSizes
-from geneb_jax.models.layers.network import CLOSED_SCHEMA, HiddenStates, require_sizes
+from geneb_jax.models.layers.network import CLOSED_SCHEMA, Each, HiddenStates, require_sizes
 from geneb_jax.models.layers.norms import RMSNorm
 from geneb_jax.models.layers.stored import stored_on_gpus
 from geneb_jax.tokenizers import FolderTokenizer, character_tokenizer
@@ -280,20 +281,30 @@ class JanusDnaEncoder(nnx.Module):
         self.final_norm = RMSNorm(config.hidden_size, eps=config.norm_eps)
 
     def __call__(
-        self, ids: Int[Array, "row token"], mask: Bool[Array, "row token"], *, layer: int = -1
+        self,
+        ids: Int[Array, "row token"],
+        mask: Bool[Array, "row token"],
+        *,
+        layer: int = -1,
+        each: Each | None = None,
     ) -> HiddenStates:
         """Hidden states: 0 the embeddings, ``i`` after layer i, the last after the final norm."""
         config = self.config
         count = config.layer_count if layer == -1 else layer
         ids, mask = self._padded(ids, mask)
         hidden = self.tokens(ids)
-        forward, backward = self._run((hidden, hidden), mask, count)
+
+        def mean_of(streams: Streams) -> HiddenStates:
+            return HiddenStates((streams[0] + streams[1]) / 2, mask)
+
+        keep = None if each is None else lambda streams: each(mean_of(streams))
+        (forward, backward), inner = self._run((hidden, hidden), mask, count, keep)
         if count < config.layer_count:
-            return HiddenStates((forward + backward) / 2, mask)
+            return mean_of((forward, backward))._replace(inner=inner)
         forward, backward = self.final_attention((forward, backward))
         before = jnp.pad(forward, ((0, 0), (1, 0), (0, 0)))[:, :-1]
         after = jnp.pad(backward, ((0, 0), (0, 1), (0, 0)))[:, 1:]
-        return HiddenStates(2 * self.final_norm(before + after), mask)
+        return HiddenStates(2 * self.final_norm(before + after), mask, inner)
 
     def _padded(self, ids: Array, mask: Array) -> tuple[Array, Array]:
         """Exactly ``padded_tokens`` long; the tokenizer sees to it that tokens fit."""
@@ -304,7 +315,9 @@ class JanusDnaEncoder(nnx.Module):
         )
         return jnp.where(mask, ids, self.config.pad_token_id), mask
 
-    def _run(self, streams: Streams, mask: Array, count: int) -> Streams:
+    def _run(
+        self, streams: Streams, mask: Array, count: int, keep: Callable[[Streams], Any] | None
+    ) -> tuple[Streams, Any]:
         """The first layers, as one program whatever their number: each step picks its kind."""
         kinds = self.config.kinds
         where = {
@@ -314,13 +327,14 @@ class JanusDnaEncoder(nnx.Module):
         }
         branches = [_branch(getattr(self, kind), mask) for kind in kinds]
 
-        def step(streams: Streams, place: Array) -> tuple[Streams, None]:
-            return jax.lax.switch(place[0], branches, place[1], streams), None
+        def step(streams: Streams, place: Array) -> tuple[Streams, Any]:
+            kept = None if keep is None else keep(streams)
+            return jax.lax.switch(place[0], branches, place[1], streams), kept
 
         if not count:
-            return streams
+            return streams, None
         places = jnp.asarray([where[layer] for layer in range(count)], jnp.int32)
-        return jax.lax.scan(step, streams, places)[0]
+        return jax.lax.scan(step, streams, places)
 
 
 def _branch(layers: Any, mask: Array) -> Any:

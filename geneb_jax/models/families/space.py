@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -33,13 +33,16 @@ from geneb_jax.models.families.enformer import (
     EnformerConfig,
     FinalPointwise,
     attention_weights,
+    bins_seen_by,
     every_bin,
+    rows_first,
     trunk_sizes,
     trunk_weights,
+    with_last,
 )
 from geneb_jax.models.family import Family
 from geneb_jax.models.layers.dense import Dense
-from geneb_jax.models.layers.network import CLOSED_SCHEMA, HiddenStates
+from geneb_jax.models.layers.network import CLOSED_SCHEMA, Each, HiddenStates
 from geneb_jax.models.layers.norms import LayerNorm
 from geneb_jax.models.layers.parameters import declare, zeros
 from geneb_jax.models.layers.scanned_layers import scan_layers
@@ -126,6 +129,9 @@ class SpaceLayer(nnx.Module):
 class Space(nnx.Module):
     """Tower, species token, scanned layers, final projection."""
 
+    #: As of Enformer.
+    pools_in_groups = True
+
     def __init__(self, config: SpaceConfig) -> None:
         self.config = config
         self.tower = ConvolutionTower(
@@ -136,7 +142,12 @@ class Space(nnx.Module):
         self.final = FinalPointwise(config)
 
     def __call__(
-        self, ids: Int[Array, "row token"], mask: Bool[Array, "row token"], *, layer: int = -1
+        self,
+        ids: Int[Array, "row token"],
+        mask: Bool[Array, "row token"],
+        *,
+        layer: int = -1,
+        each: Each | None = None,
     ) -> HiddenStates:
         """Hidden states: 0 the tower's bins, ``i`` after layer i, the last after the projection.
 
@@ -148,16 +159,30 @@ class Space(nnx.Module):
             relative_features(config.bin_count + 1, config.relative_feature_width)
         )
 
-        def attend(rows: Array) -> Array:
+        seen = bins_seen_by(None if each is None else lambda all: each(_without_species(all)))
+
+        def attend(rows: Array) -> tuple[Array, Any]:
             species = self.species[...].astype(rows.dtype)[None, None]
             species = jnp.broadcast_to(species, (rows.shape[0], *species.shape[1:]))
             rows = jnp.concatenate([rows, species], axis=1)
-            rows = scan_layers(self.layers, rows, lambda block, x: block(x, features), count=count)
-            rows = rows[:, :-1]
-            return self.final(rows) if count == config.layer_count else rows
+            rows, inner = scan_layers(
+                self.layers,
+                rows,
+                lambda block, x: block(x, features),
+                count=count,
+                each=seen,
+            )
+            if count == config.layer_count:
+                return self.final(rows[:, :-1]), rows_first(inner)
+            return rows[:, :-1], rows_first(with_last(inner, rows, seen))
 
         bins = self.tower(ids, mask, centred=True)
-        return every_bin(in_row_groups(attend, bins), mask)
+        values, inner = in_row_groups(attend, bins)
+        return every_bin(values, inner, mask)
+
+
+def _without_species(states: HiddenStates) -> HiddenStates:
+    return HiddenStates(states.values[:, :-1], states.mask[:, :-1])
 
 
 def _key_map(config: SpaceConfig) -> KeyMap:

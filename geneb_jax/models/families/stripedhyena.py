@@ -28,7 +28,13 @@ from geneb_jax.models.layers.attention import attend
 from geneb_jax.models.layers.dense import Dense, Embedding
 from geneb_jax.models.layers.feed_forward import GatedFeedForward
 from geneb_jax.models.layers.mixed_layers import scan_mixed_layers
-from geneb_jax.models.layers.network import CLOSED_SCHEMA, HiddenStates, require_sizes
+from geneb_jax.models.layers.network import (
+    CLOSED_SCHEMA,
+    Each,
+    HiddenStates,
+    require_sizes,
+    seen_by,
+)
 from geneb_jax.models.layers.parameters import declare, ones, zeros
 from geneb_jax.models.layers.rotary import rotary_angles, split_half_rotary
 from geneb_jax.tokenizers import ByteTokenizer, FolderTokenizer
@@ -199,24 +205,30 @@ class StripedHyena(nnx.Module):
         self.final_norm = OuterEpsNorm(config.hidden_size, eps=config.norm_eps)
 
     def __call__(
-        self, ids: Int[Array, "row token"], mask: Bool[Array, "row token"], *, layer: int = -1
+        self,
+        ids: Int[Array, "row token"],
+        mask: Bool[Array, "row token"],
+        *,
+        layer: int = -1,
+        each: Each | None = None,
     ) -> HiddenStates:
         """Hidden states: 0 the embeddings, ``i`` after block i, the last after the final norm."""
         config = self.config
         count = config.layer_count if layer == -1 else layer
         angles = rotary_angles(jnp.arange(ids.shape[1]), config.head_width, theta=config.rope_theta)
         angles = angles / config.rope_scaling_factor
-        hidden = scan_mixed_layers(
+        hidden, inner = scan_mixed_layers(
             self.convolving,
             self.attending,
             [index in config.attention_layers for index in range(count)],
             self.tokens(ids),
             apply_first=lambda block, x: block(x, mask),
             apply_second=lambda block, x: block(x, angles),
+            each=seen_by(each, mask),
         )
         if count == config.layer_count:
             hidden = self.final_norm(hidden)
-        return HiddenStates(hidden, mask)
+        return HiddenStates(hidden, mask, inner)
 
 
 def _key_map(config: StripedHyenaConfig) -> KeyMap:

@@ -24,7 +24,13 @@ from jaxtyping import Array, Bool, Float, Int
 from geneb_jax.models.layers.alibi import symmetric_alibi
 from geneb_jax.models.layers.attention import attend
 from geneb_jax.models.layers.dense import ACTIVATIONS, Dense, Embedding
-from geneb_jax.models.layers.network import CLOSED_SCHEMA, HiddenStates, TransformerConfig
+from geneb_jax.models.layers.network import (
+    CLOSED_SCHEMA,
+    Each,
+    HiddenStates,
+    TransformerConfig,
+    seen_by,
+)
 from geneb_jax.models.layers.norms import LayerNorm
 from geneb_jax.models.layers.parameters import declare
 from geneb_jax.models.layers.rotary import (
@@ -173,20 +179,26 @@ class BertEncoder(nnx.Module):
         self.final_norm = LayerNorm(size, eps=eps) if config.final_norm else None
 
     def __call__(
-        self, ids: Int[Array, "row token"], mask: Bool[Array, "row token"], *, layer: int = -1
+        self,
+        ids: Int[Array, "row token"],
+        mask: Bool[Array, "row token"],
+        *,
+        layer: int = -1,
+        each: Each | None = None,
     ) -> HiddenStates:
         """Hidden states: 0 the embeddings, ``i`` after layer i, the last after the final norm."""
         count = self.config.layer_count if layer == -1 else layer
         positions = self._positions(ids.shape[1])
-        hidden = scan_layers(
+        hidden, inner = scan_layers(
             self.layers,
             self._embed(ids),
             lambda block, x: block(x, mask, positions),
             count=count,
+            each=seen_by(each, mask),
         )
         if self.final_norm is not None and count == self.config.layer_count:
             hidden = self.final_norm(hidden)
-        return HiddenStates(hidden, mask)
+        return HiddenStates(hidden, mask, inner)
 
     def _embed(self, ids: Array) -> Array:
         hidden = self.tokens(ids)

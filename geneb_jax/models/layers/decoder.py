@@ -20,7 +20,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from geneb_jax.models.layers.attention import attend
 from geneb_jax.models.layers.dense import ACTIVATIONS, Dense, Embedding
-from geneb_jax.models.layers.network import HiddenStates
+from geneb_jax.models.layers.network import Each, HiddenStates, seen_by
 from geneb_jax.models.layers.norms import LayerNorm, RMSNorm
 from geneb_jax.models.layers.rotary import rotary_angles, split_half_rotary
 from geneb_jax.models.layers.scanned_layers import scan_layers
@@ -156,7 +156,12 @@ class Decoder(nnx.Module):
         self.final_norm = _norm(config)
 
     def __call__(
-        self, ids: Int[Array, "row token"], mask: Bool[Array, "row token"], *, layer: int = -1
+        self,
+        ids: Int[Array, "row token"],
+        mask: Bool[Array, "row token"],
+        *,
+        layer: int = -1,
+        each: Each | None = None,
     ) -> HiddenStates:
         """Hidden states: 0 the embeddings, ``i`` after layer i, the last after the final norm."""
         config = self.config
@@ -168,7 +173,13 @@ class Decoder(nnx.Module):
             angles = rotary_angles(positions, config.head_width, theta=config.rope_theta)
         else:
             hidden = hidden + self.positions(positions[None, :])
-        hidden = scan_layers(self.layers, hidden, lambda block, x: block(x, angles), count=count)
+        hidden, inner = scan_layers(
+            self.layers,
+            hidden,
+            lambda block, x: block(x, angles),
+            count=count,
+            each=seen_by(each, mask),
+        )
         if count == config.layer_count:
             hidden = self.final_norm(hidden)
-        return HiddenStates(hidden, mask)
+        return HiddenStates(hidden, mask, inner)

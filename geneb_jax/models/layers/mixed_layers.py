@@ -23,7 +23,8 @@ def scan_mixed_layers(
     *,
     apply_first: Callable[[Any, CarryT], CarryT],
     apply_second: Callable[[Any, CarryT], CarryT],
-) -> CarryT:
+    each: Callable[[CarryT], Any] | None = None,
+) -> tuple[CarryT, Any]:
     """Apply layers in order, each taken from the stack of its kind.
 
     Args:
@@ -33,6 +34,7 @@ def scan_mixed_layers(
         carry: What the layers pass on.
         apply_first: One layer of the first kind: ``(layer, carry) -> carry``.
         apply_second: One layer of the second kind.
+        each: As of :func:`~geneb_jax.models.layers.scanned_layers.scan_layers`, as the result is.
     """
     kinds = np.asarray(is_second, bool)
     # The place of each layer in the stack of its kind.
@@ -42,14 +44,14 @@ def scan_mixed_layers(
         _branch(second, apply_second),
     ]
 
-    def step(carry: CarryT, layer: tuple[jax.Array, jax.Array]) -> tuple[CarryT, None]:
+    def step(carry: CarryT, layer: tuple[jax.Array, jax.Array]) -> tuple[CarryT, Any]:
         kind, place = layer
-        return jax.lax.cond(kind, branches[1], branches[0], place, carry), None
+        kept = None if each is None else each(carry)
+        return jax.lax.cond(kind, branches[1], branches[0], place, carry), kept
 
     if not len(kinds):
-        return carry
-    carry, _ = jax.lax.scan(step, carry, (jnp.asarray(kinds), jnp.asarray(places)))
-    return carry
+        return carry, None
+    return jax.lax.scan(step, carry, (jnp.asarray(kinds), jnp.asarray(places)))
 
 
 def _branch(layers: nnx.Module, apply: Callable[[Any, CarryT], CarryT]) -> Callable[..., CarryT]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
@@ -13,10 +14,12 @@ from geneb_jax.errors import SelectionError
 
 __all__ = [
     "CLOSED_SCHEMA",
+    "Each",
     "HiddenStates",
     "TransformerConfig",
     "require_layer",
     "require_sizes",
+    "seen_by",
 ]
 
 #: Put on every family's config dataclass, as ``__pydantic_config__``.
@@ -102,6 +105,18 @@ class HiddenStates(NamedTuple):
 
     values: Float[Array, "row token dim"]
     mask: Bool[Array, "row token"]
+    #: What an :data:`Each` gave of hidden states 0, 1, ... in front of this one; None without any.
+    inner: Any = None
+
+
+#: Makes something small of a hidden state, such as its pooled vectors ``[row, ...]``; given to a
+#: network, it is applied to every hidden state in front of the one that is asked for.
+Each = Callable[[HiddenStates], Any]
+
+
+def seen_by(each: Each | None, mask: Bool[Array, "row token"]) -> Callable[[Any], Any] | None:
+    """``each`` as a function of the values alone, for networks whose states they are."""
+    return None if each is None else lambda values: each(HiddenStates(values, mask))
 
 
 def require_layer(layer: int, layer_count: int) -> int:

@@ -15,6 +15,7 @@ a batch is padded to on the right is therefore of no account.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -255,26 +256,30 @@ class RelativeAttention(nnx.Module):
         return self.output(attended.reshape(*x.shape[:2], -1))
 
 
-def in_row_groups(
-    apply: Callable[[Array], Array], rows: Float[Array, "row bin dim"]
-) -> Float[Array, "row out_bin out"]:
+def in_row_groups(apply: Callable[[Array], Any], rows: Float[Array, "row bin dim"]) -> Any:
     """Apply a network of ``[row, bin, dim]`` to few rows at a time.
+
+    It gives an array, or a tree of arrays, whose first axis is the rows; so does this.
 
     One on CPU: a row alone fills it, and more leave the caches. Up to eight on accelerators, which
     one row keeps waiting; all groups are of one size.
     """
 
-    def in_groups(rows: Array, most: int) -> Array:
+    def in_groups(rows: Array, most: int) -> Any:
         count = -(-rows.shape[0] // most)
         size = -(-rows.shape[0] // count)
         whole = jnp.pad(rows, ((0, count * size - rows.shape[0]), (0, 0), (0, 0)))
         if count == 1:
             return apply(whole)
         groups = jax.lax.map(apply, whole.reshape(count, size, *rows.shape[1:]))
-        return groups.reshape(count * size, *groups.shape[2:])[: rows.shape[0]]
 
-    def one_by_one(rows: Array) -> Array:
-        return jax.lax.map(lambda row: apply(row[None])[0], rows)
+        def joined(leaf: Array) -> Array:
+            return leaf.reshape(count * size, *leaf.shape[2:])[: rows.shape[0]]
+
+        return jax.tree.map(joined, groups)
+
+    def one_by_one(rows: Array) -> Any:
+        return jax.lax.map(lambda row: jax.tree.map(lambda leaf: leaf[0], apply(row[None])), rows)
 
     return jax.lax.platform_dependent(
         rows, cpu=one_by_one, default=lambda rows: in_groups(rows, _ROWS_OF_A_GROUP)
