@@ -42,11 +42,11 @@ class Pairs:
 def planted(sequences: int, letters: int, *, seed: int = 0) -> tuple[list[str], np.ndarray]:
     """Random sequences of two classes, and their labels.
 
-    The last tenth of a sequence of class 1 begins with a stretch, half of that, nearly all A.
+    The last tenth of a sequence of class 1 is nearly all A.
     """
     generator = np.random.default_rng(seed)
     labels = np.arange(sequences) % 2
-    at, span = letters * 9 // 10, letters // 20
+    at, span = letters * 9 // 10, letters // 10
     alphabet = np.frombuffer(b"ACGT", np.uint8)
     texts = []
     for label in labels.tolist():

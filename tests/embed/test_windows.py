@@ -186,16 +186,16 @@ def test_rows_of_any_shape_are_averaged(words: Words) -> None:
 
 
 def test_within_the_context_no_bit_changes_and_company_changes_none(draw: Any) -> None:
-    short, long = draw(9, 1, 5994, seed=3), draw(3, 6000, 40_000, seed=4)
+    short, long = [*draw(3, 1, 600, seed=3), "ACG" * 1998], draw(2, 6000, 12_000, seed=4)
     plain, windows = (
         load_encoder("tiny-nt-v1", LoadOptions(overlong=o)) for o in (None, "windows")
     )
     assert windows.identity == replace(plain.identity, overlong="windows:5994:2997")
     together = embed_sequences(windows, [*short, *long])
-    np.testing.assert_array_equal(together[:9], embed_sequences(plain, short))
-    for at in range(3):
-        np.testing.assert_array_equal(embed_sequences(windows, [long[at]])[0], together[9 + at])
-        assert np.abs(embed_sequences(plain, [long[at]])[0] - together[9 + at]).max() > 1e-3
+    np.testing.assert_array_equal(together[:4], embed_sequences(plain, short))
+    for at in range(2):
+        np.testing.assert_array_equal(embed_sequences(windows, [long[at]])[0], together[4 + at])
+        assert np.abs(embed_sequences(plain, [long[at]])[0] - together[4 + at]).max() > 1e-3
 
 
 def test_blocks_of_any_size_give_the_same_bits(

@@ -178,7 +178,7 @@ class TorchEncoder(SequenceEncoder):
         )
 
     def _cut_bp(self, text: str) -> int:
-        """Letters of a text, which is too long, that there is no room for on the side that is cut."""
+        """Letters of a text that is too long for which there is no room."""
         left = getattr(self._tokenizer, "truncation_side", "right") == "left"
         assert self._limit is not None
         if getattr(self._tokenizer, "is_fast", False):
