@@ -56,7 +56,10 @@ def _entries(root: str, patterns: tuple[str, ...]) -> list[StoreEntry]:
         or any(
             fnmatch.fnmatchcase(name, pattern)
             for pattern in patterns
-            for name in (entry.name, entry.manifest.identity.model_id if entry.manifest else "")
+            for name in (
+                entry.name,
+                entry.contents.manifest.identity.model_id if entry.contents else "",
+            )
         )
     ]
     if patterns and not chosen:
@@ -66,6 +69,10 @@ def _entries(root: str, patterns: tuple[str, ...]) -> list[StoreEntry]:
             hint="see: geneb-jax store list",
         )
     return chosen
+
+
+def _model_id(entry: StoreEntry) -> str:
+    return entry.contents.manifest.identity.model_id if entry.contents else ""
 
 
 @command.command("list")
@@ -97,15 +104,17 @@ def list_command(store: str | None, as_json: bool) -> None:
 
 
 def _facts(entry: StoreEntry) -> dict[str, Any]:
-    manifest = entry.manifest
-    identity = manifest.identity.as_dict() if manifest else {}
+    contents = entry.contents
+    identity = contents.manifest.identity.as_dict() if contents else {}
     shown = ("model_id", "revision", "pooling", "layer", "dtype")
     return {
         **{name: identity.get(name) for name in shown},
-        "rows": manifest.row_count if manifest else None,
-        "width": manifest.width if manifest else None,
+        "rows": contents.row_count if contents else None,
+        "width": contents.manifest.width if contents else None,
         "bytes": entry.size_bytes,
-        "quarantined_rows": sum(s.rows for s in manifest.quarantined) if manifest else None,
+        "quarantined_rows": sum(gone.rows for gone in contents.quarantined.values())
+        if contents
+        else None,
         "store": entry.name,
         "problem": entry.problem,
     }
@@ -147,11 +156,12 @@ def verify(context: click.Context, /, sample: int | None, as_json: bool, **value
         raise click.UsageError("--sample needs the models: -m MODEL, with --data-dir or --suite.")
     rows: list[tuple[str, int | None, str]] = []
     for entry in _entries(root, () if sample is not None else tuple(values["model"])):
-        if entry.manifest is None:
+        if entry.contents is None:
             rows.append((entry.name, None, entry.problem))
             continue
         try:
-            store = EmbeddingStore.open(root, entry.manifest.identity, entry.manifest.width)
+            manifest = entry.contents.manifest
+            store = EmbeddingStore.open(root, manifest.identity, manifest.width)
             problems = store.verify()
             rows.append((entry.name, len(store), "; ".join(problems) or "ok"))
         except StoreError as error:
@@ -227,13 +237,13 @@ def export(store: str | None, model: tuple[str, ...], export: Path, as_json: boo
             hint="name one: -m STORE" if chosen else "see: geneb-jax embed --help",
         )
     entry = chosen[0]
-    if entry.manifest is None:
+    if entry.contents is None:
         raise SelectionError(entry.problem, where=entry.name, hint="see: geneb-jax store verify")
 
     from geneb_jax.runs.vector_export import export_store
     from geneb_jax.store import EmbeddingStore
 
-    identity, width = entry.manifest.identity, entry.manifest.width
+    identity, width = entry.contents.manifest.identity, entry.contents.manifest.width
     opened = EmbeddingStore.open(root, identity, width, read_only=True)
     if not len(opened):
         raise SelectionError(
@@ -270,7 +280,7 @@ def prune(
     root = _root(store)
     gone: list[tuple[str, str]] = []
     for entry in _entries(root, model):
-        if model or (damaged and entry.manifest is None):
+        if model or (damaged and entry.contents is None):
             gone.append((entry.name, "the whole store"))
             if not dry_run:
                 delete_store(root, entry)
