@@ -152,6 +152,7 @@ def embed_model(
     look = InputLook(encoder, observer)
     look.at_tokens(sequences.sequences)
     refused: list[NonFiniteError] = []
+    serial = isinstance(executor, SerialExecutor)
     report = embed_into(
         store,
         encoder,
@@ -159,8 +160,8 @@ def embed_model(
         batch_tokens=model.reference.source.batch_tokens,
         progress=observer.embedding,
         on_nonfinite=refused.append,
-        executor=executor.map,
-        embed=None if isinstance(executor, SerialExecutor) else ShardAnywhere(model.reference),
+        executor=map if serial else executor.map,
+        embed=None if serial else ShardAnywhere(model.reference),
         part=work.request.own_part,
         on_first_rows=look.at_rows,
     )

@@ -84,13 +84,13 @@ class Contents:
         if self.entries.keys() <= entries.keys() and not any(
             one.quarantined or one.merged or one.indexes for one in plain
         ):
-            shards = dict(self.shards)
+            more = dict(self.shards)
             for one in plain:
-                _add_shards(shards, one, self.manifest.rows_per_shard)
+                _add_shards(more, one, self.manifest.rows_per_shard)
             for slot in (*self.quarantined, *self.merged):
-                shards.pop(slot, None)
+                more.pop(slot, None)
             return Contents(
-                self.manifest, entries, shards, self.quarantined, self.merged, self.indexes
+                self.manifest, entries, more, self.quarantined, self.merged, self.indexes
             )
         shards: dict[int, Shard] = {}
         quarantined: dict[int, Quarantined] = {}

@@ -47,6 +47,10 @@ def digest_halves(digests: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def first_occurrences(digests: np.ndarray) -> np.ndarray:
     """Positions of the first occurrence of each distinct digest, ascending, int64 ``[m]``."""
     head, tail = digest_halves(digests)
+    order = np.argsort(head, kind="stable")
+    head_in_order = head[order]
+    if not (head_in_order[1:] == head_in_order[:-1]).any():
+        return np.arange(len(head))
     order = np.lexsort((np.arange(len(head)), tail, head))
     new = np.ones(len(order), bool)
     new[1:] = (head[order][1:] != head[order][:-1]) | (tail[order][1:] != tail[order][:-1])

@@ -34,6 +34,7 @@ from geneb_jax.identity import EncoderIdentity
 from geneb_jax.store.adoption import load_or_repair
 from geneb_jax.store.array import DamagedShardError, ShardedArray
 from geneb_jax.store.claims import LEASE_SECONDS, Claims
+from geneb_jax.store.compaction import Compacted, compact
 from geneb_jax.store.contents import Contents
 from geneb_jax.store.digests import DIGEST_BYTES, Digests, digest_rows, first_occurrences
 from geneb_jax.store.entries import Shard
@@ -245,6 +246,12 @@ class EmbeddingStore:
     def _commit_shard(self, digests: np.ndarray, rows: np.ndarray) -> None:
         """Steps 2 to 4 of the protocol, for at most one shard of rows."""
         self._view.add(*write_shard(self._folder, self._array, self._view.contents, digests, rows))
+
+    def compact(self) -> Compacted:
+        """Merge small shards, summarise entries; see :mod:`geneb_jax.store.compaction`."""
+        refuse_after_fork()
+        self._require_writable()
+        return compact(self._folder, self._array, self._view)
 
     def summarise(self) -> None:
         """Let one entry and few indexes take the place of all entries: it opens faster then."""

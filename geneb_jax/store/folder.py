@@ -37,7 +37,9 @@ class Folder(ABC):
 
     @abstractmethod
     def replace(self, name: str, content: bytes) -> None:
-        """As :meth:`write`, but only if the file is still as this object last read or wrote it.
+        """Write a file atomically, but only if it is still as this object last read or wrote it.
+
+        It need not survive a power cut: what is written so says what living processes do.
 
         Raises:
             ChangedMeanwhileError: if it is not.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
 import shutil
 import threading
 from collections.abc import Iterator
@@ -76,8 +77,16 @@ class LocalFolder(Folder):
             raise full_or_unwritable(self, len(content), error) from error
 
     def replace(self, name: str, content: bytes) -> None:
-        """See :meth:`Folder.replace`; the writer's lock already keeps others away."""
-        self.write(name, content)
+        """See :meth:`Folder.replace`; a lock already keeps others away."""
+        path = self._file(name)
+        temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary.write_bytes(content)
+            temporary.replace(path)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            raise full_or_unwritable(self, len(content), error) from error
 
     def names(self, prefix: str) -> list[str]:
         """See :meth:`Folder.names`."""

@@ -38,8 +38,12 @@ class RowTable:
         """Rows that no index on the disk lists."""
         return sum(map(len, self._fresh))
 
-    def extend(self, files: Sequence[RowFile]) -> None:
+    def extend(self, files: Sequence[RowFile], *, new: bool = False) -> None:
         """Add the rows of shards; rows that are here already stay as they are.
+
+        Args:
+            files: Their row files.
+            new: The caller knows that none of the rows is here.
 
         Raises:
             DamagedIndexError: if an index on the disk is damaged.
@@ -55,9 +59,9 @@ class RowTable:
             np.concatenate(places),
             np.concatenate([file.checksums for file in files]),
         )
-        known = self._find(newest.columns[0], newest.columns[1])[0] >= 0
-        if known.any():
-            newest = IndexRun(newest.columns[:, ~known])
+        if not new:
+            known = self._find(newest.columns[0], newest.columns[1])[0] >= 0
+            newest = IndexRun(newest.columns[:, ~known]) if known.any() else newest
         while self._fresh and len(self._fresh[-1]) <= len(newest):
             newest = merged_run([self._fresh.pop(), newest])
         self._fresh.append(newest)

@@ -25,6 +25,8 @@ __all__ = ["StoreView"]
 _LOG = logging.getLogger(__name__)
 #: Entries, and rows that no index lists, after which one entry takes the place of all.
 _MOST_ENTRIES, _MOST_FRESH_ROWS = 256, 1 << 18
+#: Digests looked up at once: what a look-up needs besides stays small.
+_FOUND_AT_A_TIME = 1 << 16
 
 #: Shards that cannot be used, and why.
 Damage = Sequence[tuple[Shard, str]]
@@ -104,9 +106,9 @@ class StoreView:
                 damaged.append((shard, str(error)))
         return [*damaged, *self._extend(files)]
 
-    def _extend(self, files: Sequence[RowFile]) -> Damage:
+    def _extend(self, files: Sequence[RowFile], *, new: bool = False) -> Damage:
         try:
-            self._rows.table.extend(files)
+            self._rows.table.extend(files, new=new)
         except DamagedIndexError:
             return self._without_damaged_indexes()
         return ()
@@ -115,7 +117,7 @@ class StoreView:
         """Take over a shard that this process has committed."""
         with self._knowing:
             self.contents = self.contents.with_entries({**self.contents.entries, **entry})
-            damaged = self._extend([file])
+            damaged = self._extend([file], new=True)
         self.quarantine(damaged)
 
     def find(self, digests: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -123,6 +125,15 @@ class StoreView:
 
         Indexes that turn out to be damaged are not used any more, and are replaced where allowed.
         """
+        if len(digests) <= _FOUND_AT_A_TIME:
+            return self._find(digests)
+        places, checksums = np.empty(len(digests), np.int64), np.empty(len(digests), np.uint64)
+        for first in range(0, len(digests), _FOUND_AT_A_TIME):
+            some = slice(first, first + _FOUND_AT_A_TIME)
+            places[some], checksums[some] = self._find(digests[some])
+        return places, checksums
+
+    def _find(self, digests: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         with self._knowing:
             try:
                 return self._rows.table.find(digests)
