@@ -7,10 +7,12 @@ else.
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 
@@ -24,22 +26,42 @@ __all__ = ["RemoteFolder"]
 _SECONDS_OF_SILENCE = 60.0
 
 
+def kvstore_of(url: str) -> Any:
+    """A URL as tensorstore takes it.
+
+    The variables that AWS's own tools read say where an S3 bucket is if it is not Amazon's:
+    ``AWS_ENDPOINT_URL_S3`` or ``AWS_ENDPOINT_URL``, and ``AWS_REGION`` or ``AWS_DEFAULT_REGION``.
+    """
+    parts = urlsplit(url)
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    if parts.scheme != "s3" or not endpoint:
+        return url
+    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    return {
+        "driver": "s3",
+        "bucket": parts.netloc,
+        "path": parts.path.lstrip("/"),
+        "endpoint": endpoint.rstrip("/"),
+        # A server of one's own has no region, and tensorstore signs with one.
+        "aws_region": region or "us-east-1",
+    }
+
+
 class RemoteFolder(Folder):
     """A prefix of a bucket, through a tensorstore key-value driver (``gs://``, ``s3://``, ...)."""
-
-    lists_at_once = True
 
     def __init__(self, url: str) -> None:
         super().__init__(url.rstrip("/") + "/")
         import tensorstore as ts
 
-        opening = ts.KvStore.open(self.place, context=shared_context())
+        self.lists_at_once = not url.startswith("file:")
+        opening = ts.KvStore.open(kvstore_of(self.place), context=shared_context())
         self._files = self._done(opening, refused="cannot open the store")
         self._seen: dict[str, bytes] = {}
 
     def array_kvstore(self) -> Any:
         """The keys below ``array/``."""
-        return self.place + "array/"
+        return kvstore_of(self.place + "array/")
 
     def _done(self, future: Any, *, refused: str = "the bucket refused a request") -> Any:
         """Wait for a request; the driver below tries again by itself, for longer than anybody."""
