@@ -13,6 +13,7 @@ import numpy as np
 from geneb_jax.data.text_buffer import text_lengths
 from geneb_jax.embed.batch_budget import limited
 from geneb_jax.embed.forward import BatchMemoryError, Forward
+from geneb_jax.embed.free_memory import give_back_free_memory
 from geneb_jax.embed.opening import work_rows
 from geneb_jax.embed.pipeline import Committer, Stopped, computed_ahead
 from geneb_jax.embed.progress import ProgressCallback, ProgressClock
@@ -198,6 +199,8 @@ def embed_into(
         part=part,
         rows=work_rows(encoder),
     )
+    lacking = len(missing)
+    del missing  # among many millions every list counts
     compute: Callable[[], Iterator[ShardRows]]
     if embed is None:
         embedder = forward or embedder_of(encoder, batch_tokens=batch_tokens)
@@ -217,6 +220,7 @@ def embed_into(
         if len(shard.digests):
             committed.append(store.commit(shard.digests, shard.rows))
         shards.finish(shard)
+        give_back_free_memory()
 
     with shards, Committer(commit) as committer:
         while shards.pending():
@@ -244,7 +248,7 @@ def embed_into(
         counts,
         embedded=embedded,
         reused=total - embedded - bad - left,
-        from_others=len(missing) - embedded - bad - left,
+        from_others=lacking - embedded - bad - left,
         left_to_others=left,
         seconds=clock.seconds,
     )

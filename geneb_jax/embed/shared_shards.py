@@ -92,7 +92,11 @@ class SharedShards:
             self._store.refresh()
             # What this process has drawn is stored, or can not be.
             self._left = self._left[~self._taken[self._left]]
-            self._left = self._left[self._store.missing(self._table.digests[self._left])]
+            digests = self._table.digests
+            if len(self._left) < len(digests):
+                digests = digests[self._left]
+            self._left = self._left[self._store.missing(digests)]
+            del digests
             self._clock.expect(len(self._left), int(self._lengths[self._left].sum()))
             if not len(self._left):
                 return False

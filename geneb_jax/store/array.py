@@ -12,6 +12,8 @@ what is written, so that it never has to grow; a missing chunk is an error, neve
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any
 
@@ -126,8 +128,9 @@ class ShardedArray:
         self._opened = None
         self._open(create=True)
 
-    def write(self, slot: int, rows: np.ndarray) -> None:
-        """Write the rows of one shard as a new file, flushed to the disk when this returns.
+    @contextmanager
+    def writing(self, slot: int, rows: np.ndarray) -> Iterator[None]:
+        """Write the rows of one shard as a new file, flushed to the disk when the context ends.
 
         Raises:
             StoreError: if it cannot be written, with the bytes needed and free.
@@ -135,11 +138,15 @@ class ShardedArray:
         array = self._open(create=True)
         group, number = divmod(slot, SHARDS_A_FOLDER)
         first = number * self.rows_per_shard
+        # What a killed writer left in this slot was never committed; without it the shard file is
+        # written in one go instead of merged.
+        self._folder.delete(shard_key(slot))
         try:
-            # What a killed writer left in this slot was never committed; without it the shard
-            # file is written in one go instead of merged.
-            self._folder.delete(shard_key(slot))
-            array[group, first : first + len(rows)].write(rows).result()
+            written = array[group, first : first + len(rows)].write(rows)
+            try:
+                yield
+            finally:
+                written.result()
         except (ValueError, OSError) as error:
             raise full_or_unwritable(self._folder, rows.nbytes, error) from error
 

@@ -5,10 +5,10 @@ A commit, in this order; a process that dies at any point leaves what the previo
 1. take the writer's lock, if the place has one, and read what others have committed;
 2. take a slot; write the rows as one new shard file of the array (tensorstore: temporary name,
    flush, rename, flush of the folder);
-3. write the row file: whose rows they are, a checksum each (temporary name, flush, rename, flush of
-   the folder);
-4. write an entry of the manifest, which names the row file and its SHA-256 (the same way): a few
-   hundred bytes, however many shards there are;
+3. at the same time, write the row file: whose rows they are, a checksum each (temporary name,
+   flush, rename, flush of the folder);
+4. once both are there, write an entry of the manifest, which names the row file and its SHA-256
+   (the same way): a few hundred bytes, however many shards there are;
 5. now and then, let one entry and an index take the place of many entries (``indexing.summarise``);
 6. release the lock.
 

@@ -32,7 +32,7 @@ class Folder(ABC):
         """A file's bytes, ``None`` where there is no such file."""
 
     @abstractmethod
-    def write(self, name: str, content: bytes) -> None:
+    def write(self, name: str, content: bytes | memoryview) -> None:
         """Write a file atomically and durably."""
 
     @abstractmethod

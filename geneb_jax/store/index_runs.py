@@ -123,13 +123,17 @@ class IndexRun:
         """Places in the array, int64 ``[n]``, in the order of the digests."""
         return self.columns[2].view(np.int64)
 
-    def encode(self, key: str) -> bytes:
+    def encode(self, key: str) -> memoryview:
         """The bytes of a run of the store with this key hash."""
         seals = b"".join(self._seal(partition) for partition in range(_PARTITIONS))
         head = _HEAD.pack(_MAGIC, bytes.fromhex(key), len(self))
         head += self._starts.astype("<u8").tobytes() + seals
-        columns = np.ascontiguousarray(self.columns, "<u8")
-        return head + hashlib.sha256(head).digest() + columns.tobytes()
+        head += hashlib.sha256(head).digest()
+        # One copy: indexes are the largest things that a store holds in memory.
+        content = np.empty(_HEAD_BYTES + self.columns.nbytes, np.uint8)
+        content[:_HEAD_BYTES] = np.frombuffer(head, np.uint8)
+        content[_HEAD_BYTES:].view("<u8").reshape(_COLUMNS, -1)[:] = self.columns
+        return content.data
 
     @classmethod
     def decode(cls, content: np.ndarray, key: str) -> IndexRun:
@@ -187,7 +191,9 @@ def merged_run(
     """
     for run in runs:
         run.verify()
-    columns = np.concatenate([run.columns for run in runs], axis=1)
+    columns = runs[0].columns
+    if len(runs) > 1:
+        columns = np.concatenate([run.columns for run in runs], axis=1)
     if without is not None and len(without):
         slots = columns[2].view(np.int64) // rows_per_shard
         columns = columns[:, ~np.isin(slots, without)]

@@ -69,7 +69,7 @@ class LocalFolder(Folder):
         except OSError as error:
             raise StoreError(f"cannot read ({error.strerror})", where=self.path / name) from error
 
-    def write(self, name: str, content: bytes) -> None:
+    def write(self, name: str, content: bytes | memoryview) -> None:
         """See :meth:`Folder.write`."""
         try:
             write_bytes(self._file(name), content)

@@ -84,9 +84,9 @@ class RemoteFolder(Folder):
         self._seen[name] = found.stamp.generation
         return bytes(found.value) if found.state == "value" else None
 
-    def write(self, name: str, content: bytes) -> None:
+    def write(self, name: str, content: bytes | memoryview) -> None:
         """See :meth:`Folder.write`; an object appears whole or not at all."""
-        self._seen[name] = self._done(self._files.write(name, content)).generation
+        self._seen[name] = self._done(self._files.write(name, bytes(content))).generation
 
     def replace(self, name: str, content: bytes) -> None:
         """See :meth:`Folder.replace`; the bucket compares generations."""

@@ -53,11 +53,12 @@ def write_shard(
         slot += 1
     # A row file that a killed writer left here must not describe the rows to come.
     folder.delete(row_file_name(slot))
-    array.write(slot, rows)
-    checksums = row_checksums(digests, rows)
-    file = RowFile(key, slot, manifest.width, manifest.rows_per_shard, digests, checksums)
-    content = encode_row_file(file)
-    folder.write(row_file_name(slot), content)
+    # The two files in any order: without an entry neither counts.
+    with array.writing(slot, rows):
+        checksums = row_checksums(digests, rows)
+        file = RowFile(key, slot, manifest.width, manifest.rows_per_shard, digests, checksums)
+        content = encode_row_file(file)
+        folder.write(row_file_name(slot), content)
     shard = Shard(slot, len(rows), hashlib.sha256(content).hexdigest())
     entry = Entry((shard,), merged=tuple(merged))
     after = add_entry(folder, contents, f"{slot:09d}", entry)

@@ -41,7 +41,7 @@ SHARDS = [f"array/c/0/{slot}/0" for slot in range(3)]
 ROW_FILES = [f"rows/000000/00000000{slot}.rows" for slot in range(3)]
 ENTRIES = [f"manifest.d/00000000{slot}" for slot in range(3)]
 #: What one commit does, in this order, as its writer sees it.
-STEPS = ["write", "write done", "fsync", "replace", "fsync", "fsync", "replace", "fsync"]
+STEPS = ["writing", "fsync", "replace", "fsync", "writing done", "fsync", "replace", "fsync"]
 
 
 def start_writer(root: Path, *options: object) -> subprocess.Popen[str]:

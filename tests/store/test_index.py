@@ -66,7 +66,7 @@ def test_every_changed_bit_is_found(make_rows: Rows) -> None:
         changed[bit // 8] ^= 1 << bit % 8
         with pytest.raises(DamagedIndexError):
             IndexRun.decode(np.frombuffer(bytes(changed), np.uint8), KEY).verify()
-    for cut in (content[:-1], content[:100], b"", content + b"x"):
+    for cut in (content[:-1], content[:100], b"", bytes(content) + b"x"):
         with pytest.raises(DamagedIndexError):
             IndexRun.decode(np.frombuffer(cut, np.uint8), KEY)
     with pytest.raises(DamagedIndexError, match="no index of this store"):
