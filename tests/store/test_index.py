@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -109,6 +110,32 @@ def test_summaries_change_nothing_but_the_number_of_entries(
     assert store.verify() == []
     files = store._folder.all_names()
     assert sum(name.startswith("index/") for name in files) <= 8
+
+
+def test_readers_see_whole_commits_and_never_fewer_while_entries_are_summarised(
+    indexed: Callable[..., EmbeddingStore], make_rows: Rows
+) -> None:
+    digests, rows = make_rows(320)
+    store = indexed()
+    reader, ended = indexed(read_only=True), threading.Event()
+
+    def write() -> None:
+        for first in range(0, 320, 8):
+            store.commit(digests[first : first + 8], rows[first : first + 8])
+        ended.set()
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    stored = 0
+    while not ended.is_set():
+        reader.refresh()
+        for one in (reader, indexed(read_only=True)):
+            assert len(one) % 8 == 0 and len(one) >= stored
+            stored = len(one)
+            assert one.read(digests[:stored]).tobytes() == rows[:stored].tobytes()
+    thread.join()
+    reader.refresh()
+    assert reader.read(digests).tobytes() == rows.tobytes()
 
 
 def test_a_damaged_or_lost_index_is_made_again_from_the_row_files(
