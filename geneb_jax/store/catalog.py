@@ -91,11 +91,13 @@ def prune_remnants(
         if contents is None:
             return []
         living = living_claims(folder)
-        remnants = sorted(
-            name for name in names - _named(contents) - living
-            # A bucket has no lock: what nobody names yet may be a commit under way.
-            if not (living and folder.lists_at_once and name.startswith(("rows/", "array/")))
-        )  # fmt: skip
+        kept = _named(contents) | living
+        # A bucket has no lock. A slot's mark keeps it from being written twice, also when its
+        # writer died; and what nobody names yet may be a commit under way.
+        unsafe: tuple[str, ...] = ("claims/slots/",)
+        if living and folder.lists_at_once:
+            unsafe += ("rows/", "array/")
+        remnants = sorted(name for name in names - kept if not name.startswith(unsafe))
         if not dry_run:
             for name in remnants:
                 folder.delete(name)

@@ -16,7 +16,14 @@ import tensorstore as ts
 
 from geneb_jax.errors import ModelError, StoreError
 from geneb_jax.identity import EncoderIdentity
-from geneb_jax.store import EmbeddingStore, folder_name, list_stores, local_folder, remote_folder
+from geneb_jax.store import (
+    EmbeddingStore,
+    folder_name,
+    list_stores,
+    local_folder,
+    prune_remnants,
+    remote_folder,
+)
 from geneb_jax.store.folders import open_folder
 
 Rows = Callable[..., tuple[np.ndarray, np.ndarray]]
@@ -139,6 +146,25 @@ def test_writers_of_a_bucket_take_slots_of_their_own_and_a_row_counts_once(
     assert again.read(digests).tobytes() == rows.tobytes()
     slots = [shard.slot for shard in again._view.contents.shards.values()]
     assert len(set(slots)) == len(slots) == 7
+
+
+def test_prune_keeps_the_marks_of_a_bucket_and_what_a_commit_may_be_writing(
+    identity: EncoderIdentity, make_rows: Rows
+) -> None:
+    digests, rows = make_rows(16)
+    root = "memory://marks"
+    store = EmbeddingStore.open(root, identity, 6, rows_per_shard=8)
+    store.commit(digests, rows)
+    store._folder.write("rows/000000/000000002.rows", b"half")
+    (entry,) = list_stores(root)
+    claims = store.claims()
+    claim = claims.take(digests[:1])
+    assert claim is not None
+    assert prune_remnants(root, entry) == []
+    claims.release([claim.name])
+    assert prune_remnants(root, entry) == ["rows/000000/000000002.rows"]
+    assert len(store._folder.names("claims/slots")) == 2
+    assert EmbeddingStore.open(root, identity, 6).read(digests).tobytes() == rows.tobytes()
 
 
 def test_the_array_is_plain_zarr_with_checked_chunks(
