@@ -79,9 +79,7 @@ class EmbeddingStore:
     def __init__(self, folder: Folder, contents: Contents, *, read_only: bool) -> None:
         self._folder = folder
         self._read_only = read_only
-        self._array = ShardedArray(
-            folder, rows_per_shard=contents.manifest.rows_per_shard, width=contents.manifest.width
-        )
+        self._opened: ShardedArray | None = None
         self._view = StoreView(folder, contents, read_only=read_only)
 
     @classmethod
@@ -131,6 +129,15 @@ class EmbeddingStore:
                 hint="move it away, or choose another folder with --store",
             )
         return cls(folder, contents, read_only=read_only)
+
+    @property
+    def _array(self) -> ShardedArray:
+        """The array; opened anew only where a reader was there before the store was."""
+        if self._opened is None or self._opened.rows_per_shard != self.rows_per_shard:
+            self._opened = ShardedArray(
+                self._folder, rows_per_shard=self.rows_per_shard, width=self.width
+            )
+        return self._opened
 
     @property
     def place(self) -> str:

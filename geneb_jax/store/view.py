@@ -75,8 +75,11 @@ class StoreView:
     def _current(self) -> Contents:
         try:
             manifest = load_manifest(self._folder)
-            if manifest is None and self._read_only and not self.contents.entries:
-                return self.contents
+            if self._read_only and not self.contents.entries:
+                # It was not there when it was opened; whoever made it chose the room of a shard.
+                if manifest is None:
+                    return self.contents
+                return read_contents(self._folder, Contents(manifest))
             if manifest == self.contents.manifest:
                 return read_contents(self._folder, self.contents)
         except DamagedManifestError as error:
@@ -95,7 +98,8 @@ class StoreView:
         before, self.contents = self.contents, contents
         if contents is before:
             return ()
-        if before.shards.keys() - contents.shards.keys():
+        gone = before.shards.keys() - contents.shards.keys()
+        if gone or before.manifest != contents.manifest:
             return self._index()
         files, damaged = [], []
         for slot in sorted(contents.shards.keys() - before.shards.keys()):

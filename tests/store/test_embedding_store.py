@@ -109,8 +109,9 @@ def test_a_read_only_store_is_never_written(
     assert list(tmp_path.iterdir()) == [] and list_stores(root) == []
     with pytest.raises(StoreError, match="read-only"):
         reader.commit(digests, rows)
-    EmbeddingStore.open(root, identity, 6).commit(digests, rows)
+    EmbeddingStore.open(root, identity, 6, rows_per_shard=3).commit(digests, rows)
     reader.refresh()
+    assert reader.rows_per_shard == 3
     assert reader.read(digests).tobytes() == rows.tobytes()
 
 

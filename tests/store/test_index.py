@@ -138,6 +138,23 @@ def test_readers_see_whole_commits_and_never_fewer_while_entries_are_summarised(
     assert reader.read(digests).tobytes() == rows.tobytes()
 
 
+def test_a_listing_that_misses_what_moved_meanwhile_is_not_believed(
+    tmp_path: Path, identity: EncoderIdentity, make_rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While a folder is listed, entries may be deleted whose successor was written just before."""
+    digests, rows = make_rows(32)
+    EmbeddingStore.open(tmp_path, identity, 6, rows_per_shard=8).commit(digests, rows)
+    names, looks = local_folder.LocalFolder.names, []
+
+    def missed(folder: local_folder.LocalFolder, prefix: str) -> list[str]:
+        found = names(folder, prefix)
+        looks.append(prefix)
+        return found[:1] if len(looks) == 1 else found
+
+    monkeypatch.setattr(local_folder.LocalFolder, "names", missed)
+    assert len(EmbeddingStore.open(tmp_path, identity, 6, read_only=True)) == 32
+
+
 def test_a_damaged_or_lost_index_is_made_again_from_the_row_files(
     tmp_path: Path,
     identity: EncoderIdentity,
