@@ -206,7 +206,9 @@ def embed_into(
         embedder = forward or embedder_of(encoder, batch_tokens=batch_tokens)
         here = partial(_embed_here, embedder, clock)
         if executor is map and isinstance(embedder, Forward):
-            compute = partial(computed_ahead, here, shards)
+            # Counting shares its cores with the commits; a network waits for its tokens.
+            threads = 1 if embedder.encoder.any_rows else 2
+            compute = partial(computed_ahead, here, shards, threads=threads)
         else:
             compute = partial(executor, here, shards)
     else:

@@ -17,7 +17,7 @@ _PARAMETER_ROWS = 2048 * 25_000_000
 
 #: Bytes of the rows of a counting model that are computed and committed together, and of the rows
 #: that a shard has room for.
-_WORK_BYTES, _SHARD_BYTES = 8 << 20, 64 << 20
+_WORK_BYTES, _SHARD_BYTES = 16 << 20, 64 << 20
 _FEWEST_COUNTED_ROWS, _MOST_ROWS_A_SHARD = 1024, 1 << 16
 
 

@@ -1,7 +1,7 @@
 """What goes on beside the device: tokenizing the next shard, committing the last one.
 
-At any time two shards are being computed, one is being committed and one waits for that, at most;
-memory holds the rows of these and no others.
+At any time two shards (one of a counting model) are being computed, one is being committed and one
+waits for that, at most; memory holds the rows of these and no others.
 """
 
 from __future__ import annotations
@@ -15,8 +15,6 @@ from typing import Generic, TypeVar
 
 __all__ = ["Committer", "Stopped", "computed_ahead"]
 
-_COMPUTED = 2
-
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -26,9 +24,9 @@ class Stopped(BaseException):
 
 
 def computed_ahead(
-    compute: Callable[[Item, threading.Event], Result], items: Iterable[Item]
+    compute: Callable[[Item, threading.Event], Result], items: Iterable[Item], *, threads: int = 2
 ) -> Iterator[Result]:
-    """Results in the order of the items, the next one being computed while one is looked at.
+    """Results in the order of the items, the next ones being computed while one is looked at.
 
     An item is drawn when a result is taken. Whoever leaves early should close the iterator: it
     waits until the threads have stopped.
@@ -36,17 +34,18 @@ def computed_ahead(
     Args:
         compute: Computes a result; may raise :class:`Stopped` once the event is set.
         items: What from.
+        threads: So many are computed at a time.
 
     Raises:
         Exception: what an item raised, after the results of the items before it.
     """
     stop = threading.Event()
     futures: deque[Future[Result]] = deque()
-    with ThreadPoolExecutor(_COMPUTED, "embed") as pool:
+    with ThreadPoolExecutor(threads, "embed") as pool:
         try:
             for item in items:
                 futures.append(pool.submit(compute, item, stop))
-                if len(futures) == _COMPUTED:
+                if len(futures) == threads:
                     yield futures.popleft().result()
             while futures:
                 yield futures.popleft().result()

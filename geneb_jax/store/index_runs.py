@@ -33,6 +33,8 @@ _HEAD_BYTES = _HEAD.size + 8 * (_PARTITIONS + 1) + _SHORT_SEAL_BYTES * _PARTITIO
 _COLUMNS = 4
 #: Queries that are worth sorting, so that neighbours meet in the same pages.
 _MANY_QUERIES = 1024
+#: Rows that are merged in one go.
+_MANY_ROWS = 1 << 18
 
 
 class DamagedIndexError(ValueError):
@@ -66,7 +68,7 @@ class IndexRun:
             checksums: uint64 ``[n]``.
         """
         head, tail = digest_halves(digests)
-        return _sorted(np.stack([head, tail, places.astype(np.uint64), checksums]))
+        return cls(_sorted(np.stack([head, tail, places.astype(np.uint64), checksums])))
 
     def find(self, head: np.ndarray, tail: np.ndarray) -> np.ndarray:
         """The row of each digest in this run, -1 where it is not; int64 ``[n]``.
@@ -165,7 +167,7 @@ class IndexRun:
         return run
 
 
-def _sorted(columns: np.ndarray) -> IndexRun:
+def _sorted(columns: np.ndarray) -> np.ndarray:
     order = np.argsort(columns[0], kind="stable")
     head = columns[0][order]
     if (head[1:] == head[:-1]).any():
@@ -173,7 +175,7 @@ def _sorted(columns: np.ndarray) -> IndexRun:
     columns = columns[:, order]
     new = np.ones(len(order), bool)
     new[1:] = (columns[:2, 1:] != columns[:2, :-1]).any(axis=0)
-    return IndexRun(columns if new.all() else columns[:, new])
+    return columns if new.all() else columns[:, new]
 
 
 def merged_run(
@@ -191,9 +193,24 @@ def merged_run(
     """
     for run in runs:
         run.verify()
-    columns = runs[0].columns
-    if len(runs) > 1:
-        columns = np.concatenate([run.columns for run in runs], axis=1)
+    total = sum(map(len, runs))
+    if total <= _MANY_ROWS:
+        return IndexRun(_merged([run.columns for run in runs], without, rows_per_shard))
+    # Partition by partition, so that little more than the result is held.
+    columns, at = np.empty((_COLUMNS, total), np.uint64), 0
+    for partition in range(_PARTITIONS):
+        parts = [run.columns[:, run._span(partition)] for run in runs]
+        some = _merged(parts, without, rows_per_shard)
+        columns[:, at : at + some.shape[1]] = some
+        at += some.shape[1]
+    return IndexRun(columns if at == total else columns[:, :at])
+
+
+def _merged(
+    parts: Sequence[np.ndarray], without: np.ndarray | None, rows_per_shard: int
+) -> np.ndarray:
+    """Columns ``[4, n]`` of several runs as those of one; see :func:`merged_run`."""
+    columns = np.concatenate(parts, axis=1) if len(parts) > 1 else parts[0]
     if without is not None and len(without):
         slots = columns[2].view(np.int64) // rows_per_shard
         columns = columns[:, ~np.isin(slots, without)]

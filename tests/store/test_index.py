@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geneb_jax.identity import EncoderIdentity
-from geneb_jax.store import EmbeddingStore, folder_name, local_folder, view
+from geneb_jax.store import EmbeddingStore, folder_name, index_runs, local_folder, view
 from geneb_jax.store.digests import digest_halves
 from geneb_jax.store.index_runs import DamagedIndexError, IndexRun, merged_run
 
@@ -33,14 +33,17 @@ def run_of(digests: list[bytes], first: int = 0) -> IndexRun:
     return IndexRun.of(as_array(digests), places, places.astype(np.uint64) * np.uint64(3))
 
 
+@pytest.mark.parametrize("at_once", [1 << 18, 0])
 @given(some_digests, some_digests, some_digests)
 def test_a_run_that_was_written_and_merged_equals_a_dictionary(
-    one: list[bytes], two: list[bytes], asked: list[bytes]
+    at_once: int, one: list[bytes], two: list[bytes], asked: list[bytes]
 ) -> None:
     where: dict[bytes, int] = {}
     for at, digest in enumerate([*one, *two]):
         where.setdefault(digest, at)
-    run = merged_run([run_of(two, len(one)), run_of(one)])
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(index_runs, "_MANY_ROWS", at_once)
+        run = merged_run([run_of(two, len(one)), run_of(one)])
     run = IndexRun.decode(np.frombuffer(run.encode(KEY), np.uint8), KEY)
     assert len(run) == len(where)
     rows = run.find(*digest_halves(as_array(asked)))
