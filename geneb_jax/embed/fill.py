@@ -226,6 +226,7 @@ def embed_into(
 
     with shards, Committer(commit) as committer:
         while shards.pending():
+            give_back_free_memory()  # of planning
             with _closing(compute()) as computed:
                 for shard in computed:
                     if not counts:
