@@ -27,7 +27,7 @@ _json_option = click.option("--json", "as_json", is_flag=True, help="Print one J
 
 @click.group()
 def command() -> None:
-    """List, verify, export and prune stored embeddings."""
+    """List, verify, export, compact and prune stored embeddings."""
 
 
 def _root(store: str | None) -> str:
@@ -56,7 +56,10 @@ def _entries(root: str, patterns: tuple[str, ...]) -> list[StoreEntry]:
         or any(
             fnmatch.fnmatchcase(name, pattern)
             for pattern in patterns
-            for name in (entry.name, entry.manifest.identity.model_id if entry.manifest else "")
+            for name in (
+                entry.name,
+                entry.contents.manifest.identity.model_id if entry.contents else "",
+            )
         )
     ]
     if patterns and not chosen:
@@ -66,6 +69,10 @@ def _entries(root: str, patterns: tuple[str, ...]) -> list[StoreEntry]:
             hint="see: geneb-jax store list",
         )
     return chosen
+
+
+def _model_id(entry: StoreEntry) -> str:
+    return entry.contents.manifest.identity.model_id if entry.contents else ""
 
 
 @command.command("list")
@@ -97,15 +104,17 @@ def list_command(store: str | None, as_json: bool) -> None:
 
 
 def _facts(entry: StoreEntry) -> dict[str, Any]:
-    manifest = entry.manifest
-    identity = manifest.identity.as_dict() if manifest else {}
+    contents = entry.contents
+    identity = contents.manifest.identity.as_dict() if contents else {}
     shown = ("model_id", "revision", "pooling", "layer", "dtype")
     return {
         **{name: identity.get(name) for name in shown},
-        "rows": manifest.row_count if manifest else None,
-        "width": manifest.width if manifest else None,
+        "rows": contents.row_count if contents else None,
+        "width": contents.manifest.width if contents else None,
         "bytes": entry.size_bytes,
-        "quarantined_rows": sum(s.rows for s in manifest.quarantined) if manifest else None,
+        "quarantined_rows": sum(gone.rows for gone in contents.quarantined.values())
+        if contents
+        else None,
         "store": entry.name,
         "problem": entry.problem,
     }
@@ -147,11 +156,12 @@ def verify(context: click.Context, /, sample: int | None, as_json: bool, **value
         raise click.UsageError("--sample needs the models: -m MODEL, with --data-dir or --suite.")
     rows: list[tuple[str, int | None, str]] = []
     for entry in _entries(root, () if sample is not None else tuple(values["model"])):
-        if entry.manifest is None:
+        if entry.contents is None:
             rows.append((entry.name, None, entry.problem))
             continue
         try:
-            store = EmbeddingStore.open(root, entry.manifest.identity, entry.manifest.width)
+            manifest = entry.contents.manifest
+            store = EmbeddingStore.open(root, manifest.identity, manifest.width)
             problems = store.verify()
             rows.append((entry.name, len(store), "; ".join(problems) or "ok"))
         except StoreError as error:
@@ -232,13 +242,13 @@ def export(store: str | None, model: tuple[str, ...], export: Path, as_json: boo
             hint="name one: -m STORE" if chosen else "see: geneb-jax embed --help",
         )
     entry = chosen[0]
-    if entry.manifest is None:
+    if entry.contents is None:
         raise SelectionError(entry.problem, where=entry.name, hint="see: geneb-jax store verify")
 
     from geneb_jax.runs.vector_export import export_store
     from geneb_jax.store import EmbeddingStore
 
-    identity, width = entry.manifest.identity, entry.manifest.width
+    identity, width = entry.contents.manifest.identity, entry.contents.manifest.width
     opened = EmbeddingStore.open(root, identity, width, read_only=True)
     if not len(opened):
         raise SelectionError(
@@ -249,6 +259,41 @@ def export(store: str | None, model: tuple[str, ...], export: Path, as_json: boo
         export, rows, width, identity.model_id, as_json=as_json, more={"store": entry.name}
     )
     return 0
+
+
+@command.command()
+@_store_option
+@click.option("-m", "--model", multiple=True, help="Only the stores of these models (glob).")
+@_json_option
+def compact(store: str | None, model: tuple[str, ...], as_json: bool) -> None:
+    """Merge small shards and what the manifest says of them: fewer files, opened faster.
+
+    Every row that is moved is checked. Killed in the middle, it loses nothing; other processes may
+    read and write meanwhile.
+
+    \b
+    Examples:
+      geneb-jax store compact
+      geneb-jax store compact -m 'kmer-*' --store s3://bucket/embeddings
+    """
+    from geneb_jax.cli.console import print_json, print_table
+    from geneb_jax.store import EmbeddingStore
+
+    root = _root(store)
+    columns = ("store", "rows", "shards_before", "shards_after", "deleted_files", "problem")
+    done: list[tuple[str, int | None, int | None, int | None, int | None, str]] = []
+    for entry in _entries(root, model):
+        if entry.contents is None:
+            done.append((entry.name, None, None, None, None, entry.problem))
+            continue
+        manifest = entry.contents.manifest
+        found = EmbeddingStore.open(root, manifest.identity, manifest.width).compact()
+        counts = (found.rows, found.shards_before, found.shards_after, found.deleted_files)
+        done.append((entry.name, *counts, ""))
+    if as_json:
+        print_json([dict(zip(columns, row, strict=True)) for row in done])
+    else:
+        print_table(columns, done, right=columns[1:5])
 
 
 @command.command()
@@ -275,7 +320,7 @@ def prune(
     root = _root(store)
     gone: list[tuple[str, str]] = []
     for entry in _entries(root, model):
-        if model or (damaged and entry.manifest is None):
+        if model or (damaged and entry.contents is None):
             gone.append((entry.name, "the whole store"))
             if not dry_run:
                 delete_store(root, entry)

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
+from threading import Event
 
 import numpy as np
 
+from geneb_jax.data.text_buffer import text_lengths
 from geneb_jax.embed.batch_budget import limited
 from geneb_jax.embed.forward import BatchMemoryError, Forward
+from geneb_jax.embed.free_memory import give_back_free_memory
+from geneb_jax.embed.opening import work_rows
+from geneb_jax.embed.pipeline import Committer, Stopped, computed_ahead
 from geneb_jax.embed.progress import ProgressCallback, ProgressClock
 from geneb_jax.embed.report import EmbedReport, report_of
 from geneb_jax.embed.shard_work import (
@@ -76,7 +82,7 @@ def embed_sequences(
     rows = np.empty((len(distinct), encoder.width), np.float32)
     order = np.argsort([-len(text) for text in distinct], kind="stable")
     shards: list[ShardRows] = []
-    clock = _clock(encoder, progress, distinct, range(len(distinct)))
+    clock = _clock(encoder, progress, text_lengths(distinct))
     first = 0
     while first < len(order):
         part = order[first : first + _ROWS_IN_MEMORY]
@@ -86,15 +92,15 @@ def embed_sequences(
             shard = embed_shard(embedder, work, done=clock.advance)
         except BatchMemoryError as error:
             _go_on_smaller(embedder, error)
-            clock = _clock(encoder, progress, distinct, range(len(distinct)))
+            clock = _clock(encoder, progress, text_lengths(distinct))
             shards, first = [], 0
             continue
         rows[shard.positions] = shard.rows
         shards.append(shard.counts())
         first += len(part)
-    refused = _nonfinite(encoder, distinct, shards)
-    if refused is not None:
-        raise refused
+    unusable = [shard.unusable for shard in shards]
+    if any(map(len, unusable)):
+        raise _nonfinite(encoder, distinct, unusable)
     if len(distinct) == len(sequences):
         return rows
     where = {text: row for row, text in enumerate(distinct)}
@@ -114,17 +120,13 @@ def _go_on_smaller(embedder: Embedder, error: BatchMemoryError) -> None:
 
 
 def _clock(
-    encoder: Encoder,
-    progress: ProgressCallback | None,
-    texts: Sequence[str],
-    positions: Iterable[int],
+    encoder: Encoder, progress: ProgressCallback | None, lengths: np.ndarray
 ) -> ProgressClock:
-    lengths = [len(texts[at]) for at in positions]
     return ProgressClock(
         progress,
         model_id=encoder.identity.model_id,
         sequences_total=len(lengths),
-        bp_total=sum(lengths),
+        bp_total=int(lengths.sum()),
     )
 
 
@@ -188,51 +190,98 @@ def embed_into(
     missing = store.missing(table.digests)
     if not len(missing):
         return EmbedReport(encoder.identity.model_id, embedded=0, reused=total)
-    clock = _clock(encoder, progress, table.sequences, missing.tolist())
-    elsewhere = embed is not None
+    clock = _clock(encoder, progress, text_lengths(table.sequences)[missing])
+    shards = SharedShards(
+        store,
+        table,
+        missing,
+        clock=clock,
+        lease_seconds=lease_seconds,
+        part=part,
+        rows=work_rows(encoder),
+    )
+    lacking = len(missing)
+    del missing  # among many millions every list counts
+    compute: Callable[[], Iterator[ShardRows]]
     if embed is None:
         embedder = forward or embedder_of(encoder, batch_tokens=batch_tokens)
-        embed = partial(_embed_here, embedder, clock)
+        here = partial(_embed_here, embedder, clock)
+        if executor is map and isinstance(embedder, Forward):
+            # Counting shares its cores with the commits; a network waits for its tokens.
+            threads = 1 if embedder.encoder.any_rows else 2
+            compute = partial(computed_ahead, here, shards, threads=threads)
+        else:
+            compute = partial(executor, here, shards)
+    else:
+        compute = partial(executor, embed, shards)
     counts: list[ShardRows] = []
-    embedded = bad = seen = 0
-    shards = SharedShards(
-        store, table, missing, clock=clock, lease_seconds=lease_seconds, part=part
-    )
-    with shards:
+    unusable: list[np.ndarray] = []
+    committed: list[int] = []
+    seen = 0
+
+    def commit(shard: ShardRows) -> None:
+        if len(shard.digests):
+            committed.append(store.commit(shard.digests, shard.rows))
+        shards.finish(shard)
+        give_back_free_memory()
+
+    with shards, Committer(commit) as committer:
         while shards.pending():
-            for shard in executor(embed, shards):
-                if not counts:
-                    on_first_rows(shard.rows)
-                embedded += store.commit(shard.digests, shard.rows) if len(shard.digests) else 0
-                shards.finish(shard)
-                counts.append(shard.counts())
-                seen += len(shard.positions) + len(shard.unusable)
-                bad += len(shard.unusable)
-                if elsewhere:
-                    clock.advance(len(shard.positions) + len(shard.unusable), shard.bp)
-                error = _nonfinite(encoder, table.sequences, counts)
-                if error is not None and bad == seen >= _HOPELESS_ROWS:
-                    raise error
+            give_back_free_memory()  # of planning
+            with _closing(compute()) as computed:
+                for shard in computed:
+                    if not counts:
+                        on_first_rows(shard.rows)
+                    committer.put(shard)
+                    counts.append(shard.counts())
+                    unusable.append(shard.unusable)
+                    seen += len(shard.positions) + len(shard.unusable)
+                    if embed is not None:
+                        clock.advance(len(shard.positions) + len(shard.unusable), shard.bp)
+                    if seen >= _HOPELESS_ROWS and sum(map(len, unusable)) == seen:
+                        committer.settle()
+                        _refuse(_nonfinite(encoder, table.sequences, unusable))
+                    del shard
+            committer.settle()
         left = shards.left_to_others
-    error = _nonfinite(encoder, table.sequences, counts)
-    if error is not None:
-        on_nonfinite(error)
+    embedded, bad = sum(committed), sum(map(len, unusable))
+    if bad:
+        on_nonfinite(_nonfinite(encoder, table.sequences, unusable))
     return report_of(
         encoder.identity.model_id,
         counts,
         embedded=embedded,
         reused=total - embedded - bad - left,
-        from_others=len(missing) - embedded - bad - left,
+        from_others=lacking - embedded - bad - left,
         left_to_others=left,
         seconds=clock.seconds,
     )
 
 
-def _embed_here(embedder: Embedder, clock: ProgressClock, work: ShardWork) -> ShardRows:
+@contextmanager
+def _closing(results: Iterator[ShardRows]) -> Iterator[Iterator[ShardRows]]:
+    """Close an iterator that can be closed, so that its threads end before anybody goes on."""
+    try:
+        yield results
+    finally:
+        close = getattr(results, "close", None)
+        if close is not None:
+            close()
+
+
+def _embed_here(
+    embedder: Embedder, clock: ProgressClock, work: ShardWork, stop: Event | None = None
+) -> ShardRows:
     """Compute a shard in this process, telling of each batch."""
+
+    def done(sequences: int, bp: int) -> None:
+        if stop is not None and stop.is_set():
+            raise Stopped
+        clock.advance(sequences, bp)
+
     while True:
         try:
-            return embed_shard(embedder, work, done=clock.advance)
+            return embed_shard(embedder, work, done=done)
         except BatchMemoryError as error:
             # Only where no shape changes a bit: else these rows would not be those of their key.
             if not (isinstance(embedder, Forward) and embedder.encoder.any_rows):
@@ -241,12 +290,10 @@ def _embed_here(embedder: Embedder, clock: ProgressClock, work: ShardWork) -> Sh
 
 
 def _nonfinite(
-    encoder: Encoder, texts: Sequence[str], shards: Sequence[ShardRows]
-) -> NonFiniteError | None:
-    """What is wrong with the rows that were left out; None if there were none."""
-    if not any(len(shard.unusable) for shard in shards):
-        return None
-    bad = np.concatenate([shard.unusable for shard in shards])
+    encoder: Encoder, texts: Sequence[str], unusable: Sequence[np.ndarray]
+) -> NonFiniteError:
+    """What is wrong with the rows that were left out."""
+    bad = np.concatenate(unusable)
     shown = ", ".join(_shortened(texts[at]) for at in bad[:3].tolist())
     return NonFiniteError(
         # How many were tried is left out: a resumed run must say the same.

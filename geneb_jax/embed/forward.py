@@ -7,6 +7,7 @@ any time at most two batches are in flight.
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -86,6 +87,13 @@ def ladder_of(encoder: TokenEncoder, batch_tokens: int, *, devices: int = 1) -> 
     )
 
 
+class _Counts(threading.local):
+    """What one thread did."""
+
+    compile_count = 0
+    padded_tokens = 0
+
+
 class Forward:
     """A token encoder with its parameters on the devices and its compiled programs.
 
@@ -110,6 +118,9 @@ class Forward:
         self.compile_count = 0
         self.compile_seconds = 0.0
         self.padded_tokens = 0
+        self.own = _Counts()
+        #: Threads tokenize and wait for results beside each other, and start batches in turn.
+        self._turn = threading.RLock()
         self._params = self.placement.put_parameters(encoder.params)
         self._platform = platform
         self._told = False
@@ -130,7 +141,9 @@ class Forward:
         Args:
             batch_tokens: As :attr:`BatchMemoryError.smaller` has it.
         """
-        self._use(batch_tokens)
+        with self._turn:
+            if batch_tokens < self.batch_tokens:
+                self._use(batch_tokens)
 
     def embed(
         self, tokens: TokenizedBatch, *, done: Callable[[np.ndarray], None] = lambda members: None
@@ -159,16 +172,18 @@ class Forward:
 
         batch = None
         try:
-            for batch in self.ladder.batches(tokens.length_tokens):
-                ids, length_tokens = self._filled(batch, tokens)
-                program = self._program(batch.bucket, ids.dtype)
-                result = program(self._params, *self.placement.put_rows(ids, length_tokens))
-                result.copy_to_host_async()
-                in_flight.append((batch, result))
-                buckets[batch.bucket] = None
-                self.padded_tokens += ids.size
-                if len(in_flight) == _IN_FLIGHT:
-                    collect(*in_flight.popleft())
+            with self._turn:
+                for batch in self.ladder.batches(tokens.length_tokens):
+                    ids, length_tokens = self._filled(batch, tokens)
+                    program = self._program(batch.bucket, ids.dtype)
+                    result = program(self._params, *self.placement.put_rows(ids, length_tokens))
+                    result.copy_to_host_async()
+                    in_flight.append((batch, result))
+                    buckets[batch.bucket] = None
+                    self.padded_tokens += ids.size
+                    self.own.padded_tokens += ids.size
+                    if len(in_flight) == _IN_FLIGHT:
+                        collect(*in_flight.popleft())
             while in_flight:
                 collect(*in_flight.popleft())
         except (jax.errors.JaxRuntimeError, MemoryError) as error:
@@ -201,6 +216,7 @@ class Forward:
             program = self._compiled(bucket, ids, lengths)
             self.compile_seconds += time.perf_counter() - began
             self.compile_count += 1
+            self.own.compile_count += 1
         self._programs[key] = program
         while len(self._programs) > _MOST_PROGRAMS:
             del self._programs[next(iter(self._programs))]

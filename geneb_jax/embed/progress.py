@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -54,6 +55,7 @@ class ProgressClock:
         self._model_id = model_id
         self._totals = [sequences_total, bp_total]
         self._done = [0, 0]
+        self._guard = threading.RLock()
         self._began = self._told = time.perf_counter()
 
     @property
@@ -63,17 +65,19 @@ class ProgressClock:
 
     def expect(self, sequences: int, bp: int) -> None:
         """So much is left; what others did is no part of the total."""
-        self._totals = [self._done[0] + sequences, self._done[1] + bp]
-        if not sequences and self._done[0]:
-            self._tell()
+        with self._guard:
+            self._totals = [self._done[0] + sequences, self._done[1] + bp]
+            if not sequences and self._done[0]:
+                self._tell()
 
     def advance(self, sequences: int, bp: int) -> None:
-        """Add what a batch brought."""
-        self._done[0] += sequences
-        self._done[1] += bp
-        late = time.perf_counter() - self._told >= self._INTERVAL_SECONDS
-        if late or self._done[0] >= self._totals[0]:
-            self._tell()
+        """Add what a batch brought; threads may do so side by side."""
+        with self._guard:
+            self._done[0] += sequences
+            self._done[1] += bp
+            late = time.perf_counter() - self._told >= self._INTERVAL_SECONDS
+            if late or self._done[0] >= self._totals[0]:
+                self._tell()
 
     def _tell(self) -> None:
         if self._callback is None:

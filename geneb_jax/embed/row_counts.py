@@ -32,7 +32,7 @@ _SHOWN_LETTERS = 40
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RowCounts:
-    """A number a sequence, int64 ``[n]`` each.
+    """A number a sequence, int64 ``[n]`` each, or narrower (:meth:`narrow`).
 
     Attributes:
         tokens: Tokens that were read, special tokens included: of all windows together, so that
@@ -53,6 +53,17 @@ class RowCounts:
     def __len__(self) -> int:
         return len(self.tokens)
 
+    def narrow(self) -> RowCounts:
+        """The same in as few bytes as hold them, to be kept by the million."""
+        unknown = self.unknown_tokens
+        return RowCounts(
+            _narrow(self.tokens),
+            _narrow(self.cut_bp),
+            _narrow(self.windows),
+            _narrow(self.unknown_bp),
+            None if unknown is None else _narrow(unknown),
+        )
+
     @classmethod
     def of(cls, counts: TextCounts) -> RowCounts:
         """Counts of texts that were read in one piece each."""
@@ -63,6 +74,10 @@ class RowCounts:
             counts.unknown_bp,
             counts.unknown_tokens,
         )
+
+
+def _narrow(counts: np.ndarray) -> np.ndarray:
+    return counts.astype(np.min_scalar_type(int(counts.max(initial=0))))
 
 
 def joined_counts(parts: Sequence[RowCounts]) -> RowCounts:

@@ -10,10 +10,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, overload
 
 import numpy as np
 
+from geneb_jax.data.text_buffer import text_lengths, texts_at
 from geneb_jax.embed.batch_plan import Bucket
 from geneb_jax.embed.forward import Forward
 from geneb_jax.embed.row_counts import RowCounts, WindowCounts, require_within_context, row_counts
@@ -23,6 +24,7 @@ from geneb_jax.models.encoder import Encoder, SequenceEncoder, TokenEncoder
 
 __all__ = [
     "Embedder",
+    "PlannedShards",
     "Sequences",
     "ShardRows",
     "ShardWork",
@@ -33,6 +35,8 @@ __all__ = [
 
 _TEXTS_AT_A_TIME = 256
 _NAME_DIGITS = 16
+#: Letters of a shard: their tokens, and the texts themselves, are held at once.
+_MOST_BP = 1 << 25
 
 #: What computes rows: a model that batches by itself, or one that the engine batches.
 Embedder = Forward | SequenceEncoder
@@ -124,12 +128,42 @@ class ShardRows:
             digests=np.empty((0, self.digests.shape[1]), np.uint8),
             rows=np.empty((0, self.rows.shape[1]), np.float32),
             positions=np.empty(0, np.int64),
+            read=None if self.read is None else self.read.narrow(),
         )
 
 
-def plan_shards(
-    table: Sequences, missing: np.ndarray, *, rows_per_shard: int
-) -> tuple[ShardWork, ...]:
+@dataclass(frozen=True, slots=True, eq=False)
+class PlannedShards(Sequence[ShardWork]):
+    """Shards in the order in which they are to be computed; each is made when it is drawn.
+
+    Attributes:
+        table: Distinct sequences and their digests.
+        positions: Where the sequences of each shard stand in it, int64.
+    """
+
+    table: Sequences
+    positions: Sequence[np.ndarray]
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    @overload
+    def __getitem__(self, at: int) -> ShardWork: ...
+    @overload
+    def __getitem__(self, at: slice) -> PlannedShards: ...
+    def __getitem__(self, at: int | slice) -> ShardWork | PlannedShards:
+        """A shard, or some of them."""
+        if isinstance(at, slice):
+            return PlannedShards(self.table, self.positions[at])
+        positions = self.positions[at]
+        return ShardWork(
+            positions,
+            np.ascontiguousarray(self.table.digests[positions]),
+            texts_at(self.table.sequences, positions),
+        )
+
+
+def plan_shards(table: Sequences, missing: np.ndarray, *, rows_per_shard: int) -> PlannedShards:
     """Cut the missing sequences of a table into shards.
 
     The order is longest first, so that memory is at its peak at once and not at the end, ties by
@@ -138,20 +172,22 @@ def plan_shards(
     Args:
         table: Distinct sequences and their digests.
         missing: Their positions, int64 ``[n]``.
-        rows_per_shard: Rows of a shard.
+        rows_per_shard: Rows of a shard at most; it has fewer where these would be more than 32
+            million letters.
     """
-    lengths = np.array([len(table.sequences[at]) for at in missing.tolist()], np.int64)
-    words = np.ascontiguousarray(table.digests[missing]).view(">u8").astype(np.uint64)
-    order = missing[np.lexsort([words[:, 1], words[:, 0], -lengths])]
-    return tuple(
-        _work(table, order[first : first + rows_per_shard])
-        for first in range(0, len(order), rows_per_shard)
-    )
-
-
-def _work(table: Sequences, positions: np.ndarray) -> ShardWork:
-    texts = tuple(table.sequences[at] for at in positions.tolist())
-    return ShardWork(positions, np.ascontiguousarray(table.digests[positions]), texts)
+    lengths = text_lengths(table.sequences)[missing]
+    # Half a digest decides: of 10 billion sequences hardly two share it.
+    halves = np.ascontiguousarray(table.digests[missing, :8]).view(">u8")[:, 0].astype(np.uint64)
+    order = np.lexsort([halves, -lengths])
+    lengths, order = lengths[order], missing[order]
+    before = np.cumsum(lengths) - lengths
+    positions, first = [], 0
+    while first < len(order):
+        fit = int(np.searchsorted(before, before[first] + _MOST_BP, "left"))
+        last = min(first + rows_per_shard, max(fit, first + 1))
+        positions.append(order[first:last])
+        first = last
+    return PlannedShards(table, positions)
 
 
 def embedder_of(encoder: Encoder, *, batch_tokens: int | None = None) -> Embedder:
@@ -247,7 +283,8 @@ def _whole(
 
 def _by_forward(forward: Forward, work: ShardWork, done: Callable[[int, int], None]) -> ShardRows:
     bp = np.array([len(text) for text in work.texts], np.int64)
-    compiled, padded = forward.compile_count, forward.padded_tokens
+    own = forward.own
+    compiled, padded = own.compile_count, own.padded_tokens
     tokens = forward.encoder.tokenize_many(work.texts)
     rows, buckets = forward.embed(
         tokens, done=lambda members: done(len(members), int(bp[members].sum()))
@@ -255,9 +292,9 @@ def _by_forward(forward: Forward, work: ShardWork, done: Callable[[int, int], No
     return replace(
         _finite_part(work, rows),
         read=RowCounts.of(forward.encoder.counts_of_tokens(tokens)),
-        padded_tokens=forward.padded_tokens - padded,
+        padded_tokens=own.padded_tokens - padded,
         buckets=buckets,
-        compile_count=forward.compile_count - compiled,
+        compile_count=own.compile_count - compiled,
         batch_tokens=forward.batch_tokens,
         products=forward.encoder.products,
     )

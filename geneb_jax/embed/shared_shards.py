@@ -20,6 +20,7 @@ from types import TracebackType
 
 import numpy as np
 
+from geneb_jax.data.text_buffer import text_lengths
 from geneb_jax.embed.progress import ProgressClock
 from geneb_jax.embed.shard_work import Sequences, ShardRows, ShardWork, plan_shards
 from geneb_jax.embed.variant_stores import RowStore
@@ -43,6 +44,7 @@ class SharedShards:
         clock: Told what is left to do.
         lease_seconds: How long a silent process on another machine keeps its claim.
         part: Which part of the work this process is, where somebody divides it.
+        rows: Rows of a shard; what the store has room for by default.
     """
 
     def __init__(
@@ -54,12 +56,16 @@ class SharedShards:
         clock: ProgressClock,
         lease_seconds: float,
         part: Part | None = None,
+        rows: int | None = None,
     ) -> None:
         self._store = store
         self._table = table
         self._left = missing
+        self._lengths = text_lengths(table.sequences)
+        self._taken = np.zeros(len(table.digests), bool)
         self._clock = clock
         self._part = part
+        self._rows = min(rows or store.rows_per_shard, store.rows_per_shard)
         self._claims = store.claims(lease_seconds=lease_seconds)
         self._drawn: dict[str, str] = {}
         self._planned: Sequence[ShardWork] = ()
@@ -84,9 +90,14 @@ class SharedShards:
         waited, pause = 0.0, _FIRST_WAIT_SECONDS
         while True:
             self._store.refresh()
-            self._left = self._left[self._store.missing(self._table.digests[self._left])]
-            texts = self._table.sequences
-            self._clock.expect(len(self._left), sum(len(texts[at]) for at in self._left.tolist()))
+            # What this process has drawn is stored, or can not be.
+            self._left = self._left[~self._taken[self._left]]
+            digests = self._table.digests
+            if len(self._left) < len(digests):
+                digests = digests[self._left]
+            self._left = self._left[self._store.missing(digests)]
+            del digests
+            self._clock.expect(len(self._left), int(self._lengths[self._left].sum()))
             if not len(self._left):
                 return False
             held = self._claims.held_by_others()
@@ -114,7 +125,7 @@ class SharedShards:
             own = free[self._part.owns(self._table.digests[free])]
             # Among its own sequences a part is alone, unless somebody helps it.
             free, alone = (own, True) if len(own) else (free, alone)
-        planned = plan_shards(self._table, free, rows_per_shard=self._store.rows_per_shard)
+        planned = plan_shards(self._table, free, rows_per_shard=self._rows)
         return planned if alone else planned[(len(planned) - 1) // 2 :: -1]
 
     @property
@@ -127,7 +138,7 @@ class SharedShards:
         for shard in self._planned:
             work = self._claim(shard)
             if work is not None:
-                self._left = self._left[~np.isin(self._left, work.positions)]
+                self._taken[work.positions] = True
                 yield work
 
     def finish(self, shard: ShardRows) -> None:

@@ -180,6 +180,7 @@ def embed_models(
     look.at_tokens(sequences.sequences)
     refused: list[NonFiniteError] = []
     elsewhere = ShardAnywhere(references[0], tuple(references[1:]))
+    serial = isinstance(executor, SerialExecutor)
     report = embed_into(
         together or stores[0],
         encoder,
@@ -187,8 +188,8 @@ def embed_models(
         batch_tokens=references[0].source.batch_tokens,
         progress=observer.embedding,
         on_nonfinite=refused.append,
-        executor=executor.map,
-        embed=None if isinstance(executor, SerialExecutor) else elsewhere,
+        executor=map if serial else executor.map,
+        embed=None if serial else elsewhere,
         part=work.request.own_part,
         on_first_rows=look.at_rows,
     )

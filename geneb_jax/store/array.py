@@ -3,24 +3,33 @@
 Chunks are compressed (zstd, level 1): counts of 6-mers in short sequences shrink a hundredfold,
 dense embeddings by some 8 percent, at about 3 seconds of one core a gigabyte.
 
-One shard of the array is one file, written whole by one commit and never changed: shard ``slot``
-holds rows ``slot * rows_per_shard`` onward. A missing chunk is an error, never a fill value.
+One shard of the array is one file, written whole by one commit and never changed. The array has
+three axes, so that a thousand shards make a folder: ``[group, row, column]``, where shard ``slot``
+is in group ``slot // 1000`` from row ``slot % 1000 * rows_per_shard`` on. Outside of this module a
+row has one number, its place: ``slot * rows_per_shard`` and onward. The array is far larger than
+what is written, so that it never has to grow; a missing chunk is an error, never a fill value.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from geneb_jax.errors import StoreError
-from geneb_jax.store.folders import Folder, full_or_unwritable
+from geneb_jax.store.folder import Folder, full_or_unwritable
 from geneb_jax.store.tensorstore_context import shared_context
 
-__all__ = ["DamagedShardError", "ShardedArray", "shard_key"]
+__all__ = ["SHARDS_A_FOLDER", "DamagedShardError", "ShardedArray", "shard_key"]
 
+#: Shards whose files share a folder: some file systems, and all people, are slow with more.
+SHARDS_A_FOLDER = 1000
 _CHUNK_BYTES = 1 << 20
-_FIRST_SHARDS = 8
+#: Groups of the array: more shards than any store will have, few enough for 64-bit places.
+_GROUPS = 1 << 20
 #: What tensorstore calls bytes that are not what was written.
 _DAMAGE = ("DATA_LOSS", "NOT_FOUND", "INVALID_ARGUMENT", "OUT_OF_RANGE", "FAILED_PRECONDITION")
 
@@ -31,7 +40,7 @@ class DamagedShardError(Exception):
 
 def shard_key(slot: int) -> str:
     """Name of a shard's file below the store's folder."""
-    return f"array/c/{slot}/0"
+    return f"array/c/{slot // SHARDS_A_FOLDER}/{slot % SHARDS_A_FOLDER}/0"
 
 
 def _chunk_rows(rows_per_shard: int, width: int) -> int:
@@ -43,7 +52,7 @@ def _chunk_rows(rows_per_shard: int, width: int) -> int:
 
 
 class ShardedArray:
-    """float32 ``[row, width]`` in shards of ``rows_per_shard`` rows."""
+    """float32 rows of ``width`` numbers in shards of ``rows_per_shard`` rows."""
 
     def __init__(self, folder: Folder, *, rows_per_shard: int, width: int) -> None:
         self._folder = folder
@@ -55,16 +64,17 @@ class ShardedArray:
         plain = {"name": "bytes", "configuration": {"endian": "little"}}
         packed = {"name": "zstd", "configuration": {"level": 1}}
         checksum = {"name": "crc32c"}
-        inner = [_chunk_rows(self.rows_per_shard, self._width), self._width]
+        inner = [1, _chunk_rows(self.rows_per_shard, self._width), self._width]
         return {
             "driver": "zarr3",
             "kvstore": self._folder.array_kvstore(),
             "metadata": {
                 "data_type": "float32",
+                "shape": [_GROUPS, SHARDS_A_FOLDER * self.rows_per_shard, self._width],
                 "fill_value": "NaN",
                 "chunk_grid": {
                     "name": "regular",
-                    "configuration": {"chunk_shape": [self.rows_per_shard, self._width]},
+                    "configuration": {"chunk_shape": [1, self.rows_per_shard, self._width]},
                 },
                 "chunk_key_encoding": {"name": "default"},
                 "codecs": [
@@ -82,88 +92,92 @@ class ShardedArray:
             "recheck_cached_metadata": "open",
         }
 
-    def _open(self, shard_count: int, *, create: bool) -> Any:
-        """Open the array with room for ``shard_count`` shards.
+    def _open(self, *, create: bool) -> Any:
+        """Open the array.
 
         Its description (zarr.json) follows from the manifest, so where it is lost or damaged it is
         written again; the shards are not touched by that.
         """
         import tensorstore as ts
 
-        if self._opened is not None and self._opened.shape[0] >= shard_count * self.rows_per_shard:
+        if self._opened is not None:
             return self._opened
         spec = self._spec()
         try:
-            opened = ts.open(spec, open=True, context=shared_context()).result()
-            if opened.shape[1] != self._width:
-                raise ValueError("FAILED_PRECONDITION: another width")
+            self._opened = ts.open(spec, open=True, context=shared_context()).result()
         except ValueError as error:
             if not str(error).startswith(_DAMAGE):
                 raise self._failure("cannot open the array", error) from error
             if not create:
                 raise DamagedShardError("the array's description is lost or damaged") from error
             self._folder.delete("array/zarr.json")
-            spec["metadata"]["shape"] = [_FIRST_SHARDS * self.rows_per_shard, self._width]
             try:
-                opened = ts.open(spec, create=True, open=True, context=shared_context()).result()
+                opening = ts.open(spec, create=True, open=True, context=shared_context())
+                self._opened = opening.result()
             except (ValueError, OSError) as again:
                 raise full_or_unwritable(self._folder, 1024, again) from again
-        shards = opened.shape[0] // self.rows_per_shard
-        if shards < shard_count:
-            if not create:
-                raise DamagedShardError("the array's description is older than its manifest")
-            # Room is doubled, so that the description is rewritten a few times, not once a commit.
-            room = max(_FIRST_SHARDS, 1 << (shard_count - 1).bit_length())
-            try:
-                opened = opened.resize(
-                    exclusive_max=[room * self.rows_per_shard, None], expand_only=True
-                ).result()
-            except (ValueError, OSError) as error:
-                raise full_or_unwritable(self._folder, 1024, error) from error
-        self._opened = opened
-        return opened
+        return self._opened
 
     def _failure(self, what: str, error: Exception) -> StoreError:
         return StoreError(
             what, where=self._folder.place, cause=str(error).split(" [")[0].rstrip(".")
         )
 
-    def ensure_room(self, shard_count: int) -> None:
-        """Create, repair or enlarge the array so that it has ``shard_count`` shards."""
-        self._open(shard_count, create=True)
+    def ensure(self) -> None:
+        """Create the array, or write its description again where that is lost or damaged."""
+        self._opened = None
+        self._open(create=True)
 
-    def write(self, slot: int, rows: np.ndarray) -> None:
-        """Write the rows of one shard as a new file, flushed to the disk when this returns.
+    @contextmanager
+    def writing(self, slot: int, rows: np.ndarray) -> Iterator[None]:
+        """Write the rows of one shard as a new file, flushed to the disk when the context ends.
 
         Raises:
             StoreError: if it cannot be written, with the bytes needed and free.
         """
-        array = self._open(slot + 1, create=True)
-        first = slot * self.rows_per_shard
+        array = self._open(create=True)
+        group, number = divmod(slot, SHARDS_A_FOLDER)
+        first = number * self.rows_per_shard
+        # What a killed writer left in this slot was never committed; without it the shard file is
+        # written in one go instead of merged.
+        self._folder.delete(shard_key(slot))
         try:
-            # What a killed writer left in this slot was never committed; without it the shard
-            # file is written in one go instead of merged.
-            self._folder.delete(shard_key(slot))
-            array[first : first + len(rows)].write(rows).result()
+            written = array[group, first : first + len(rows)].write(rows)
+            try:
+                yield
+            finally:
+                written.result()
         except (ValueError, OSError) as error:
             raise full_or_unwritable(self._folder, rows.nbytes, error) from error
 
-    def read(self, positions: np.ndarray, *, shard_count: int) -> np.ndarray:
-        """Read rows by their place in the array: float32 ``[len(positions), width]``.
+    def read(self, places: np.ndarray) -> np.ndarray:
+        """Read rows by their places: float32 ``[len(places), width]``.
 
         Raises:
             DamagedShardError: if any chunk is missing or fails its checksum.
             StoreError: if the files cannot be read at all.
         """
-        array = self._open(shard_count, create=False)
+        array = self._open(create=False)
+        groups, rows = np.divmod(places, SHARDS_A_FOLDER * self.rows_per_shard)
         try:
-            if len(positions) and positions[-1] - positions[0] == len(positions) - 1:
-                steps = np.diff(positions)
-                if (steps == 1).all():
-                    array = array[int(positions[0]) : int(positions[-1]) + 1]
-                    return np.asarray(array.read().result())
-            return np.asarray(array[positions].read().result())
+            if len(places) and (groups == groups[0]).all():
+                return _read_rows(array[int(groups[0])], rows)
+            found = np.empty((len(places), self._width), np.float32)
+            order = np.argsort(groups, kind="stable")
+            edges = np.flatnonzero(np.diff(groups[order])) + 1
+            for first, last in pairwise([0, *edges.tolist(), len(order)]):
+                at = order[first:last]
+                if len(at):
+                    found[at] = _read_rows(array[int(groups[at[0]])], rows[at])
+            return found
         except ValueError as error:
             if str(error).startswith(_DAMAGE):
                 raise DamagedShardError(str(error).split(" [")[0]) from error
             raise self._failure("cannot read the array", error) from error
+
+
+def _read_rows(group: Any, rows: np.ndarray) -> np.ndarray:
+    """Rows of a group, read as a range where they are one."""
+    if rows[-1] - rows[0] == len(rows) - 1 and (np.diff(rows) == 1).all():
+        return np.asarray(group[int(rows[0]) : int(rows[-1]) + 1].read().result())
+    return np.asarray(group[rows].read().result())

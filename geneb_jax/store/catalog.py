@@ -10,10 +10,12 @@ from pathlib import Path
 from geneb_jax.errors import StoreError
 from geneb_jax.store.array import shard_key
 from geneb_jax.store.claims import living_claims
+from geneb_jax.store.contents import Contents
 from geneb_jax.store.folders import Folder, LocalFolder, RemoteFolder, open_folder
 from geneb_jax.store.keys import folder_name
-from geneb_jax.store.manifest import DamagedManifestError, Manifest
-from geneb_jax.store.manifest_file import load_manifest, row_file_name
+from geneb_jax.store.manifest import DamagedManifestError
+from geneb_jax.store.manifest_file import MANIFEST, load_contents
+from geneb_jax.store.shard_files import row_file_name
 
 __all__ = ["StoreEntry", "delete_store", "list_stores", "prune_remnants"]
 
@@ -26,13 +28,13 @@ class StoreEntry:
 
     Attributes:
         name: Folder name below the root.
-        manifest: What it holds; None where that cannot be read.
+        contents: What it holds; None where that cannot be read.
         problem: Why it cannot be read, empty where it can.
         size_bytes: Bytes of all its files, None in a bucket.
     """
 
     name: str
-    manifest: Manifest | None
+    contents: Contents | None
     problem: str
     size_bytes: int | None
 
@@ -42,18 +44,18 @@ def list_stores(root: str | os.PathLike[str]) -> list[StoreEntry]:
     entries = []
     for name in _store_names(root):
         folder = open_folder(root, name)
-        manifest, problem = None, ""
+        contents, problem = None, ""
         try:
-            manifest = load_manifest(folder)
-            if manifest is None:
+            contents = load_contents(folder)
+            if contents is None:
                 problem = "there is no manifest"
-            elif folder_name(manifest.identity, manifest.width) != name:
-                manifest, problem = None, "the manifest belongs to another store"
+            elif folder_name(contents.manifest.identity, contents.manifest.width) != name:
+                contents, problem = None, "the manifest belongs to another store"
         except DamagedManifestError as error:
             problem = f"the manifest is damaged: {error}"
         except StoreError as error:
             problem = error.what
-        entries.append(StoreEntry(name, manifest, problem, folder.size_bytes()))
+        entries.append(StoreEntry(name, contents, problem, folder.size_bytes()))
     return entries
 
 
@@ -80,35 +82,42 @@ def prune_remnants(
     Returns:
         Names of the files, below the store's folder.
     """
-    if entry.manifest is None:
+    if entry.contents is None:
         return []
     folder = open_folder(root, entry.name)
-    with folder.writing():
-        manifest = load_manifest(folder)
-        if manifest is None:
+    with folder.writing(), folder.claiming():
+        names = set(folder.all_names())
+        contents = load_contents(folder)
+        if contents is None:
             return []
-        remnants = sorted(set(folder.all_names()) - _named(manifest) - living_claims(folder))
+        living = living_claims(folder)
+        kept = _named(contents) | living
+        # A bucket has no lock. A slot's mark keeps it from being written twice, also when its
+        # writer died; and what nobody names yet may be a commit under way.
+        unsafe: tuple[str, ...] = ("claims/slots/",)
+        if living and folder.lists_at_once:
+            unsafe += ("rows/", "array/")
+        remnants = sorted(name for name in names - kept if not name.startswith(unsafe))
         if not dry_run:
             for name in remnants:
                 folder.delete(name)
     return remnants
 
 
-def _named(manifest: Manifest) -> set[str]:
+def _named(contents: Contents) -> set[str]:
     """Every file that belongs to a store."""
-    names = {"manifest.json", LocalFolder.LOCK_NAME, "array/zarr.json"}
-    for shard in manifest.shards:
-        names |= {row_file_name(shard.slot), shard_key(shard.slot)}
-    # A claim keeps its slot from being used twice, also when its writer died.
-    return names | {f"claims/{slot:06d}" for slot in range(max(manifest.slots, default=-1) + 2)}
+    names = {MANIFEST, LocalFolder.LOCK_NAME, LocalFolder.CLAIMS_LOCK_NAME, "array/zarr.json"}
+    for slot in contents.shards:
+        names |= {row_file_name(slot), shard_key(slot)}
+    return names | set(contents.entries) | set(contents.indexes)
 
 
 def delete_store(root: str | os.PathLike[str], entry: StoreEntry) -> None:
     """Delete a whole store, its manifest first: what is left of a killed deletion is no store."""
     folder: Folder = open_folder(root, entry.name)
     with folder.writing():
-        folder.delete("manifest.json")
+        folder.delete(MANIFEST)
         for name in folder.all_names():
-            if name != LocalFolder.LOCK_NAME:
+            if name not in (LocalFolder.LOCK_NAME, LocalFolder.CLAIMS_LOCK_NAME):
                 folder.delete(name)
     folder.remove()

@@ -30,7 +30,7 @@ import numpy as np
 
 from geneb_jax.errors import StoreError
 from geneb_jax.store.digests import DIGEST_BYTES, DigestIndex
-from geneb_jax.store.folders import ChangedMeanwhileError, Folder
+from geneb_jax.store.folder import ChangedMeanwhileError, Folder
 
 __all__ = [
     "CLAIMS_FOLDER",
@@ -193,7 +193,7 @@ class Claims:
         """
         name = hashlib.sha256(digests.tobytes()).hexdigest()[:_NAME_DIGITS]
         path = f"{CLAIMS_FOLDER}/{name}"
-        with self._guard, self._folder.writing():
+        with self._guard, self._folder.claiming():
             free = _without(digests, self._others().values())
             if not len(free) or self._folder.read(path) is not None:
                 return None
@@ -213,14 +213,14 @@ class Claims:
 
     def release(self, names: Iterable[str]) -> None:
         """Give claims back; those that others took over meanwhile are left to them."""
-        with self._guard, self._folder.writing():
+        with self._guard, self._folder.claiming():
             for name in names:
                 if self._own.pop(name, None) is not None and self._is_ours(name):
                     self._folder.delete_unchanged(f"{CLAIMS_FOLDER}/{name}")
 
     def held_by_others(self) -> np.ndarray:
         """Digests that living processes have claimed, uint8 ``[n, 16]``."""
-        with self._guard, self._folder.writing():
+        with self._guard, self._folder.claiming():
             parts = list(self._others().values())
         return np.concatenate(parts) if parts else np.zeros((0, DIGEST_BYTES), np.uint8)
 
@@ -258,7 +258,7 @@ class Claims:
                 for name, content in list(self._own.items()):
                     beaten = _Content(content.holder, content.beat + 1, content.digests)
                     try:
-                        with self._folder.writing():
+                        with self._folder.claiming():
                             if self._is_ours(name):
                                 path = f"{CLAIMS_FOLDER}/{name}"
                                 self._folder.replace(path, beaten.encode())

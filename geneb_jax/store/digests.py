@@ -6,7 +6,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-__all__ = ["DIGEST_BYTES", "DigestIndex", "Digests", "digest_rows", "first_occurrences"]
+__all__ = [
+    "DIGEST_BYTES",
+    "DigestIndex",
+    "Digests",
+    "digest_halves",
+    "digest_rows",
+    "first_occurrences",
+]
 
 DIGEST_BYTES = 16
 
@@ -31,15 +38,19 @@ def digest_rows(digests: Digests) -> np.ndarray:
     return np.frombuffer(b"".join(digests), np.uint8).reshape(-1, DIGEST_BYTES)
 
 
-def _halves(digests: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The two 64-bit halves of digests ``[n, 16]``, each uint64 ``[n]``."""
-    words = digests.view("<u8")
-    return np.ascontiguousarray(words[:, 0]), np.ascontiguousarray(words[:, 1])
+def digest_halves(digests: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The halves of digests ``[n, 16]`` as numbers in the order of bytes, each uint64 ``[n]``."""
+    words = digests.view(">u8")
+    return words[:, 0].astype(np.uint64), words[:, 1].astype(np.uint64)
 
 
 def first_occurrences(digests: np.ndarray) -> np.ndarray:
     """Positions of the first occurrence of each distinct digest, ascending, int64 ``[m]``."""
-    head, tail = _halves(digests)
+    head, tail = digest_halves(digests)
+    order = np.argsort(head, kind="stable")
+    head_in_order = head[order]
+    if not (head_in_order[1:] == head_in_order[:-1]).any():
+        return np.arange(len(head))
     order = np.lexsort((np.arange(len(head)), tail, head))
     new = np.ones(len(order), bool)
     new[1:] = (head[order][1:] != head[order][:-1]) | (tail[order][1:] != tail[order][:-1])
@@ -50,7 +61,7 @@ class DigestIndex:
     """Where each digest of a list stands: a sorted copy, searched for many digests at once."""
 
     def __init__(self, digests: np.ndarray) -> None:
-        head, tail = _halves(digests)
+        head, tail = digest_halves(digests)
         self._order = np.lexsort((tail, head))
         self._head = head[self._order]
         self._tail = tail[self._order]
@@ -60,7 +71,7 @@ class DigestIndex:
 
     def positions(self, digests: np.ndarray) -> np.ndarray:
         """Position of each digest in the indexed list, -1 where it is absent; int64 ``[n]``."""
-        head, tail = _halves(digests)
+        head, tail = digest_halves(digests)
         found = np.full(len(head), -1, np.int64)
         if not len(self._order):
             return found

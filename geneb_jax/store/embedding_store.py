@@ -2,59 +2,57 @@
 
 A commit, in this order; a process that dies at any point leaves what the previous commit left:
 
-1. take the writer's lock and read the manifest again;
-2. write the rows as one new shard file of the array (tensorstore: temporary name, flush, rename,
-   flush of the folder);
-3. write the row file: whose rows they are, a checksum each (temporary name, flush, rename, flush of
-   the folder);
-4. replace the manifest, which now names the row file and its SHA-256 (the same way);
-5. release the lock.
+1. take the writer's lock, if the place has one, and read what others have committed;
+2. take a slot; write the rows as one new shard file of the array (tensorstore: temporary name,
+   flush, rename, flush of the folder);
+3. at the same time, write the row file: whose rows they are, a checksum each (temporary name,
+   flush, rename, flush of the folder);
+4. once both are there, write an entry of the manifest, which names the row file and its SHA-256
+   (the same way): a few hundred bytes, however many shards there are;
+5. now and then, let one entry and an index take the place of many entries (``indexing.summarise``);
+6. release the lock.
 
 The lock is held for a commit, never for a computation. Who computes what is settled before it:
 
-0. claim the rows of a shard (:mod:`geneb_jax.store.claims`) and read the manifest again; what
-   others have committed or claimed is left out; the claim is released after step 5.
+0. claim the rows of a shard (:mod:`geneb_jax.store.claims`) and read the entries that are new; what
+   others have committed or claimed is left out; the claim is released after step 6.
 
-A shard that the manifest does not name does not exist for a reader. A shard that it names and that
-fails a check is put in quarantine: its rows are missing again, and the caller embeds them anew.
+A shard that no entry names does not exist for a reader. A shard that one names and that fails a
+check is put in quarantine: its rows are missing again, and the caller embeds them anew.
 """
 
 from __future__ import annotations
 
-import hashlib
-import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 
 import numpy as np
 
 from geneb_jax.errors import ModelError, StoreError
 from geneb_jax.identity import EncoderIdentity
-from geneb_jax.store.array import DamagedShardError, ShardedArray, shard_key
+from geneb_jax.store.adoption import load_or_repair
+from geneb_jax.store.array import DamagedShardError, ShardedArray
 from geneb_jax.store.claims import LEASE_SECONDS, Claims
-from geneb_jax.store.digests import Digests, digest_rows, first_occurrences
-from geneb_jax.store.folders import ChangedMeanwhileError, Folder, open_folder
+from geneb_jax.store.compaction import Compacted, compact
+from geneb_jax.store.contents import Contents
+from geneb_jax.store.digests import DIGEST_BYTES, Digests, digest_rows, first_occurrences
+from geneb_jax.store.entries import Shard
+from geneb_jax.store.folder import Folder
+from geneb_jax.store.folders import open_folder
 from geneb_jax.store.keys import folder_name, key_hash
-from geneb_jax.store.manifest import DamagedManifestError, Manifest, Quarantined, Shard
-from geneb_jax.store.manifest_file import (
-    load_manifest,
-    load_or_rebuild,
-    read_row_file,
-    replace_manifest,
-    row_file_name,
-    shard_damage,
-)
+from geneb_jax.store.manifest import DamagedManifestError, Manifest
+from geneb_jax.store.manifest_file import load_contents
 from geneb_jax.store.row_checksums import row_checksums
-from geneb_jax.store.row_files import DamagedRowFileError, RowFile, encode_row_file
-from geneb_jax.store.row_table import RowTable
+from geneb_jax.store.row_files import DamagedRowFileError, RowFile
+from geneb_jax.store.shard_files import read_row_file, shard_damage
+from geneb_jax.store.shard_writing import write_shard
 from geneb_jax.store.tensorstore_context import refuse_after_fork
+from geneb_jax.store.view import StoreView
 
 __all__ = ["EmbeddingStore", "QuarantinedRowsError"]
 
-_LOG = logging.getLogger(__name__)
-#: Rows of a shard unless the caller says otherwise: what a kill can cost at most.
+#: Rows of a shard unless the caller says otherwise.
 DEFAULT_ROWS_PER_SHARD = 2048
 
 
@@ -78,11 +76,11 @@ class QuarantinedRowsError(StoreError):
 class EmbeddingStore:
     """The embeddings of one key. Open it with :meth:`open`."""
 
-    def __init__(self, folder: Folder, manifest: Manifest, *, read_only: bool) -> None:
+    def __init__(self, folder: Folder, contents: Contents, *, read_only: bool) -> None:
         self._folder = folder
         self._read_only = read_only
-        self._row_files: dict[str, RowFile] = {}
-        self._use(manifest)
+        self._opened: ShardedArray | None = None
+        self._view = StoreView(folder, contents, read_only=read_only)
 
     @classmethod
     def open(
@@ -111,26 +109,35 @@ class EmbeddingStore:
         refuse_after_fork()
         folder = open_folder(root, folder_name(identity, width))
         fresh = Manifest(identity, width, rows_per_shard or DEFAULT_ROWS_PER_SHARD)
-        if not read_only:
-            folder.prepare()
         if read_only:
             try:
-                manifest = load_manifest(folder) or fresh
+                contents = load_contents(folder) or Contents(fresh)
             except DamagedManifestError as error:
                 raise StoreError(
                     f"the manifest is damaged: {error}",
                     where=folder.place,
-                    hint="open the store for writing once: it is rebuilt where its files agree",
+                    hint="open the store for writing once: it is mended where its files agree",
                 ) from error
         else:
-            manifest = load_or_rebuild(folder, fresh)
-        if key_hash(manifest.identity, manifest.width) != key_hash(identity, width):
+            folder.prepare()
+            contents = load_or_repair(folder, fresh)
+        found = contents.manifest
+        if key_hash(found.identity, found.width) != key_hash(identity, width):
             raise StoreError(
                 "the store belongs to another model, revision, tokenizer or pooling",
                 where=folder.place,
                 hint="move it away, or choose another folder with --store",
             )
-        return cls(folder, manifest, read_only=read_only)
+        return cls(folder, contents, read_only=read_only)
+
+    @property
+    def _array(self) -> ShardedArray:
+        """The array; opened anew only where a reader was there before the store was."""
+        if self._opened is None or self._opened.rows_per_shard != self.rows_per_shard:
+            self._opened = ShardedArray(
+                self._folder, rows_per_shard=self.rows_per_shard, width=self.width
+            )
+        return self._opened
 
     @property
     def place(self) -> str:
@@ -140,74 +147,53 @@ class EmbeddingStore:
     @property
     def identity(self) -> EncoderIdentity:
         """The key."""
-        return self._manifest.identity
+        return self._view.contents.manifest.identity
 
     @property
     def width(self) -> int:
         """Columns of an embedding."""
-        return self._manifest.width
+        return self._view.contents.manifest.width
 
     @property
     def rows_per_shard(self) -> int:
-        """Rows of a full shard: what one commit holds."""
-        return self._manifest.rows_per_shard
+        """Rows of a full shard: what one commit holds at most."""
+        return self._view.contents.manifest.rows_per_shard
 
     @property
     def quarantined_rows(self) -> int:
         """Rows ever put in quarantine in this store."""
-        return sum(shard.rows for shard in self._manifest.quarantined)
+        return sum(shard.rows for shard in self._view.contents.quarantined.values())
 
     def __len__(self) -> int:
-        return len(self._table)
+        return len(self._view)
 
     def digests(self) -> np.ndarray:
-        """Digests of the stored rows in their order, uint8 ``[len(self), 16]``."""
-        return self._table.digests
-
-    def _use(self, manifest: Manifest) -> None:
-        """Take over a manifest: read the row files that are new, index all digests."""
-        row_files: dict[str, RowFile] = {}
-        damaged: list[tuple[Shard, str]] = []
-        for shard in manifest.shards:
-            known = self._row_files.get(shard.row_file_sha256)
+        """Digests of the stored rows in their order, uint8 ``[len(self), 16]``; reads files."""
+        parts = []
+        for shard in self._view.contents.shards.values():
             try:
-                row_files[shard.row_file_sha256] = known or read_row_file(
-                    self._folder, shard, manifest
-                )
+                parts.append(self._row_file(shard).digests)
             except DamagedRowFileError as error:
-                damaged.append((shard, f"{row_file_name(shard.slot)}: {error}"))
-        self._manifest, self._row_files = manifest, row_files
-        if damaged:
-            self._quarantine(damaged)
-            return
-        self._array = ShardedArray(
-            self._folder, rows_per_shard=manifest.rows_per_shard, width=manifest.width
-        )
-        self._table = RowTable(manifest.rows_per_shard)
-        for shard in manifest.shards:
-            self._table.append(row_files[shard.row_file_sha256])
+                self._view.quarantine([(shard, str(error))])
+                raise QuarantinedRowsError(
+                    shard.rows, where=self.place, cause=str(error)
+                ) from error
+        if not parts:
+            return np.zeros((0, DIGEST_BYTES), np.uint8)
+        every = np.concatenate(parts)
+        return every[first_occurrences(every)]
+
+    def _row_file(self, shard: Shard) -> RowFile:
+        return read_row_file(self._folder, shard, self._view.contents.manifest)
 
     def refresh(self) -> None:
-        """Read the manifest again, to see what other processes have committed since.
+        """Read what other processes have committed since; costs what is new.
 
         Raises:
             StoreError: if the manifest is gone or of an unknown version.
         """
         refuse_after_fork()
-        try:
-            manifest = load_manifest(self._folder)
-        except DamagedManifestError:
-            manifest = None
-        if manifest is None:
-            if self._read_only and not len(self):
-                return
-            raise StoreError(
-                "the manifest has disappeared or is damaged",
-                where=self.place,
-                hint="run the same command again: the store is rebuilt where its files agree",
-            )
-        if manifest != self._manifest:
-            self._use(manifest)
+        self._view.refresh()
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -227,7 +213,7 @@ class EmbeddingStore:
     def missing(self, digests: Digests) -> np.ndarray:
         """Positions in ``digests`` of what is not stored, each digest once; int64, ascending."""
         wanted = digest_rows(digests)
-        absent = np.flatnonzero(self._table.rows(wanted) < 0)
+        absent = np.flatnonzero(self._view.find(wanted)[0] < 0)
         return absent[first_occurrences(wanted[absent])]
 
     def commit(self, digests: Digests, rows: np.ndarray) -> int:
@@ -257,40 +243,28 @@ class EmbeddingStore:
         with self._folder.writing():
             self.refresh()
             new = self.missing(wanted)
-            while len(new):
-                chosen = new[: self.rows_per_shard]
-                try:
-                    self._commit_shard(wanted[chosen], rows[chosen])
-                    added += len(chosen)
-                except ChangedMeanwhileError:
-                    self.refresh()
-                new = self.missing(wanted)
+            for first in range(0, len(new), self.rows_per_shard):
+                chosen = new[first : first + self.rows_per_shard]
+                self._commit_shard(wanted[chosen], rows[chosen])
+                added += len(chosen)
+            self._view.summarise_if_due()
         return added
 
     def _commit_shard(self, digests: np.ndarray, rows: np.ndarray) -> None:
         """Steps 2 to 4 of the protocol, for at most one shard of rows."""
-        slot = self._manifest.next_slot
-        while not self._folder.claim(slot):
-            slot += 1
-        # A row file that a killed writer left here must not describe the rows to come.
-        self._folder.delete(row_file_name(slot))
-        self._array.write(slot, rows)
-        file = RowFile(
-            key=key_hash(self.identity, self.width),
-            slot=slot,
-            width=self.width,
-            rows_per_shard=self.rows_per_shard,
-            digests=digests,
-            checksums=row_checksums(digests, rows),
-        )
-        content = encode_row_file(file)
-        self._folder.write(row_file_name(slot), content)
-        shard = Shard(slot, len(rows), hashlib.sha256(content).hexdigest())
-        manifest = replace(self._manifest, shards=(*self._manifest.shards, shard))
-        replace_manifest(self._folder, manifest)
-        self._manifest = manifest
-        self._row_files[shard.row_file_sha256] = file
-        self._table.append(file)
+        self._view.add(*write_shard(self._folder, self._array, self._view.contents, digests, rows))
+
+    def compact(self) -> Compacted:
+        """Merge small shards, summarise entries; see :mod:`geneb_jax.store.compaction`."""
+        refuse_after_fork()
+        self._require_writable()
+        return compact(self._folder, self._array, self._view)
+
+    def summarise(self) -> None:
+        """Let one entry and few indexes take the place of all entries: it opens faster then."""
+        refuse_after_fork()
+        self._require_writable()
+        self._view.summarise()
 
     def read(self, digests: Digests) -> np.ndarray:
         """Rows of the given digests, in their order: float32 ``[n, width]``, every row checked.
@@ -306,27 +280,27 @@ class EmbeddingStore:
             return np.zeros((0, self.width), np.float32)
         reason = ""
         for _ in range(2):
-            at = self._table.rows(wanted)
-            if (at < 0).any():
+            places, checksums = self._view.find(wanted)
+            if (places < 0).any():
                 raise StoreError(
-                    f"{int((at < 0).sum())} of {len(wanted)} embeddings are not stored",
+                    f"{int((places < 0).sum())} of {len(wanted)} embeddings are not stored",
                     where=self.place,
                     hint="embed them first",
                 )
-            places = self._table.places[at]
             try:
-                rows = self._array.read(places, shard_count=self._shard_count())
-                if np.array_equal(row_checksums(wanted, rows), self._table.checksums[at]):
+                rows = self._array.read(places)
+                if np.array_equal(row_checksums(wanted, rows), checksums):
                     return rows
                 reason = "rows do not agree with their checksums"
             except DamagedShardError as error:
                 reason = str(error)
-            # Another process may have replaced what this one knew; the manifest tells.
+            # Another process may have replaced what this one knew; the entries tell.
             self.refresh()
-            touched = set(np.unique(places // self.rows_per_shard).tolist())
-            damaged = self._check([s for s in self._manifest.shards if s.slot in touched])
+            touched = np.unique(places // self.rows_per_shard).tolist()
+            shards = self._view.contents.shards
+            damaged = self._check([shards[slot] for slot in touched if slot in shards])
             if damaged:
-                self._quarantine(damaged)
+                self._view.quarantine(damaged)
                 raise QuarantinedRowsError(
                     sum(shard.rows for shard, _ in damaged), where=self.place, cause=damaged[0][1]
                 )
@@ -339,57 +313,25 @@ class EmbeddingStore:
             One line for each damaged shard.
         """
         self.refresh()
-        damaged = self._check(self._manifest.shards)
+        damaged = self._check(list(self._view.contents.shards.values()))
         if damaged:
-            self._quarantine(damaged)
+            self._view.quarantine(damaged)
         return [f"shard {shard.slot}, {shard.rows} rows: {reason}" for shard, reason in damaged]
-
-    def _shard_count(self) -> int:
-        return max((shard.slot for shard in self._manifest.shards), default=-1) + 1
 
     def _check(self, shards: Sequence[Shard]) -> list[tuple[Shard, str]]:
         """The shards whose rows cannot be read or do not agree with their checksums, and why."""
         if not self._read_only:
-            self._array.ensure_room(self._shard_count())
+            self._array.ensure()
         damaged = []
         for shard in shards:
-            file = self._row_files[shard.row_file_sha256]
-            reason = shard_damage(self._array, file, shard_count=self._shard_count())
+            try:
+                file = read_row_file(self._folder, shard, self._view.contents.manifest)
+                reason = shard_damage(self._array, file)
+            except DamagedRowFileError as error:
+                reason = str(error)
             if reason:
                 damaged.append((shard, reason))
         return damaged
-
-    def _quarantine(self, damaged: Sequence[tuple[Shard, str]]) -> None:
-        """Drop shards from the manifest and set their files aside."""
-        for shard, reason in damaged:
-            _LOG.warning(
-                "%s: shard %d (%d rows) is damaged: %s", self.place, shard.slot, shard.rows, reason
-            )
-        if self._read_only:
-            raise StoreError(
-                f"{sum(shard.rows for shard, _ in damaged)} stored rows are damaged",
-                where=self.place,
-                cause=damaged[0][1],
-                hint="open the store for writing: they are put in quarantine and embedded anew",
-            )
-        with self._folder.writing():
-            current = load_manifest(self._folder) or self._manifest
-            bad = {shard.row_file_sha256: reason for shard, reason in damaged}
-            gone = [shard for shard in current.shards if shard.row_file_sha256 in bad]
-            manifest = replace(
-                current,
-                shards=tuple(s for s in current.shards if s.row_file_sha256 not in bad),
-                quarantined=(
-                    *current.quarantined,
-                    *(Quarantined(s.slot, s.rows, bad[s.row_file_sha256]) for s in gone),
-                ),
-            )
-            replace_manifest(self._folder, manifest)
-            for shard in gone:
-                aside = f"quarantine/{shard.slot:06d}"
-                self._folder.set_aside(row_file_name(shard.slot), f"{aside}.rows")
-                self._folder.set_aside(shard_key(shard.slot), f"{aside}.shard")
-        self._use(manifest)
 
     def _require_writable(self) -> None:
         if self._read_only:

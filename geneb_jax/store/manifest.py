@@ -1,15 +1,20 @@
-"""The manifest of a store: which shards count, in which order. Written last, read first.
+"""What a store says of itself: one description that never changes, and entries that are added.
 
-JSON, one line a shard, sealed by a SHA-256 over its canonical form. The digests of the rows are not
-in it: they are in the row files (:mod:`geneb_jax.store.row_files`), whose SHA-256 it holds, so a
-manifest of a million rows stays a few dozen kilobytes.
+``manifest.json`` says whose embeddings these are and how they lie; it is written once. Which shards
+count is in the entries below ``manifest.d/``: each commit adds one, of a few hundred bytes; now and
+then one entry takes the place of all before it. A store holds the shards that any entry names, less
+those that any entry gives up. So the order of entries is of no account, none is ever changed, two
+entries that name the same shard agree, and writers need to know nothing of each other.
+
+Both are JSON, sealed by a SHA-256 over their canonical form. The digests of the rows are not in
+them: they are in the row files (:mod:`geneb_jax.store.row_files`), whose SHA-256 an entry holds.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -18,21 +23,23 @@ from geneb_jax.identity import EncoderIdentity
 
 __all__ = [
     "FORMAT_VERSION",
+    "Closed",
     "DamagedManifestError",
     "Manifest",
-    "Quarantined",
-    "Shard",
     "UnknownManifestVersionError",
     "decode_manifest",
+    "decode_sealed",
     "encode_manifest",
+    "encode_sealed",
 ]
 
-FORMAT_VERSION = 1
+#: One number for all files of a store.
+FORMAT_VERSION = 2
 _FORMAT = "geneb-jax embeddings"
 
 
 class DamagedManifestError(ValueError):
-    """The bytes are not a whole manifest."""
+    """The bytes are not a whole manifest, or not a whole entry of one."""
 
 
 class UnknownManifestVersionError(ValueError):
@@ -44,75 +51,27 @@ class UnknownManifestVersionError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Shard:
-    """A committed shard: ``rows`` rows in shard ``slot`` of the array, described by a row file."""
-
-    slot: int
-    rows: int
-    row_file_sha256: str
-
-
-@dataclass(frozen=True, slots=True)
-class Quarantined:
-    """A shard that failed its checks: its rows are missing again, its slot is not used again."""
-
-    slot: int
-    rows: int
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a store holds. Rows stand in the order of ``shards``."""
+    """What never changes in a store."""
 
     identity: EncoderIdentity
     width: int
     rows_per_shard: int
-    shards: tuple[Shard, ...] = ()
-    quarantined: tuple[Quarantined, ...] = field(default=())
-
-    @property
-    def row_count(self) -> int:
-        """Number of committed rows."""
-        return sum(shard.rows for shard in self.shards)
-
-    @property
-    def next_slot(self) -> int:
-        """The first slot that was never committed."""
-        return max(self.slots, default=-1) + 1
-
-    @property
-    def slots(self) -> list[int]:
-        """Every slot that was ever committed."""
-        return [s.slot for s in self.shards] + [s.slot for s in self.quarantined]
 
 
-class _Closed(BaseModel):
+class Closed(BaseModel):
+    """Fields of a file: all of them, of these types, and no others."""
+
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
-class _ShardFields(_Closed):
-    slot: int = Field(ge=0)
-    rows: int = Field(ge=1)
-    row_file_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-
-
-class _QuarantinedFields(_Closed):
-    slot: int = Field(ge=0)
-    rows: int = Field(ge=1)
-    reason: str
-
-
-class _ManifestFields(_Closed):
+class _ManifestFields(Closed):
     format: str
     version: int
     identity: dict[str, str | int]
     width: int = Field(ge=1)
     dtype: str = Field(pattern="^float32$")
     rows_per_shard: int = Field(ge=1)
-    row_count: int = Field(ge=0)
-    shards: list[_ShardFields]
-    quarantined: list[_QuarantinedFields]
 
 
 def _seal(document: dict[str, Any]) -> str:
@@ -120,43 +79,20 @@ def _seal(document: dict[str, Any]) -> str:
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
-def encode_manifest(manifest: Manifest) -> bytes:
-    """The bytes of a manifest: the same manifest always gives the same bytes."""
-    shards = [
-        {"slot": shard.slot, "rows": shard.rows, "row_file_sha256": shard.row_file_sha256}
-        for shard in manifest.shards
-    ]
-    quarantined = [
-        {"slot": shard.slot, "rows": shard.rows, "reason": shard.reason}
-        for shard in manifest.quarantined
-    ]
-    document = {
-        "format": _FORMAT,
-        "version": FORMAT_VERSION,
-        "identity": manifest.identity.as_dict(),
-        "width": manifest.width,
-        "dtype": "float32",
-        "rows_per_shard": manifest.rows_per_shard,
-        "row_count": manifest.row_count,
-        "shards": shards,
-        "quarantined": quarantined,
-    }
-    lines = [f'"{name}": {json.dumps(value)}' for name, value in document.items()]
-    for name in ("shards", "quarantined"):
-        at = list(document).index(name)
-        entries = ",\n  ".join(json.dumps(entry) for entry in document[name])  # type: ignore[attr-defined]
-        lines[at] = f'"{name}": [{entries}]'
-    lines.append(f'"sha256": "{_seal(document)}"')
+def encode_sealed(fields: dict[str, Any]) -> bytes:
+    """Sealed JSON, a line a field and a line a member of a list of objects."""
+    document = {"format": _FORMAT, "version": FORMAT_VERSION, **fields}
+    lines = []
+    for name, value in {**document, "sha256": _seal(document)}.items():
+        text = json.dumps(value)
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            text = "[" + ",\n  ".join(json.dumps(member) for member in value) + "]"
+        lines.append(f'"{name}": {text}')
     return ("{\n" + ",\n".join(lines) + "\n}\n").encode("ascii")
 
 
-def decode_manifest(content: bytes) -> Manifest:
-    """Read a manifest.
-
-    Raises:
-        UnknownManifestVersionError: if another version of this project wrote it.
-        DamagedManifestError: if the bytes are cut, changed or something else.
-    """
+def decode_sealed(content: bytes) -> dict[str, Any]:
+    """The fields of sealed JSON of this version; see :func:`decode_manifest` for errors."""
     try:
         document = json.loads(content)
     except (ValueError, RecursionError) as error:
@@ -168,6 +104,29 @@ def decode_manifest(content: bytes) -> Manifest:
     seal = document.pop("sha256", None)
     if seal != _seal(document):
         raise DamagedManifestError("its SHA-256 does not agree")
+    return document
+
+
+def encode_manifest(manifest: Manifest) -> bytes:
+    """The bytes of a manifest: the same manifest always gives the same bytes."""
+    return encode_sealed(
+        {
+            "identity": manifest.identity.as_dict(),
+            "width": manifest.width,
+            "dtype": "float32",
+            "rows_per_shard": manifest.rows_per_shard,
+        }
+    )
+
+
+def decode_manifest(content: bytes) -> Manifest:
+    """Read a manifest.
+
+    Raises:
+        UnknownManifestVersionError: if another version of this project wrote it.
+        DamagedManifestError: if the bytes are cut, changed or something else.
+    """
+    document = decode_sealed(content)
     try:
         fields = _ManifestFields.model_validate(document)
     except ValidationError as error:
@@ -176,15 +135,4 @@ def decode_manifest(content: bytes) -> Manifest:
         identity = EncoderIdentity(**fields.identity)  # type: ignore[arg-type]
     except TypeError as error:
         raise DamagedManifestError("its identity has other fields") from error
-    manifest = Manifest(
-        identity=identity,
-        width=fields.width,
-        rows_per_shard=fields.rows_per_shard,
-        shards=tuple(Shard(**shard.model_dump()) for shard in fields.shards),
-        quarantined=tuple(Quarantined(**shard.model_dump()) for shard in fields.quarantined),
-    )
-    if len(set(manifest.slots)) != len(manifest.slots) or manifest.row_count != fields.row_count:
-        raise DamagedManifestError("its shards contradict each other")
-    if any(shard.rows > manifest.rows_per_shard for shard in manifest.shards):
-        raise DamagedManifestError("a shard holds more rows than fit")
-    return manifest
+    return Manifest(identity, fields.width, fields.rows_per_shard)

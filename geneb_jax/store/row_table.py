@@ -1,73 +1,99 @@
-"""All rows of a store in memory: digest -> place in the array and checksum, for many at once."""
+"""Where every row of a store is: digest -> place in the array and checksum, for many at once."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from geneb_jax.store.digests import DIGEST_BYTES, DigestIndex
+from geneb_jax.store.digests import digest_halves
+from geneb_jax.store.index_runs import IndexRun, merged_run
 from geneb_jax.store.row_files import RowFile
 
 __all__ = ["RowTable"]
 
 
 class RowTable:
-    """Rows in the order of their shards. Grows by a shard at a time at little cost.
+    """The rows of a store: indexes on the disk, and in memory what came since.
 
-    The look-up is a few sorted indexes of falling size; a new one is merged with those before it
-    that are no larger, so that n shards cost n log n in all, not n squared.
+    What is in memory is a few runs of falling size; a new one is merged with those before it that
+    are no larger, so that n shards cost n log n in all, not n squared. A digest that stands in two
+    shards counts once.
+
+    Args:
+        rows_per_shard: Of the store.
+        stored: Indexes on the disk.
     """
 
-    def __init__(self, rows_per_shard: int) -> None:
+    def __init__(self, rows_per_shard: int, stored: Sequence[IndexRun] = ()) -> None:
         self._rows_per_shard = rows_per_shard
-        self._digests: list[np.ndarray] = []
-        self._checksums: list[np.ndarray] = []
-        self._places: list[np.ndarray] = []
-        self._indexes: list[tuple[int, DigestIndex]] = []  # (first row, index)
-        self._count = 0
+        self._stored = list(stored)
+        self._fresh: list[IndexRun] = []
 
     def __len__(self) -> int:
-        return self._count
-
-    def append(self, file: RowFile) -> None:
-        """Add the rows of a shard."""
-        first_row, count = self._count, len(file.digests)
-        first_place = file.slot * self._rows_per_shard
-        self._digests.append(file.digests)
-        self._checksums.append(file.checksums)
-        self._places.append(np.arange(first_place, first_place + count, dtype=np.int64))
-        self._count += count
-        newest = file.digests
-        while self._indexes and len(self._indexes[-1][1]) <= len(newest):
-            first_row, _ = self._indexes.pop()
-            newest = self.digests[first_row:]
-        self._indexes.append((first_row, DigestIndex(newest)))
-
-    @staticmethod
-    def _joined(parts: list[np.ndarray], empty: np.ndarray) -> np.ndarray:
-        """The parts as one array, which then replaces them."""
-        if len(parts) > 1:
-            parts[:] = [np.concatenate(parts)]
-        return parts[0] if parts else empty
+        return sum(map(len, self._stored)) + self.fresh_rows
 
     @property
-    def digests(self) -> np.ndarray:
-        """uint8 ``[n, 16]``."""
-        return self._joined(self._digests, np.zeros((0, DIGEST_BYTES), np.uint8))
+    def fresh_rows(self) -> int:
+        """Rows that no index on the disk lists."""
+        return sum(map(len, self._fresh))
 
-    @property
-    def checksums(self) -> np.ndarray:
-        """uint64 ``[n]``."""
-        return self._joined(self._checksums, np.zeros(0, np.uint64))
+    def extend(self, files: Sequence[RowFile], *, new: bool = False) -> None:
+        """Add the rows of shards; rows that are here already stay as they are.
 
-    @property
-    def places(self) -> np.ndarray:
-        """Row of the array that holds each row of the store, int64 ``[n]``."""
-        return self._joined(self._places, np.zeros(0, np.int64))
+        Args:
+            files: Their row files.
+            new: The caller knows that none of the rows is here.
 
-    def rows(self, digests: np.ndarray) -> np.ndarray:
-        """The row of each digest, -1 where it is not stored; int64 ``[len(digests)]``."""
-        found = np.full(len(digests), -1, np.int64)
-        for first_row, index in self._indexes:
-            within = index.positions(digests)
-            found = np.where((found < 0) & (within >= 0), within + first_row, found)
-        return found
+        Raises:
+            DamagedIndexError: if an index on the disk is damaged.
+        """
+        if not files:
+            return
+        places = []
+        for file in files:
+            first = file.slot * self._rows_per_shard
+            places.append(np.arange(first, first + len(file.digests), dtype=np.int64))
+        newest = IndexRun.of(
+            np.concatenate([file.digests for file in files]),
+            np.concatenate(places),
+            np.concatenate([file.checksums for file in files]),
+        )
+        if not new:
+            known = self._find(newest.columns[0], newest.columns[1])[0] >= 0
+            newest = IndexRun(newest.columns[:, ~known]) if known.any() else newest
+        while self._fresh and len(self._fresh[-1]) <= len(newest):
+            newest = merged_run([self._fresh.pop(), newest])
+        self._fresh.append(newest)
+
+    def find(self, digests: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Place and checksum of the row of each digest.
+
+        Args:
+            digests: uint8 ``[n, 16]``.
+
+        Returns:
+            int64 ``[n]``, -1 where it is not stored, and uint64 ``[n]``.
+
+        Raises:
+            DamagedIndexError: if an index on the disk is damaged.
+        """
+        return self._find(*digest_halves(digests))
+
+    def _find(self, head: np.ndarray, tail: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        places = np.full(len(head), -1, np.int64)
+        checksums = np.zeros(len(head), np.uint64)
+        left = np.arange(len(head))
+        for run in (*self._stored, *self._fresh):
+            rows = run.find(head[left], tail[left])
+            here = rows >= 0
+            places[left[here]] = run.places[rows[here]]
+            checksums[left[here]] = run.columns[3][rows[here]]
+            left = left[~here]
+        return places, checksums
+
+    def fresh_run(self) -> IndexRun | None:
+        """What no index on the disk lists, as one run; None if there is nothing."""
+        if len(self._fresh) > 1:
+            self._fresh = [merged_run(self._fresh)]
+        return self._fresh[0] if self._fresh and len(self._fresh[0]) else None

@@ -11,6 +11,8 @@ from geneb_jax.errors import StoreError
 __all__ = ["refuse_after_fork", "shared_context"]
 
 _OWNER_PID: list[int] = []
+#: A bucket's request that failed is tried again after so long, then after longer, up to 32 times.
+_FIRST_RETRY, _LAST_RETRY = "200ms", "10s"
 
 
 @lru_cache(maxsize=1)
@@ -24,7 +26,15 @@ def shared_context() -> Any:
     import tensorstore as ts
 
     _OWNER_PID.append(os.getpid())
-    return ts.Context({"cache_pool": {"total_bytes_limit": 0}, "file_io_sync": True})
+    retries = {"initial_delay": _FIRST_RETRY, "max_delay": _LAST_RETRY}
+    return ts.Context(
+        {
+            "cache_pool": {"total_bytes_limit": 0},
+            "file_io_sync": True,
+            "s3_request_retries": retries,
+            "gcs_request_retries": retries,
+        }
+    )
 
 
 def refuse_after_fork() -> None:

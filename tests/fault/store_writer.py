@@ -13,7 +13,8 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -46,15 +47,24 @@ class Events:
             os.kill(os.getpid(), signal.SIGKILL)
         self.seen.append(name)
 
-    def watch(self, owner: Any, name: str, *, after: bool = False) -> None:
+    def watch(self, owner: Any, name: str) -> None:
         original: Callable[..., Any] = getattr(owner, name)
 
         def watched(*arguments: Any, **options: Any) -> Any:
             self.happens(name)
-            outcome = original(*arguments, **options)
-            if after:
-                self.happens(f"{name} done")
-            return outcome
+            return original(*arguments, **options)
+
+        setattr(owner, name, watched)
+
+    def watch_context(self, owner: Any, name: str) -> None:
+        original: Callable[..., Any] = getattr(owner, name)
+
+        @contextmanager
+        def watched(*arguments: Any, **options: Any) -> Iterator[None]:
+            self.happens(name)
+            with original(*arguments, **options):
+                yield
+            self.happens(f"{name} done")
 
         setattr(owner, name, watched)
 
@@ -81,7 +91,7 @@ def main() -> None:
         store = EmbeddingStore.open(options.root, IDENTITY, WIDTH, rows_per_shard=ROWS_PER_SHARD)
         events.watch(os, "fsync")
         events.watch(pathlib.Path, "replace")
-        events.watch(ShardedArray, "write", after=True)
+        events.watch_context(ShardedArray, "writing")
         for number, first in enumerate(range(0, options.count, ROWS_PER_SHARD)):
             events.seen.clear()
             events.kill_before = None

@@ -182,7 +182,7 @@ def test_f06_damaged_rows_are_embedded_again_on_read(
     encoder, table = Letters(), table_of(draw(60, 10, 20))
     store = open_store(tmp_path, encoder)
     rows = read_or_embed(store, encoder, table)
-    shard = next(tmp_path.rglob("c/1/0"))
+    shard = next(tmp_path.rglob("c/0/1/0"))
     content = bytearray(shard.read_bytes())
     content[17] ^= 8
     shard.write_bytes(bytes(content))

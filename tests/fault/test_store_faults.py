@@ -24,7 +24,8 @@ import pytest
 
 from geneb_jax.errors import ModelError, OutputError, StoreError
 from geneb_jax.store import EmbeddingStore, QuarantinedRowsError, folder_name, list_stores
-from geneb_jax.store.manifest import decode_manifest, encode_manifest
+from geneb_jax.store.entries import decode_entry, encode_entry
+from geneb_jax.store.keys import key_hash
 from geneb_jax.store.tensorstore_context import shared_context
 
 WRITER = Path(__file__).with_name("store_writer.py")
@@ -35,8 +36,12 @@ _SPEC.loader.exec_module(writer)
 
 DIGESTS, ROWS = writer.content()
 FOLDER = folder_name(writer.IDENTITY, writer.WIDTH)
+KEY = key_hash(writer.IDENTITY, writer.WIDTH)
+SHARDS = [f"array/c/0/{slot}/0" for slot in range(3)]
+ROW_FILES = [f"rows/000000/00000000{slot}.rows" for slot in range(3)]
+ENTRIES = [f"manifest.d/00000000{slot}" for slot in range(3)]
 #: What one commit does, in this order, as its writer sees it.
-STEPS = ["write", "write done", "fsync", "replace", "fsync", "fsync", "replace", "fsync"]
+STEPS = ["writing", "fsync", "replace", "fsync", "writing done", "fsync", "replace", "fsync"]
 
 
 def start_writer(root: Path, *options: object) -> subprocess.Popen[str]:
@@ -104,7 +109,7 @@ def test_f01_a_writer_killed_before_any_step_is_resumed_to_the_same_bytes(
         assert said.strip().split(",") == STEPS
     else:
         assert process.returncode == -9, complaint
-        # Before the manifest's rename the second shard does not exist, after it it does.
+        # Before the entry's rename the second shard does not exist, after it it does.
         assert len(open_store(tmp_path, read_only=True)) == (16 if step > 6 else 8)
     write_all(tmp_path)
     assert bytes_of(tmp_path) == bytes_of(pristine)
@@ -123,7 +128,7 @@ def test_f01_a_writer_killed_at_a_random_moment_is_resumed_to_the_same_bytes(
     assert bytes_of(tmp_path) == bytes_of(pristine)
 
 
-def test_f03_everything_is_flushed_before_the_manifest_names_it(
+def test_f03_everything_is_flushed_before_an_entry_names_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A power cut keeps what was flushed: each file before its rename, its folder after it."""
@@ -137,9 +142,9 @@ def test_f03_everything_is_flushed_before_the_manifest_names_it(
 
     def renamed(self: Path, target: Path) -> Path:
         assert events[-1] == ("flush", str(self))
-        if target.name == "manifest.json" and (tmp_path / FOLDER / "rows").exists():
-            assert ("flush", str(tmp_path / FOLDER / "rows")) in events
-            assert (tmp_path / FOLDER / "array/c/0/0").exists()
+        if target.parent.name == "manifest.d":
+            assert ("flush", str(tmp_path / FOLDER / "rows/000000")) in events
+            assert (tmp_path / FOLDER / SHARDS[0]).exists()
         events.append(("rename", str(target)))
         return rename(self, target)
 
@@ -149,8 +154,8 @@ def test_f03_everything_is_flushed_before_the_manifest_names_it(
     renames = [at for at, event in enumerate(events) if event[0] == "rename"]
     assert [Path(events[at][1]).name for at in renames] == [
         "manifest.json",
-        "000000.rows",
-        "manifest.json",
+        "000000000.rows",
+        "000000000",
     ]
     for at in renames:
         assert events[at + 1] == ("flush", str(Path(events[at][1]).parent))
@@ -159,7 +164,7 @@ def test_f03_everything_is_flushed_before_the_manifest_names_it(
 def test_f04_a_full_disk_is_one_clear_error_and_the_store_stays_valid(
     pristine: Path, tmp_path: Path
 ) -> None:
-    shard = (pristine / FOLDER / "array/c/0/0").stat().st_size
+    shard = (pristine / FOLDER / SHARDS[0]).stat().st_size
     process = start_writer(tmp_path, "--file-size-limit", shard - 1)
     _, complaint = process.communicate(timeout=120)
     assert process.returncode == 2
@@ -240,7 +245,7 @@ def test_f06_two_hundred_flipped_bits_are_found_and_healed(copy: Path, seed: int
 
 def test_f06_whole_shards_in_each_others_places_are_found(copy: Path) -> None:
     """Every checksum of the array agrees; only the rows' own checksums tell."""
-    first, second = copy / FOLDER / "array/c/0/0", copy / FOLDER / "array/c/1/0"
+    first, second = copy / FOLDER / SHARDS[0], copy / FOLDER / SHARDS[1]
     content = first.read_bytes(), second.read_bytes()
     first.write_bytes(content[1])
     second.write_bytes(content[0])
@@ -250,7 +255,7 @@ def test_f06_whole_shards_in_each_others_places_are_found(copy: Path) -> None:
 
 
 def test_f06_damage_is_only_reported_where_the_store_is_read_only(copy: Path) -> None:
-    flipped(copy / FOLDER / "array/c/1/0", 100)
+    flipped(copy / FOLDER / SHARDS[1], 100)
     before = bytes_of(copy)
     reader = open_store(copy, read_only=True)
     assert reader.read(DIGESTS[:8]).tobytes() == ROWS[:8].tobytes()
@@ -262,8 +267,9 @@ def test_f06_damage_is_only_reported_where_the_store_is_read_only(copy: Path) ->
 @pytest.mark.parametrize(
     "name",
     [
-        *(f"array/c/{slot}/0" for slot in range(3)),
-        *(f"rows/00000{slot}.rows" for slot in range(3)),
+        *SHARDS,
+        *ROW_FILES,
+        *ENTRIES,
         "array/zarr.json",
         "manifest.json",
     ],
@@ -286,12 +292,8 @@ def test_f07_a_lost_array_folder_is_noticed_and_healed(copy: Path) -> None:
     assert repaired(copy).quarantined_rows == writer.ROWS
 
 
-@pytest.mark.parametrize(
-    "field", ["identity", "width", "dtype", "rows_per_shard", "row_count", "shards", "sha256"]
-)
-def test_f08_a_manifest_with_any_field_changed_is_rebuilt_from_shards_that_agree(
-    copy: Path, field: str
-) -> None:
+@pytest.mark.parametrize("field", ["identity", "width", "dtype", "rows_per_shard", "sha256"])
+def test_f08_a_manifest_with_any_field_changed_is_written_again(copy: Path, field: str) -> None:
     path = copy / FOLDER / "manifest.json"
     before = path.read_bytes()
     document = json.loads(before)
@@ -300,8 +302,6 @@ def test_f08_a_manifest_with_any_field_changed_is_rebuilt_from_shards_that_agree
         "width": 7,
         "dtype": "float64",
         "rows_per_shard": 16,
-        "row_count": 23,
-        "shards": document["shards"][:2],
         "sha256": "0" * 64,
     }
     path.write_text(json.dumps({**document, field: changed[field]}))
@@ -311,35 +311,72 @@ def test_f08_a_manifest_with_any_field_changed_is_rebuilt_from_shards_that_agree
     assert path.read_bytes() == before
 
 
-def test_f08_a_manifest_is_not_rebuilt_from_shards_that_disagree(copy: Path) -> None:
+@pytest.mark.parametrize("field", ["key", "shards", "quarantined", "merged", "indexes", "sha256"])
+def test_f08_an_entry_with_any_field_changed_is_set_aside_and_its_shard_taken_up_again(
+    copy: Path, field: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = copy / FOLDER / ENTRIES[1]
+    before = path.read_bytes()
+    document = json.loads(before)
+    changed: dict[str, Any] = {
+        "key": "0" * 64,
+        "shards": [{**document["shards"][0], "slot": 2}],
+        "quarantined": [{"slot": 0, "rows": 8, "reason": "forged"}],
+        "merged": [[0, 0]],
+        "indexes": [{"name": f"index/{'0' * 32}", "rows": 8, "slots": [[0, 0]]}],
+        "sha256": "0" * 64,
+    }
+    path.write_text(json.dumps({**document, field: changed[field]}))
+    with pytest.raises(StoreError, match="damaged"):
+        open_store(copy, read_only=True)
+    assert open_store(copy).read(DIGESTS).tobytes() == ROWS.tobytes()
+    assert path.read_bytes() == before
+    assert "shard 1 was taken up again" in caplog.text
+
+
+def test_f08_only_shards_that_agree_are_taken_up_again(
+    copy: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     (copy / FOLDER / "manifest.json").write_bytes(b"")
-    flipped(copy / FOLDER / "array/c/1/0", 9)
+    shutil.rmtree(copy / FOLDER / "manifest.d")
+    flipped(copy / FOLDER / SHARDS[1], 9)
+    store = open_store(copy)
+    assert store.missing(DIGESTS).tolist() == list(range(8, 16))
+    assert "shard 1 is left out" in caplog.text
+    assert repaired(copy).verify() == []
+
+
+def test_f08_shards_of_different_sizes_are_no_store(copy: Path, tmp_path: Path) -> None:
+    (copy / FOLDER / "manifest.json").unlink()
+    open_store(tmp_path / "other", rows_per_shard=4).commit(DIGESTS[:4], ROWS[:4])
+    shutil.copy(tmp_path / "other" / FOLDER / ROW_FILES[0], copy / FOLDER / ROW_FILES[2])
     before = bytes_of(copy)
-    with pytest.raises(StoreError, match=r"cannot be rebuilt.*shard 1.*prune --damaged"):
+    with pytest.raises(StoreError, match=r"cannot be made again.*different sizes.*--damaged"):
         open_store(copy)
     assert bytes_of(copy) == before
 
 
-@pytest.mark.parametrize("version", [0, 2, 1000])
+@pytest.mark.parametrize("version", [0, 1, 1000])
 def test_f08_a_manifest_of_another_version_is_refused_and_left_alone(
     copy: Path, version: int
 ) -> None:
     path = copy / FOLDER / "manifest.json"
     path.write_text(json.dumps({**json.loads(path.read_bytes()), "version": version}))
     before = bytes_of(copy)
-    with pytest.raises(StoreError, match=f"format version {version}.*knows version 1"):
+    with pytest.raises(StoreError, match=f"format version {version}.*knows version 2"):
         open_store(copy)
     assert bytes_of(copy) == before
     (entry,) = list_stores(copy)
     assert f"version {version}" in entry.problem
 
 
-def test_f08_a_sealed_manifest_that_swaps_shards_is_not_believed(copy: Path) -> None:
-    path = copy / FOLDER / "manifest.json"
-    manifest = decode_manifest(path.read_bytes())
-    first, second, third = manifest.shards
-    swapped = (replace(first, slot=1), replace(second, slot=0), third)
-    path.write_bytes(encode_manifest(replace(manifest, shards=swapped)))
+def test_f08_sealed_entries_that_swap_shards_are_not_believed(copy: Path) -> None:
+    entries = [decode_entry((copy / FOLDER / name).read_bytes(), KEY) for name in ENTRIES]
+    (first,), (second,) = entries[0].shards, entries[1].shards
+    for name, shard in zip(
+        ENTRIES, (replace(first, slot=1), replace(second, slot=0)), strict=False
+    ):
+        (copy / FOLDER / name).write_bytes(encode_entry(replace(entries[0], shards=(shard,)), KEY))
     assert repaired(copy).quarantined_rows == 16
 
 
@@ -352,7 +389,7 @@ def test_f11_rows_that_are_not_finite_are_never_stored(tmp_path: Path, value: fl
     assert len(open_store(tmp_path).missing(DIGESTS)) == 24
 
 
-@pytest.mark.parametrize("name", ["", "manifest.json", "rows", "array", "array/c"])
+@pytest.mark.parametrize("name", ["", "manifest.json", "manifest.d", "rows", "array", "array/c"])
 def test_f34_a_link_inside_a_store_is_refused_and_its_target_untouched(
     copy: Path, tmp_path_factory: pytest.TempPathFactory, name: str
 ) -> None:
@@ -379,7 +416,7 @@ class Canary:
 def test_f36_nothing_in_a_store_is_unpickled(copy: Path, tmp_path: Path) -> None:
     bird = tmp_path / "sang"
     poison = pickle.dumps(Canary(bird))
-    for name in ("manifest.pkl", "rows/000000.rows", "rows/x.npy", "array/c/1/0", "array/x.pkl"):
+    for name in ("manifest.pkl", ROW_FILES[0], "rows/x.npy", SHARDS[1], "array/x.pkl"):
         (copy / FOLDER / name).write_bytes(poison)
     repaired(copy).verify()
     list_stores(copy)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import socket
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,8 +16,15 @@ import tensorstore as ts
 
 from geneb_jax.errors import ModelError, StoreError
 from geneb_jax.identity import EncoderIdentity
-from geneb_jax.store import EmbeddingStore, folder_name, folders, list_stores
-from geneb_jax.store.manifest_file import load_manifest
+from geneb_jax.store import (
+    EmbeddingStore,
+    folder_name,
+    list_stores,
+    local_folder,
+    prune_remnants,
+    remote_folder,
+)
+from geneb_jax.store.folders import open_folder
 
 Rows = Callable[..., tuple[np.ndarray, np.ndarray]]
 
@@ -99,8 +109,9 @@ def test_a_read_only_store_is_never_written(
     assert list(tmp_path.iterdir()) == [] and list_stores(root) == []
     with pytest.raises(StoreError, match="read-only"):
         reader.commit(digests, rows)
-    EmbeddingStore.open(root, identity, 6).commit(digests, rows)
+    EmbeddingStore.open(root, identity, 6, rows_per_shard=3).commit(digests, rows)
     reader.refresh()
+    assert reader.rows_per_shard == 3
     assert reader.read(digests).tobytes() == rows.tobytes()
 
 
@@ -112,7 +123,7 @@ def test_an_existing_store_keeps_its_shard_size(open_store: Callable, make_rows:
     assert store.read(digests).tobytes() == rows.tobytes()
 
 
-def test_a_bucket_manifest_is_not_overwritten_by_a_writer_that_read_an_older_one(
+def test_writers_of_a_bucket_take_slots_of_their_own_and_a_row_counts_once(
     identity: EncoderIdentity, make_rows: Rows
 ) -> None:
     digests, rows = make_rows(40)
@@ -123,7 +134,7 @@ def test_a_bucket_manifest_is_not_overwritten_by_a_writer_that_read_an_older_one
     turns = iter([(first, slice(0, 8)), (first, slice(8, 16))])
 
     def late(wanted: np.ndarray, values: np.ndarray) -> None:
-        # Another host commits between this one's look at the manifest and its own commit.
+        # Another host commits between this one's look at the store and its own commit.
         for other, span in turns:
             other.commit(digests[span], rows[span])
             break
@@ -134,6 +145,27 @@ def test_a_bucket_manifest_is_not_overwritten_by_a_writer_that_read_an_older_one
     again = EmbeddingStore.open(root, identity, 6)
     assert len(again) == 40
     assert again.read(digests).tobytes() == rows.tobytes()
+    slots = [shard.slot for shard in again._view.contents.shards.values()]
+    assert len(set(slots)) == len(slots) == 7
+
+
+def test_prune_keeps_the_marks_of_a_bucket_and_what_a_commit_may_be_writing(
+    identity: EncoderIdentity, make_rows: Rows
+) -> None:
+    digests, rows = make_rows(16)
+    root = "memory://marks"
+    store = EmbeddingStore.open(root, identity, 6, rows_per_shard=8)
+    store.commit(digests, rows)
+    store._folder.write("rows/000000/000000002.rows", b"half")
+    (entry,) = list_stores(root)
+    claims = store.claims()
+    claim = claims.take(digests[:1])
+    assert claim is not None
+    assert prune_remnants(root, entry) == []
+    claims.release([claim.name])
+    assert prune_remnants(root, entry) == ["rows/000000/000000002.rows"]
+    assert len(store._folder.names("claims/slots")) == 2
+    assert EmbeddingStore.open(root, identity, 6).read(digests).tobytes() == rows.tobytes()
 
 
 def test_the_array_is_plain_zarr_with_checked_chunks(
@@ -143,7 +175,7 @@ def test_the_array_is_plain_zarr_with_checked_chunks(
     EmbeddingStore.open(tmp_path, identity, 6, rows_per_shard=8).commit(digests, rows)
     folder = tmp_path / folder_name(identity, 6)
     array = ts.open({"driver": "zarr3", "kvstore": f"file://{folder}/array/"}).result()
-    assert array[:16].read().result().tobytes() == rows.tobytes()
+    assert array[0, :16].read().result().tobytes() == rows.tobytes()
     text = (folder / "array" / "zarr.json").read_text()
     assert text.count("crc32c") == 2 and '"fill_value":"NaN"' in text
 
@@ -167,17 +199,13 @@ def test_another_manifest_in_the_folder_is_refused(
         EmbeddingStore.open(tmp_path, identity, 6)
 
 
-def test_old_stores_stay_readable(tmp_path: Path) -> None:
-    """A store that version 1 of the format wrote; it must be read by every later version."""
-    import shutil
-
-    from geneb_jax.store.folders import LocalFolder
-
-    historic = Path(__file__).parent / "historic" / "version_1"
+def test_what_was_written_once_stays_readable(tmp_path: Path) -> None:
+    """A store that version 2 of the format wrote; whoever changes the format raises its number."""
+    historic = Path(__file__).parent / "historic" / "version_2"
     (entry,) = list_stores(historic)
+    assert entry.contents is not None and entry.contents.row_count == 10
     shutil.copytree(historic / entry.name, tmp_path / entry.name)
-    manifest = load_manifest(LocalFolder(tmp_path / entry.name))
-    assert manifest is not None and manifest == entry.manifest
+    manifest = entry.contents.manifest
     store = EmbeddingStore.open(tmp_path, manifest.identity, manifest.width)
     expected = np.arange(40, dtype=np.float32).reshape(10, 4)
     digests = np.repeat(np.arange(10, dtype=np.uint8)[:, None], 16, axis=1)
@@ -185,15 +213,25 @@ def test_old_stores_stay_readable(tmp_path: Path) -> None:
     assert store.quarantined_rows == 0
 
 
+def test_a_store_of_version_1_is_refused_by_name_and_left_alone(tmp_path: Path) -> None:
+    historic = Path(__file__).parent / "historic" / "version_1"
+    (entry,) = list_stores(historic)
+    assert "format version 1, this geneb-jax knows version 2" in entry.problem
+    shutil.copytree(historic / entry.name, tmp_path / entry.name)
+    identity = EncoderIdentity(
+        **json.loads((tmp_path / entry.name / "manifest.json").read_text())["identity"]
+    )
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(StoreError, match=r"version 1.*prune --damaged"):
+        EmbeddingStore.open(tmp_path, identity, 4)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
 def test_threads_of_one_process_are_not_taken_for_another(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import threading
-
-    from geneb_jax.store import folders
-
-    monkeypatch.setattr(folders, "_SECONDS_BEFORE_NOTICE", 0.01)
-    folder = folders.open_folder(tmp_path, "one")
+    monkeypatch.setattr(local_folder, "_SECONDS_BEFORE_NOTICE", 0.01)
+    folder = open_folder(tmp_path, "one")
     folder.prepare()
     held, entered = threading.Event(), threading.Event()
 
@@ -214,7 +252,7 @@ def test_threads_of_one_process_are_not_taken_for_another(
 def test_a_server_that_does_not_answer_is_given_up(
     identity: EncoderIdentity, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(folders, "_SECONDS_OF_SILENCE", 0.3)
+    monkeypatch.setattr(remote_folder, "_SECONDS_OF_SILENCE", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         root = f"http://127.0.0.1:{silent.getsockname()[1]}"
         with pytest.raises(StoreError, match=r"no answer within .* check --store"):

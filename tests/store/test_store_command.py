@@ -59,7 +59,7 @@ def test_verify_finds_damage_and_says_so_with_its_exit_code(
     call: Call, root: Path, identity: Any
 ) -> None:
     assert call("verify", "--store", root).return_value == 0
-    shard = root / folder_name(identity, 6) / "array/c/1/0"
+    shard = root / folder_name(identity, 6) / "array/c/0/1/0"
     shard.write_bytes(shard.read_bytes()[:-1])
     result = call("verify", "--store", root, "--json")
     assert result.return_value == 1
@@ -74,15 +74,16 @@ def test_prune_deletes_remnants_and_nothing_else(
     folder = root / folder_name(identity, 6)
     kept = sorted(path for path in folder.rglob("*") if path.is_file())
     (folder / ".manifest.json.x.tmp").write_bytes(b"half")
-    (folder / "rows" / "000009.rows").write_bytes(b"half")
+    (folder / "rows" / "000000" / "000000009.rows").write_bytes(b"half")
     would = document(call("prune", "--store", root, "--dry-run", "--json"))
     assert {gone["deleted"] for gone in would["gone"]} == {
         ".manifest.json.x.tmp",
-        "rows/000009.rows",
+        "rows/000000/000000009.rows",
     }
-    assert (folder / "rows" / "000009.rows").exists()
+    assert (folder / "rows" / "000000" / "000000009.rows").exists()
     call("prune", "--store", root)
-    assert sorted(path for path in folder.rglob("*") if path.is_file()) == kept
+    left = sorted(path for path in folder.rglob("*") if path.is_file())
+    assert [path for path in left if path.name != ".claims.lock"] == kept
     digests, rows = make_rows(20)
     store = EmbeddingStore.open(root, identity, 6)
     assert store.read(digests).tobytes() == rows.tobytes()
