@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 
@@ -19,10 +20,12 @@ from geneb_jax.embed import (
 )
 from geneb_jax.embed.shard_work import Embedder
 from geneb_jax.errors import GenebError, NonFiniteError, StoreError
+from geneb_jax.fleet.dispatch import Fleet
 from geneb_jax.models.adapters.harness_encoder import HarnessEncoder
 from geneb_jax.results import EmbeddingFacts
 from geneb_jax.runs.encoder_source import ModelReference
 from geneb_jax.runs.executors import Executor, SerialExecutor
+from geneb_jax.runs.fleet_embedding import Refusal, embed_on_fleet
 from geneb_jax.runs.harness_order import embed_splits, missing_rows
 from geneb_jax.runs.input_look import InputLook
 from geneb_jax.runs.observer import RunObserver
@@ -151,25 +154,33 @@ def embed_model(
         return _stored_embeddings(read, store, encoder.identity.model_id)
     look = InputLook(encoder, observer)
     look.at_tokens(sequences.sequences)
-    refused: list[NonFiniteError] = []
-    report = embed_into(
-        store,
-        encoder,
-        sequences,
-        batch_tokens=model.reference.source.batch_tokens,
-        progress=observer.embedding,
-        on_nonfinite=refused.append,
-        executor=executor.map,
-        embed=None if isinstance(executor, SerialExecutor) else ShardAnywhere(model.reference),
-        part=work.request.own_part,
-        on_first_rows=look.at_rows,
-    )
+    refusals: tuple[Refusal, ...]
+    if isinstance(executor, Fleet):
+        report, refusals = embed_on_fleet(
+            executor, store, model.reference, sequences, observer, on_first_rows=look.at_rows
+        )
+    else:
+        refused: list[NonFiniteError] = []
+        report = embed_into(
+            store,
+            encoder,
+            sequences,
+            batch_tokens=model.reference.source.batch_tokens,
+            progress=observer.embedding,
+            on_nonfinite=refused.append,
+            executor=executor.map,
+            embed=None if isinstance(executor, SerialExecutor) else ShardAnywhere(model.reference),
+            part=work.request.own_part,
+            on_first_rows=look.at_rows,
+        )
+        refusals = tuple(Refusal(error.positions, error) for error in refused)
     observer.finished()
     look.at_stored(store, sequences.digests)
     look.at_report(report)
-    if not refused:
-        return Embedded(report, {})
-    return Embedded(report, _without(read, refused[0].positions, refused[0]))
+    unusable: dict[Task, str] = {}
+    for refusal in refusals:
+        unusable = _without(read, refusal.positions, refusal.error, beside=unusable)
+    return Embedded(report, unusable)
 
 
 def _embed_as_harness(
@@ -205,19 +216,31 @@ def _embed_as_harness(
     return Embedded(EmbedReport(name, embedded=0, reused=len(read.sequences)), unusable)
 
 
-def _without(read: ReadTasks, positions: np.ndarray, error: GenebError) -> dict[Task, str]:
+def _without(
+    read: ReadTasks,
+    positions: np.ndarray,
+    error: GenebError,
+    *,
+    beside: Mapping[Task, str] | None = None,
+) -> dict[Task, str]:
     """The tasks that hold some of these sequences, and what is to be said of each.
+
+    Args:
+        read: The tasks.
+        positions: Of the sequences.
+        error: Why they have no embedding.
+        beside: Tasks that are unusable for another reason already; they keep it.
 
     Raises:
         GenebError: the error itself, if no other task is left.
     """
     lacking = np.zeros(len(read.sequences), bool)
     lacking[positions] = True
-    unusable = {}
+    unusable = dict(beside or {})
     for task in read.tables:
         rows = np.concatenate(read.rows_of(task))
         count = int(np.count_nonzero(lacking[rows]))
-        if count:
+        if count and task not in unusable:
             unusable[task] = f"{count} of {len(rows)} rows have no embedding: {error.message}"
     if len(unusable) == len(read.tables):
         raise error

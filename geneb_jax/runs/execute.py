@@ -10,7 +10,8 @@ The order of things, so that a death at any point loses little and changes nothi
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 
 from geneb_jax.benchmark import Task
@@ -18,6 +19,7 @@ from geneb_jax.data import find_leaks, pinned_files
 from geneb_jax.durable_files import require_writable_folder
 from geneb_jax.embed import BatchMemoryError
 from geneb_jax.errors import GenebError
+from geneb_jax.fleet import FleetEndedError, LostUnitsError
 from geneb_jax.results import (
     ModelFacts,
     Records,
@@ -33,10 +35,16 @@ from geneb_jax.results.fold_scores import keep_fold_scores
 from geneb_jax.results.folder_contents import find_task_facts, keep_model_facts, keep_task_facts
 from geneb_jax.runs.compiled_programs import keep_compiled_programs
 from geneb_jax.runs.embed_stage import Embedded, embed_model, require_stores
-from geneb_jax.runs.executors import Executor, SerialExecutor
+from geneb_jax.runs.executors import (
+    Executor,
+    SerialExecutor,
+    open_executor,
+    prepare_driver,
+    worker_count,
+)
 from geneb_jax.runs.observer import RunObserver
 from geneb_jax.runs.outcome import RunOutcome, write_outcome
-from geneb_jax.runs.probe_stage import failed_rows, fit_group
+from geneb_jax.runs.probe_stage import ProbeGroup, ScoredTask, failed_rows, fit_group
 from geneb_jax.runs.request import RunRequest
 from geneb_jax.runs.units import unit_key
 from geneb_jax.runs.work import (
@@ -63,13 +71,14 @@ def execute(
         request: Models, tasks, probes, places.
         observer: Receives progress; none: silence.
         stored_only: Probe embeddings that are in the store, and refuse to embed.
-        executor: Who does the work; this process by default.
+        executor: Who does the work; by default what the request says, else this process.
 
     Raises:
         GenebError: for input that leaves nothing to do; a bad task or model among good ones is
             reported in the outcome instead.
     """
     observer = observer or RunObserver()
+    prepare_driver(request)
     keep_compiled_programs()
     started = time.perf_counter()
     work = plan_work(request, observer)
@@ -85,22 +94,25 @@ def execute(
     told = (*work.notes, *notes, *work.problems.values(), *work.tables.untested_classes())
     for text in told:
         observer.note(text)
-    run = _Run(work, Records(request.out), observer, executor or SerialExecutor(), stored_only)
-    run.keep_task_facts()
-    problems = dict(work.problems)
-    models: list[ModelFacts] = []
-    failed: list[GenebError] = []
-    for model in work.models:
-        try:
-            models.append(run.model_that_fits(model))
-            if len(work.models) > 1:
-                observer.note(run.first_result(model))
-        except GenebError as error:
-            if len(request.model) == 1:
-                raise
-            problems[model.reference.source.name] = error.message
-            observer.note(error.message)
-            failed.append(error)
+    with ExitStack() as stack:
+        if executor is None and any(model.absent for model in work.models):
+            executor = stack.enter_context(open_executor(request, observer))
+        run = _Run(work, Records(request.out), observer, executor or SerialExecutor(), stored_only)
+        run.keep_task_facts()
+        problems = dict(work.problems)
+        models: list[ModelFacts] = []
+        failed: list[GenebError] = []
+        for model in work.models:
+            try:
+                models.append(run.model_that_fits(model))
+                if len(work.models) > 1:
+                    observer.note(run.first_result(model))
+            except GenebError as error:
+                if len(request.model) == 1 or isinstance(error, FleetEndedError):
+                    raise
+                problems[model.reference.source.name] = error.message
+                observer.note(error.message)
+                failed.append(error)
     if failed and not models and run.records.is_empty:
         raise failed[0]  # there is nothing to make a table of
     problems |= {task.task_id: why for task, why in work.tables.failures.items()}
@@ -186,7 +198,7 @@ class _Run:
             started = time.perf_counter()
             if embedded.report.left_to_others:
                 return self.left(model, embedded)
-            self.probe(model, unusable)
+            unusable = {**unusable, **self.probe(model, unusable)}
             seconds = round(time.perf_counter() - started, 3)
             facts = replace(facts, embedding=embedded.facts, probing_seconds=seconds)
             keep_model_facts(self.records, facts)
@@ -198,15 +210,21 @@ class _Run:
         self.waiting[model.facts.label] = embedded.report.left_to_others
         return replace(model.facts, units_reused=model.reused, embedding=embedded.facts)
 
-    def probe(self, model: ModelWork, unusable: Mapping[Task, str]) -> None:
-        """Fit the absent units of all tasks but the unusable ones, and record them."""
+    def probe(self, model: ModelWork, unusable: Mapping[Task, str]) -> dict[Task, str]:
+        """Fit the absent units of all tasks but the unusable ones, and record them.
+
+        Returns:
+            Task -> why an executor gave it up.
+        """
         tables = self.work.tables
         tasks = [task for task in tables.read().tables if task not in unusable]
         wanted = set(tasks)
         total = sum(task in wanted for task, _ in model.keys)
         done = total - sum(task in wanted for task, _ in model.absent)
         self.observer.probing(model.facts.label, done, total)
-        for scored in self.executor.map(fit_group, probe_groups(self.work, model, tasks)):
+        groups = probe_groups(self.work, model, tasks, workers=worker_count(self.executor))
+        given_up: dict[Task, str] = {}
+        for scored in _but_lost(self.executor.map(fit_group, groups), given_up):
             for one in scored:
                 # The answers first: a record with predictions has them beside it, whatever happens.
                 fingerprint = tables.chosen.fingerprints[one.task]
@@ -220,6 +238,9 @@ class _Run:
                 done += len(one.units)
             self.observer.probing(model.facts.label, done, total)
         self.observer.finished()
+        for task, why in given_up.items():
+            self.observer.note(f"{task.task_id}: {why}")
+        return given_up
 
     def keep_repeats(self, task: Task) -> None:
         """Look once a task for test rows that training rows resemble."""
@@ -241,3 +262,15 @@ class _Run:
                 if self.records.find(key) is None:
                     rows = failed_rows(identity.model_id, task, regime, settings, why)
                     self.records.add(key, rows)
+
+
+def _but_lost(
+    results: Iterable[list[ScoredTask]], given_up: dict[Task, str]
+) -> Iterator[list[ScoredTask]]:
+    """The results, and at their end why some tasks have none."""
+    try:
+        yield from results
+    except LostUnitsError as error:
+        for group, why in error.lost:
+            assert isinstance(group, ProbeGroup)
+            given_up.update(dict.fromkeys(group.units, f"it could not be probed: {why}"))

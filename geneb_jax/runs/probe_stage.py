@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -49,6 +50,11 @@ class ProbeGroup:
     units: Mapping[Task, tuple[UnitKey, ...]]
     settings: ProbeSettings
     batch_tokens: int | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Handed over, it takes its own tasks along and no others: only these are read there."""
+        tables = self.tables.only(self.units)
+        return ProbeGroup, (self.model, tables, self.units, self.settings, self.batch_tokens)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from geneb_jax.errors import ConfigError
+from geneb_jax.fleet.address import read_scheduler
 from geneb_jax.part import Part, read_part
 from geneb_jax.results.labels import require_label
 from geneb_jax.runs.probe_kinds import find_probe
@@ -80,6 +81,11 @@ def _seed(value: int) -> int:
     return value
 
 
+def _scheduler(value: str) -> str:
+    read_scheduler(value)
+    return value
+
+
 Text = Annotated[str, Field(min_length=1)]
 Texts = Annotated[tuple[Text, ...], BeforeValidator(_tuple)]
 Place = Annotated[Path, BeforeValidator(_path)]
@@ -111,6 +117,8 @@ class RunRequest(BaseModel):
         batch_size: The batch size that they are then given; the harness's own when None.
         update_suite: Whether to take a folder over to the suite as it is now defined.
         part: ``I/N``: this process is one of N on one store; ``auto``: as the environment says.
+        scheduler: Who does the work: ``local:N`` workers of this machine, or those of the Dask
+            scheduler at this address.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
@@ -140,6 +148,7 @@ class RunRequest(BaseModel):
     fresh: bool = False
     update_suite: bool = False
     part: Text | None = None
+    scheduler: Annotated[Text, AfterValidator(_scheduler)] | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -183,6 +192,16 @@ class RunRequest(BaseModel):
         if self.part is not None and self.as_harness:
             raise ValueError(
                 "--as-harness embeds whole splits in file order, which --part cannot divide"
+            )
+        if self.scheduler is not None and self.as_harness:
+            raise ValueError(
+                "--as-harness embeds whole splits in file order in one process; --scheduler "
+                "divides the work"
+            )
+        if self.scheduler is not None and self.part is not None:
+            raise ValueError(
+                "--part and --scheduler both divide the work: give one of them; parts need no "
+                "scheduler"
             )
         return self
 

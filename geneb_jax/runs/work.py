@@ -39,6 +39,8 @@ __all__ = [
 #: Features of the tasks that are fitted in one batched call, in bytes: a share of memory that the
 #: smallest machines have, beside the model.
 GROUP_BYTES = 2**30
+#: Calls for each of several workers, so that none waits long for the last one.
+GROUPS_A_WORKER = 3
 
 Unit = tuple[Task, Regime]
 
@@ -181,10 +183,18 @@ def _model_work(
     return ModelWork(reference, encoder_facts(encoder, label=label), keys, absent)
 
 
-def probe_groups(work: RunWork, model: ModelWork, tasks: list[Task]) -> list[ProbeGroup]:
+def probe_groups(
+    work: RunWork, model: ModelWork, tasks: list[Task], *, workers: int = 1
+) -> list[ProbeGroup]:
     """The absent units of some tasks, cut into batched calls.
 
     A fit's result depends on its own rows alone, so the cut changes no score.
+
+    Args:
+        work: The run.
+        model: The model.
+        tasks: The tasks.
+        workers: How many calls run at once: each gets several, as far as there are tasks.
     """
     tables = work.tables.read().tables
     absent: dict[Task, tuple[UnitKey, ...]] = {}
@@ -195,6 +205,9 @@ def probe_groups(work: RunWork, model: ModelWork, tasks: list[Task]) -> list[Pro
         task: len(tables[task].train_labels) + len(tables[task].test_labels) for task in absent
     }
     row_bytes = model.reference.width * (8 if work.settings.dtype == "float64" else 4)
+    budget = GROUP_BYTES
+    if workers > 1:
+        budget = min(budget, sum(counts.values()) * row_bytes // (workers * GROUPS_A_WORKER))
     return [
         ProbeGroup(
             model.reference,
@@ -203,7 +216,5 @@ def probe_groups(work: RunWork, model: ModelWork, tasks: list[Task]) -> list[Pro
             work.settings,
             model.reference.source.batch_tokens,
         )
-        for group in group_tasks(
-            list(absent), counts, row_bytes=row_bytes, budget_bytes=GROUP_BYTES
-        )
+        for group in group_tasks(list(absent), counts, row_bytes=row_bytes, budget_bytes=budget)
     ]
