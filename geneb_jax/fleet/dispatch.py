@@ -122,6 +122,9 @@ class Fleet:
         work = _Work(self, function, iter(items), progress)
         try:
             yield from work.results()
+        except FleetEndedError:
+            work.forget()
+            raise
         finally:
             work.end()
         if work.lost:
@@ -197,6 +200,10 @@ class _Work:
                 self._progress(*news)
             elif news in self._flights:
                 yield from self._take_in(news)
+
+    def forget(self) -> None:
+        """There is nobody to be told that the run ends."""
+        self._flights.clear()
 
     def end(self) -> None:
         """Let go of the run; units still at work stop short and commit what they have."""

@@ -26,6 +26,8 @@ from geneb_jax.fleet.cores import confine, share_of_cores
 __all__ = ["WorkerLife"]
 
 _LOG = logging.getLogger(__name__)
+#: How long a result may take to the driver.
+_FETCH_SECONDS = 1.0
 
 
 class WorkerLife(WorkerPlugin):
@@ -77,6 +79,8 @@ def _told_to_end(worker: Worker, before: Any, number: int, frame: FrameType | No
 
 async def _leave(worker: Worker) -> None:
     await asyncio.to_thread(unit.finish)
+    # The driver fetches what the unit gave; else another worker would have to look what is stored.
+    await asyncio.sleep(_FETCH_SECONDS)
     try:
         await worker.close_gracefully(reason="geneb-jax-sigterm")
     except Exception:  # no scheduler to say goodbye to
