@@ -45,9 +45,9 @@ class _Flight:
     """A unit that a worker has."""
 
     item: Any
-    worker: str
     future: Any
     tries: int
+    allowed: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -230,8 +230,12 @@ class _Work:
     def _hand_out(self) -> None:
         """Give every free worker a unit."""
         fleet = self._fleet
-        busy = {flight.worker for flight in self._flights.values()}
-        for worker in sorted(fleet._roster.without(busy | fleet._standing.left_out)):
+        workers = fleet._roster.without(fleet._standing.left_out)
+        # The scheduler chooses an idle one. A unit bound to workers by name would wait for ever if
+        # these die before others come, so units are bound only where somebody is left out.
+        allowed = frozenset(workers) if fleet._standing.left_out else frozenset()
+        self._free_bound(workers)
+        for _ in range(len(workers) - len(self._flights)):
             drawn = self._draw()
             if drawn is None:
                 return
@@ -244,12 +248,19 @@ class _Work:
                 item,
                 order,
                 key=f"{self._run}-{self._count}",
-                workers=[worker],
-                allow_other_workers=True,
+                workers=sorted(allowed) or None,
                 pure=False,
             )
-            self._flights[self._count] = _Flight(item, worker, future, tries)
+            self._flights[self._count] = _Flight(item, future, tries, allowed)
             future.add_done_callback(partial(self._done, self._count))
+
+    def _free_bound(self, workers: set[str]) -> None:
+        """Take back units whose workers are all gone."""
+        for unit, flight in list(self._flights.items()):
+            if flight.allowed and not flight.allowed & workers:
+                del self._flights[unit]
+                flight.future.cancel()
+                self._again.append((flight.item, flight.tries))
 
     def _draw(self) -> tuple[Any, int] | None:
         if self._again:
@@ -277,7 +288,7 @@ class _Work:
             )
         if future.status == "error":
             del self._flights[unit]
-            self._failed(flight, flight.worker, _scheduler_says(future.exception()), final=True)
+            self._failed(flight, "", _scheduler_says(future.exception()), final=True)
             return
         try:
             outcome: Outcome = future.result(timeout=_FETCH_SECONDS)
@@ -286,7 +297,7 @@ class _Work:
             return
         except Exception as error:
             del self._flights[unit]
-            self._failed(flight, flight.worker, _scheduler_says(error), final=True)
+            self._failed(flight, "", _scheduler_says(error), final=True)
             return
         del self._flights[unit]
         future.release()

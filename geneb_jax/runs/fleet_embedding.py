@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from geneb_jax.embed import EmbedReport, added_reports, plan_shards
-from geneb_jax.embed.progress import ProgressClock
+from geneb_jax.embed.progress import EmbedProgress, ProgressClock
 from geneb_jax.embed.shard_work import Sequences, ShardWork
 from geneb_jax.errors import GenebError, NonFiniteError
 from geneb_jax.fleet.dispatch import Fleet
@@ -274,9 +274,13 @@ class _FleetRun:
     def _letters(self, positions: np.ndarray) -> int:
         return sum(len(self.table.sequences[at]) for at in positions.tolist())
 
+    def _show(self, progress: EmbedProgress) -> None:
+        """All workers as one."""
+        self.observer.embedding(replace(progress, workers=self.fleet.worker_count))
+
     def _clock(self) -> ProgressClock:
         return ProgressClock(
-            self.observer.embedding,
+            self._show,
             model_id=self.model.identity.model_id,
             sequences_total=len(self.missing),
             bp_total=self._letters(self.missing),

@@ -51,10 +51,9 @@ def test_items_are_drawn_when_somebody_is_free(fleet: Fleet) -> None:
 
 
 def test_a_unit_that_fails_is_tried_four_times_and_named(fleet: Fleet, tmp_path: Path) -> None:
-    got = []
+    got: list[int] = []
     with pytest.raises(LostUnitsError, match="ZeroDivisionError: seven") as caught:
-        for number in fleet.map(count_up, [(tmp_path, number) for number in range(10)]):
-            got.append(number)
+        got.extend(fleet.map(count_up, [(tmp_path, number) for number in range(10)]))
     assert sorted(got) == [0, 1, 2, 3, 4, 5, 6, 8, 9]
     assert [item[1] for item, _ in caught.value.lost] == [7]
     assert (tmp_path / "7").stat().st_size == 4 and (tmp_path / "8").stat().st_size == 3

@@ -33,7 +33,8 @@ def test_what_a_scheduler_may_be() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "local", "local:", "local:0", "local:513", "local:-1", "local:2x", "8", "node:8786"]
+    "text",
+    ["", "local", "local:", "local:0", "local:513", "local:-1", "local:2x", "8", "node:8786"],
 )
 def test_what_it_may_not_be(text: str) -> None:
     with pytest.raises(ConfigError, match="--scheduler"):

@@ -76,6 +76,18 @@ def sleep(seconds: float) -> float:
 def fill_memory(megabytes: int) -> int:
     """Take memory and touch it."""
     held = bytearray(megabytes << 20)
-    held[:: 4096] = b"x" * len(held[:: 4096])
+    held[::4096] = b"x" * len(held[::4096])
+    time.sleep(2.0)
+    return len(held)
+
+
+_kept: list[bytearray] = []
+
+
+def keep_memory(megabytes: int) -> int:
+    """Take memory for good."""
+    held = bytearray(megabytes << 20)
+    held[::4096] = b"x" * len(held[::4096])
+    _kept.append(held)
     time.sleep(2.0)
     return len(held)
