@@ -57,8 +57,8 @@ def test_a_worker_killed_at_a_random_moment_changes_nothing(
     scores, digests, tokens = alone
     chance = random.Random(100 * workers + seed)
     process = start(command(suite, tmp_path, "--scheduler", f"local:{workers}", *OPTIONS), tmp_path)
-    wait_until(lambda: len(children(process.pid)) >= workers, 300)
-    wait_until(lambda: any((tmp_path / "store").rglob("*.rows")), 300)
+    wait_until(lambda: len(children(process.pid)) >= workers or process.poll() is not None, 300)
+    wait_until(lambda: any((tmp_path / "store").rglob("*.rows")) or process.poll() is not None, 300)
     time.sleep(chance.uniform(0.0, 8.0))
     there = children(process.pid)
     if there:
@@ -79,9 +79,9 @@ def test_a_worker_killed_at_a_random_moment_changes_nothing(
 
 
 def test_a_driver_that_is_told_to_end_can_be_resumed(suite: Path, tmp_path: Path) -> None:
-    arguments = command(suite, tmp_path, "--scheduler", "local:2", *OPTIONS, verb="embed")
+    arguments = command(suite, tmp_path, "--scheduler", "local:2", verb="embed")
     process = start(arguments, tmp_path)
-    wait_until(lambda: any((tmp_path / "store").rglob("*.rows")), 300)
+    wait_until(lambda: any((tmp_path / "store").rglob("*.rows")) or process.poll() is not None, 300)
     workers = children(process.pid)
     process.send_signal(signal.SIGTERM)
     _, said = process.communicate(timeout=120)
