@@ -6,7 +6,8 @@ new store; programs are compiled before (JAX's cache), weights are random.
 - ``startup_seconds``: from nothing to the first unit at work, and what one process needs to begin;
 - ``engine_share``: share of the workers' time, from the first unit to the last, in which they had
   none: handing out, taking in, waiting for the last one. It does not depend on other load;
-- ``wall_seconds`` and ``cpu_seconds`` of embedding on either side (CPU of workers: all of their life).
+- ``wall_seconds`` and ``cpu_seconds`` of embedding on either side; the workers' CPU is that of all
+  their life.
 """
 
 from __future__ import annotations
