@@ -6,6 +6,9 @@ import json
 import os
 import random
 import signal
+import subprocess
+import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +26,7 @@ from geneb_jax.store.claims import CLAIMS_FOLDER
 from tests.fleet.cluster import Cluster, wait_until
 from tests.fleet.proxy import Proxy
 from tests.fleet.runs_by_many import children, command, start, write_suite
-from tests.fleet.work import die, fill_memory, keep_memory, sleep, who
+from tests.fleet.work import die, fill_memory, keep_memory, sleep, slowly, who
 
 pytestmark = pytest.mark.sweep
 
@@ -105,6 +108,32 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
         yield cluster
 
 
+@pytest.mark.parametrize("told", ["nanny", "group", "lifetime"])
+def test_however_a_worker_is_told_to_leave_its_unit_ends_short(
+    cluster: Cluster, tmp_path: Path, told: str
+) -> None:
+    options = ("--lifetime", "8s") if told == "lifetime" else ()
+    first = cluster.add_worker(*options, nanny=True)
+    with open_fleet(cluster.address) as fleet:
+        results = fleet.map(slowly, [(tmp_path, 0)])
+        thread = threading.Thread(target=_tell, args=(told, first, tmp_path, cluster))
+        thread.start()
+        assert len(list(results)) == 1, "by it, or by the other one"
+        thread.join()
+    assert (tmp_path / "stopped-0").exists()
+    assert first.wait(timeout=30) == 0
+
+
+def _tell(told: str, worker: subprocess.Popen[bytes], place: Path, cluster: Cluster) -> None:
+    wait_until((place / "begun-0").exists)
+    if told != "lifetime":
+        processes = [worker.pid, *(children(worker.pid) if told == "group" else ())]
+        for process in processes:
+            os.kill(process, signal.SIGTERM)
+    wait_until((place / "stopped-0").exists)
+    cluster.add_worker()
+
+
 def test_a_cut_network_is_noticed(cluster: Cluster) -> None:
     cluster.add_worker()
     with (
@@ -145,3 +174,30 @@ def test_workers_that_are_paused_for_good_end_the_run(cluster: Cluster) -> None:
         pytest.raises(FleetEndedError, match=r"all 1 workers are paused.*--memory-limit"),
     ):
         list(fleet.map(keep_memory, [400, 1, 1]))
+
+
+def test_a_worker_on_its_share_of_the_cores_gives_the_bits_of_one_process(tmp_path: Path) -> None:
+    """With one thread this model gives others (measured), with all threads on one core it must not.
+
+    Small models do not show it.
+    """
+    if len(os.sched_getaffinity(0)) < 2:
+        pytest.skip("one core")
+    found = []
+    for number, cores in enumerate((None, [min(os.sched_getaffinity(0))])):
+        file = tmp_path / f"{number}.npy"
+        code = (
+            "import jax, numpy, geneb_jax\n"
+            "from geneb_jax.fleet.cores import confine\n"
+            "jax.local_devices()\n"
+            f"cores = {cores!r}\n"
+            "assert cores is None or confine(cores)\n"
+            "model = geneb_jax.load_model(\n"
+            "    'nucleotide-transformer-v2-50m-multi-species', weights='random')\n"
+            "random = numpy.random.default_rng(0)\n"
+            "texts = [''.join(random.choice(list('ACGT'), 500)) for _ in range(4)]\n"
+            f"numpy.save({str(file)!r}, model.embed(texts))\n"
+        )
+        subprocess.run([sys.executable, "-c", code], check=True, timeout=600)
+        found.append(np.load(file).tobytes())
+    assert found[0] == found[1]
