@@ -5,7 +5,9 @@ new store; programs are compiled before (JAX's cache), weights are random.
 
 - ``startup_seconds``: from nothing to the first unit at work, and what one process needs to begin;
 - ``engine_share``: share of the workers' time, from the first unit to the last, in which they had
-  none: handing out, taking in, waiting for the last one. It does not depend on other load;
+  none: handing out, taking in, waiting for the last one;
+- ``engine_share_asleep``: the same of units that only sleep for ``--unit-seconds``: the engine
+  alone;
 - ``wall_seconds`` and ``cpu_seconds`` of embedding on either side; the workers' CPU is that of all
   their life.
 """
@@ -62,6 +64,7 @@ def main() -> None:
         model = ModelReference(source, encoder.identity, encoder.width, str(place))
         many = measured(lambda: on_fleet(chosen.workers, model, open_store(place, encoder), texts))
     report = many["result"]
+    asleep = sleeping(chosen.workers, chosen.unit_seconds)
     print(
         json.dumps(
             {
@@ -73,6 +76,7 @@ def main() -> None:
                 "units": len(report["units"]),
                 "median_unit_seconds": round(float(np.median(report["units"])), 2),
                 "engine_share": round(report["idle"], 4),
+                "engine_share_asleep": round(asleep, 4),
                 "wall_seconds": {
                     "one": round(one["wall"], 1),
                     "many": round(report["wall"], 1),
@@ -105,6 +109,16 @@ def on_fleet(workers: int, model: ModelReference, store: Any, texts: Any) -> dic
         "units": [seconds for _, seconds in units],
         "idle": 1.0 - sum(seconds for _, seconds in units) / (workers * wall),
     }
+
+
+def sleeping(workers: int, seconds: float, *, units: int = 3) -> float:
+    """Share of the workers' time between units that only sleep."""
+    with open_fleet(f"local:{workers}") as fleet:
+        list(fleet.map(time.sleep, [0.0] * workers))
+        began = time.perf_counter()
+        list(fleet.map(time.sleep, [seconds] * (units * workers)))
+        wall = time.perf_counter() - began
+    return 1.0 - units * seconds / wall
 
 
 def measured(work: Callable[[], Any]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from geneb_jax.errors import GenebError, InterruptedRunError
-from geneb_jax.fleet.losses import FleetEndedError, LostUnitsError, WorkerError
+from geneb_jax.fleet.losses import FleetEndedError, LostUnitsError
 from geneb_jax.fleet.roster import Patience, Roster
 from geneb_jax.fleet.unit import Order, Outcome, Progress, do_unit, software, stop_run
 
@@ -106,20 +106,23 @@ class Fleet:
         /,
         *,
         progress: Progress = lambda unit, letters, sequences: None,
+        ahead: int = 1,
     ) -> Iterator[Result]:
-        """Results as they come; the next item is drawn when a worker is free to begin it.
+        """Results as they come; an item is drawn shortly before a worker is free to begin it.
 
         Args:
             function: A function of a module; it, the items and the results can be pickled.
             items: Pieces of work that do not depend on each other.
             progress: Told what units at work say of themselves.
+            ahead: Items that wait for each worker, so that it need not wait for whoever takes its
+                results in; 0 where an item should be as late, and know as much, as possible.
 
         Raises:
             LostUnitsError: at the end, naming the units that were tried in vain.
             FleetEndedError: if the scheduler or all workers are gone.
             GenebError: what a unit says that no other try would change.
         """
-        work = _Work(self, function, iter(items), progress)
+        work = _Work(self, function, iter(items), progress, ahead)
         try:
             yield from work.results()
         except FleetEndedError:
@@ -129,6 +132,11 @@ class Fleet:
             work.end()
         if work.lost:
             raise LostUnitsError(work.lost)
+
+    def begin(self) -> None:
+        """Whatever was long ago says nothing of who is there now."""
+        self._roster.heard()
+        self._stands_since = time.monotonic()
 
     def _require_somebody(self) -> None:
         """Look around, and end where nothing can happen any more.
@@ -170,7 +178,9 @@ class _Work:
         function: Callable[[Any], Any],
         source: Iterator[Any],
         progress: Progress,
+        ahead: int,
     ) -> None:
+        self._ahead = ahead
         self._fleet, self._function, self._source = fleet, function, source
         self._progress = progress
         self._run = f"geneb-jax-{secrets.token_hex(8)}"
@@ -186,6 +196,7 @@ class _Work:
         """Hand out and take in, until nothing is left."""
         fleet = self._fleet
         fleet._client.subscribe_topic(self._run, self._heard)
+        fleet.begin()
         while True:
             fleet._require_somebody()
             self._hand_out()
@@ -235,7 +246,7 @@ class _Work:
         # these die before others come, so units are bound only where somebody is left out.
         allowed = frozenset(workers) if fleet._standing.left_out else frozenset()
         self._free_bound(workers)
-        for _ in range(len(workers) - len(self._flights)):
+        for _ in range(len(workers) * (1 + self._ahead) - len(self._flights)):
             drawn = self._draw()
             if drawn is None:
                 return
@@ -317,7 +328,7 @@ class _Work:
         """A unit ended with a message for the user."""
         if isinstance(error, InterruptedRunError):  # a device that failed; others may not
             self._failed(flight, address, error.message)
-        elif self._at_fault(address) and isinstance(error, WorkerError | OSError):
+        elif self._at_fault(address):
             self._leave_out(flight, address, error.message)
         else:
             raise error

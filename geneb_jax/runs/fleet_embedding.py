@@ -134,6 +134,7 @@ class _FleetRun:
                     embed_unit,
                     self._units(left),
                     progress=lambda unit, bp, rows: clock.advance(*told.news(unit, rows, bp)),
+                    ahead=0,
                 ):
                     self._take(unit)
                     clock.advance(*told.rest(len(unit.positions), unit.bp))

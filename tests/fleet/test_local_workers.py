@@ -12,7 +12,7 @@ from geneb_jax.errors import DataError
 from geneb_jax.fleet import LostUnitsError
 from geneb_jax.fleet.dispatch import Fleet
 from geneb_jax.fleet.opening import open_fleet
-from tests.fleet.work import count_up, die_once, refuse, who
+from tests.fleet.work import count_up, die_once, only_elsewhere, refuse, who
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def test_items_are_drawn_when_somebody_is_free(fleet: Fleet) -> None:
 
     results = fleet.map(who, items())
     next(results)
-    assert len(drawn) <= 4
+    assert len(drawn) <= 5
     results.close()  # type: ignore[attr-defined]
 
 
@@ -73,3 +73,13 @@ def test_the_unit_of_a_killed_worker_is_done_by_another(
     got = list(fleet.map(die_once, [(tmp_path, number) for number in range(6)]))
     assert sorted(got) == list(range(6)) and (tmp_path / "died").exists()
     assert notes == []
+
+
+def test_a_worker_that_can_do_nothing_is_left_out_where_others_can(
+    fleet: Fleet, tmp_path: Path, notes: list[str]
+) -> None:
+    bad = next(process for _, process, _ in fleet.map(who, [0]))
+    fleet._standing.proven.clear()
+    items = [(tmp_path, bad, number) for number in range(12)]
+    assert sorted(fleet.map(only_elsewhere, items)) == list(range(12))
+    assert len(fleet._standing.left_out) == 1 and "is left out" in notes[-1]

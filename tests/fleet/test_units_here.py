@@ -166,6 +166,7 @@ class Here(Fleet):
         /,
         *,
         progress: Any = None,
+        ahead: int = 1,
     ) -> Iterator[Any]:
         lost = []
         for item in items:

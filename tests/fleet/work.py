@@ -91,3 +91,15 @@ def keep_memory(megabytes: int) -> int:
     _kept.append(held)
     time.sleep(2.0)
     return len(held)
+
+
+def only_elsewhere(item: tuple[Path, int, int]) -> int:
+    """One process does not see the files that it needs; it begins once the other has succeeded."""
+    folder, bad, number = item
+    if os.getpid() == bad:
+        while not (folder / "good").exists():
+            time.sleep(0.05)
+        time.sleep(1.0)
+        raise DataError("no such folder")
+    (folder / "good").touch()
+    return number
