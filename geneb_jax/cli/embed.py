@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from geneb_jax.cli.run_options import (
     make_request,
     part_option,
     place_options,
+    scheduler_option,
     task_options,
 )
 
@@ -36,6 +38,7 @@ _USUAL_MODEL = "kmer-4"
 @embedding_options
 @place_options
 @part_option
+@scheduler_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.pass_context
 def command(
@@ -87,6 +90,11 @@ def _embed_files(
         raise click.UsageError(
             "--part divides the sequences of tasks, and files of sequences are named: leave it "
             "away, or embed each file by itself into an --export of its own."
+        )
+    if values["scheduler"] is not None:
+        raise click.UsageError(
+            "--scheduler divides the sequences of tasks, and files of sequences are named: leave "
+            "it away."
         )
     if export is None:
         raise click.UsageError(
@@ -150,7 +158,7 @@ def _embed_tasks(request: RunRequest, export: Path | None, *, as_json: bool) -> 
     from geneb_jax.cli.progress import ConsoleObserver
     from geneb_jax.runs.compiled_programs import keep_compiled_programs
     from geneb_jax.runs.embed_stage import embed_models
-    from geneb_jax.runs.executors import SerialExecutor
+    from geneb_jax.runs.executors import open_executor, prepare_driver
     from geneb_jax.runs.vector_export import export_tasks
     from geneb_jax.runs.work import plan_work
     from geneb_jax.vectors import check_export_path
@@ -158,14 +166,17 @@ def _embed_tasks(request: RunRequest, export: Path | None, *, as_json: bool) -> 
     if export is not None:
         check_export_path(export)
         _require_one_embedding(request)
+    prepare_driver(request)
     keep_compiled_programs()
     reports: dict[str, dict[str, Any]] = {}
     exported: tuple[int, int] | None = None
-    with ConsoleObserver() as observer:
+    with ExitStack() as stack:
+        observer = stack.enter_context(ConsoleObserver())
         work = plan_work(request, observer)
+        executor = stack.enter_context(open_executor(request, observer))
         failed = dict(work.problems)
         for group in work.groups:
-            done = embed_models(work, group, observer, SerialExecutor())
+            done = embed_models(work, group, observer, executor)
             for model, embedded in zip(group, done, strict=True):
                 failed |= {task.task_id: why for task, why in embedded.unusable.items()}
                 if export is not None and not embedded.unusable:

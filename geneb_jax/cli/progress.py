@@ -108,6 +108,8 @@ class ConsoleObserver(RunObserver):
     def embedding(self, progress: EmbedProgress) -> None:
         """Show sequences embedded, and how fast."""
         rate = f"{progress.sequences_per_second:,.0f} sequences/s"
+        if progress.workers is not None:
+            rate = f"{progress.workers} workers, {rate}"
         done, total = progress.sequences_done, progress.sequences_total
         self._show(f"{plain(progress.model_id)}: embedding", done, total, rate)
 

@@ -12,6 +12,7 @@ from geneb_jax.cli.run_options import (
     part_option,
     place_options,
     probe_options,
+    scheduler_option,
     task_options,
 )
 from geneb_jax.cli.run_outcome import show_outcome
@@ -25,6 +26,7 @@ __all__ = ["command"]
 @probe_options
 @place_options
 @part_option
+@scheduler_option
 @click.option("--json", "as_json", is_flag=True, help="Print the leaderboard as JSON.")
 @click.pass_context
 def command(context: click.Context, /, as_json: bool, **values: Any) -> int:
@@ -39,6 +41,7 @@ def command(context: click.Context, /, as_json: bool, **values: Any) -> int:
       geneb-jax run -m kmer-4 -m kmer-6 --data-dir tasks/ --out out
       geneb-jax run -m checkpoints/my-model -t 'category:Splice Sites' --data-dir tasks/ --out out
       geneb-jax run -m kmer-5 --data-dir tasks/ --C 0.01,0.1,1,10,100 --solver exact --out sweep
+      geneb-jax run -m checkpoints/my-model --data-dir tasks/ --scheduler local:8
 
     Exit codes: 0 ok; 1 some units failed; 2 bad usage or input; 75 interrupted, resumable.
     """

@@ -19,6 +19,7 @@ __all__ = [
     "part_option",
     "place_options",
     "probe_options",
+    "scheduler_option",
     "task_options",
 ]
 
@@ -166,6 +167,13 @@ part_option = click.option(
     metavar="I/N",
     help="This process is one of N that share --store: its share of the sequences first, then what "
     "nobody else has taken. auto: as Slurm, Grid Engine, LSF, MPI or a TPU pod says.",
+)
+
+scheduler_option = click.option(
+    "--scheduler",
+    metavar="ADDRESS|local:N",
+    help="Hand the work to many workers: local:N starts N of them here, each with a GPU or a share "
+    "of the cores; tcp://HOST:PORT is a Dask scheduler. See docs/cluster.md.",
 )
 
 place_options = _stack(

@@ -23,6 +23,7 @@ class EmbedProgress:
         seconds: Since the call began.
         sequences_per_second: Over the whole call; 0 before the first batch is back.
         eta_seconds: Remaining seconds at the rate of letters so far, None before the first batch.
+        workers: Processes that embed, where it is not this one alone.
     """
 
     model_id: str
@@ -33,6 +34,7 @@ class EmbedProgress:
     seconds: float
     sequences_per_second: float
     eta_seconds: float | None
+    workers: int | None = None
 
 
 ProgressCallback = Callable[[EmbedProgress], None]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 
@@ -24,10 +24,12 @@ from geneb_jax.embed.joint_check import alike_alone
 from geneb_jax.embed.shard_work import Embedder
 from geneb_jax.embed.variant_stores import VariantStores
 from geneb_jax.errors import GenebError, NonFiniteError, StoreError
+from geneb_jax.fleet.dispatch import Fleet
 from geneb_jax.models.adapters.harness_encoder import HarnessEncoder
 from geneb_jax.results import EmbeddingFacts
 from geneb_jax.runs.encoder_source import ModelReference, joint_encoder
 from geneb_jax.runs.executors import Executor, SerialExecutor
+from geneb_jax.runs.fleet_embedding import Refusal, embed_on_fleet
 from geneb_jax.runs.harness_order import embed_splits, missing_rows
 from geneb_jax.runs.input_look import InputLook
 from geneb_jax.runs.observer import RunObserver
@@ -158,6 +160,11 @@ def embed_models(
         NonFiniteError: if every task holds a sequence without a finite embedding.
         StoreError: with ``stored_only``, if every task lacks something.
     """
+    if isinstance(executor, Fleet) and len(models) > 1:
+        # Whether layers of one forward have the bits of each alone is a matter of the device, and
+        # a fleet may have many kinds.
+        observer.note("many workers embed layers and poolings one after the other")
+        return [embed_models(work, (model,), observer, executor)[0] for model in models]
     read = work.tables.read(observer)
     sequences = read.sequences
     references = [model.reference for model in models]
@@ -178,28 +185,37 @@ def embed_models(
             return [embed_models(work, (model,), observer, executor)[0] for model in models]
     look = InputLook(encoder, observer)
     look.at_tokens(sequences.sequences)
-    refused: list[NonFiniteError] = []
-    elsewhere = ShardAnywhere(references[0], tuple(references[1:]))
-    serial = isinstance(executor, SerialExecutor)
-    report = embed_into(
-        together or stores[0],
-        encoder,
-        sequences,
-        batch_tokens=references[0].source.batch_tokens,
-        progress=observer.embedding,
-        on_nonfinite=refused.append,
-        executor=map if serial else executor.map,
-        embed=None if serial else elsewhere,
-        part=work.request.own_part,
-        on_first_rows=look.at_rows,
-    )
+    refusals: tuple[Refusal, ...]
+    if isinstance(executor, Fleet):
+        report, refusals = embed_on_fleet(
+            executor, stores[0], references[0], sequences, observer, on_first_rows=look.at_rows
+        )
+    else:
+        refused: list[NonFiniteError] = []
+        elsewhere = ShardAnywhere(references[0], tuple(references[1:]))
+        serial = isinstance(executor, SerialExecutor)
+        report = embed_into(
+            together or stores[0],
+            encoder,
+            sequences,
+            batch_tokens=references[0].source.batch_tokens,
+            progress=observer.embedding,
+            on_nonfinite=refused.append,
+            executor=map if serial else executor.map,
+            embed=None if serial else elsewhere,
+            part=work.request.own_part,
+            on_first_rows=look.at_rows,
+        )
+        refusals = tuple(Refusal(error.positions, error) for error in refused)
     observer.finished()
     if report.embedded < len(sequences):
         # Counts belong to rows, whoever embedded them: those that were stored are counted now.
         report = with_row_counts(report, row_counts(encoder, sequences.sequences))
     look.at_stored(stores[-1], sequences.digests)
     look.at_report(report, total=len(sequences))
-    unusable = _without(read, refused[0].positions, refused[0]) if refused else {}
+    unusable: dict[Task, str] = {}
+    for refusal in refusals:
+        unusable = _without(read, refusal.positions, refusal.error, beside=unusable)
     reports = [report] if together is None else _reports(report, together)
     return [Embedded(one, unusable) for one in reports]
 
@@ -243,19 +259,31 @@ def _embed_as_harness(
     return Embedded(EmbedReport(name, embedded=0, reused=len(read.sequences)), unusable)
 
 
-def _without(read: ReadTasks, positions: np.ndarray, error: GenebError) -> dict[Task, str]:
+def _without(
+    read: ReadTasks,
+    positions: np.ndarray,
+    error: GenebError,
+    *,
+    beside: Mapping[Task, str] | None = None,
+) -> dict[Task, str]:
     """The tasks that hold some of these sequences, and what is to be said of each.
+
+    Args:
+        read: The tasks.
+        positions: Of the sequences.
+        error: Why they have no embedding.
+        beside: Tasks that are unusable for another reason already; they keep it.
 
     Raises:
         GenebError: the error itself, if no other task is left.
     """
     lacking = np.zeros(len(read.sequences), bool)
     lacking[positions] = True
-    unusable = {}
+    unusable = dict(beside or {})
     for task in read.tables:
         rows = np.concatenate(read.rows_of(task))
         count = int(np.count_nonzero(lacking[rows]))
-        if count:
+        if count and task not in unusable:
             unusable[task] = f"{count} of {len(rows)} rows have no embedding: {error.message}"
     if len(unusable) == len(read.tables):
         raise error

@@ -10,7 +10,8 @@ The order of things, so that a death at any point loses little and changes nothi
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 
 from geneb_jax.benchmark import Task
@@ -18,6 +19,7 @@ from geneb_jax.data import find_leaks, pinned_files
 from geneb_jax.durable_files import require_writable_folder
 from geneb_jax.embed import BatchMemoryError
 from geneb_jax.errors import GenebError
+from geneb_jax.fleet import FleetEndedError, LostUnitsError
 from geneb_jax.results import (
     ModelFacts,
     Records,
@@ -33,10 +35,17 @@ from geneb_jax.results.fold_scores import keep_fold_scores
 from geneb_jax.results.folder_contents import find_task_facts, keep_model_facts, keep_task_facts
 from geneb_jax.runs.compiled_programs import keep_compiled_programs
 from geneb_jax.runs.embed_stage import Embedded, embed_models, require_stores
-from geneb_jax.runs.executors import Executor, SerialExecutor
+from geneb_jax.runs.encoder_source import ModelReference
+from geneb_jax.runs.executors import (
+    Executor,
+    SerialExecutor,
+    open_executor,
+    prepare_driver,
+    worker_count,
+)
 from geneb_jax.runs.observer import RunObserver
 from geneb_jax.runs.outcome import RunOutcome, write_outcome
-from geneb_jax.runs.probe_stage import failed_rows, fit_groups
+from geneb_jax.runs.probe_stage import ProbeGroup, ScoredTask, failed_rows, fit_groups
 from geneb_jax.runs.request import RunRequest
 from geneb_jax.runs.units import unit_key
 from geneb_jax.runs.work import (
@@ -64,7 +73,7 @@ def execute(
         request: Models, tasks, probes, places.
         observer: Receives progress; none: silence.
         stored_only: Probe embeddings that are in the store, and refuse to embed.
-        executor: Who does the work; this process by default.
+        executor: Who does the work; by default what the request says, else this process.
         report: Whether to draw the report; not worth it where another run follows at once.
 
     Raises:
@@ -72,6 +81,7 @@ def execute(
             reported in the outcome instead.
     """
     observer = observer or RunObserver()
+    prepare_driver(request)
     keep_compiled_programs()
     started = time.perf_counter()
     work = plan_work(request, observer)
@@ -87,22 +97,25 @@ def execute(
     told = (*work.notes, *notes, *work.problems.values(), *work.tables.untested_classes())
     for text in told:
         observer.note(text)
-    run = _Run(work, Records(request.out), observer, executor or SerialExecutor(), stored_only)
-    run.keep_task_facts()
-    problems = dict(work.problems)
-    models: list[ModelFacts] = []
-    failed: list[GenebError] = []
-    for group in work.groups:
-        try:
-            models += run.group_that_fits(group)
-            if len(work.groups) > 1:
-                observer.note(run.first_result(group[-1]))
-        except GenebError as error:
-            if len(request.model) == 1:
-                raise
-            problems[group[0].reference.source.name] = error.message
-            observer.note(error.message)
-            failed.append(error)
+    with ExitStack() as stack:
+        if executor is None and any(model.absent for model in work.models):
+            executor = stack.enter_context(open_executor(request, observer))
+        run = _Run(work, Records(request.out), observer, executor or SerialExecutor(), stored_only)
+        run.keep_task_facts()
+        problems = dict(work.problems)
+        models: list[ModelFacts] = []
+        failed: list[GenebError] = []
+        for group in work.groups:
+            try:
+                models += run.group_that_fits(group)
+                if len(work.groups) > 1:
+                    observer.note(run.first_result(group[-1]))
+            except GenebError as error:
+                if len(request.model) == 1 or isinstance(error, FleetEndedError):
+                    raise
+                problems[group[0].reference.source.name] = error.message
+                observer.note(error.message)
+                failed.append(error)
     if failed and not models and run.records.is_empty:
         raise failed[0]  # there is nothing to make a table of
     problems |= {task.task_id: why for task, why in work.tables.failures.items()}
@@ -199,9 +212,13 @@ class _Run:
             for text in dict.fromkeys(failures):
                 self.observer.note(text)
             if any(embedded.report.left_to_others for embedded in done):
-                return [self.left(*pair) for pair in zip(wanting, done, strict=True)]
+                for at, embedded in zip(lacking, done, strict=True):
+                    facts[at] = self.left(group[at], embedded)
+                return facts
             started = time.perf_counter()
-            self.probe(wanting, [unusable[at] for at in lacking])
+            given_up = self.probe(wanting, [unusable[at] for at in lacking])
+            for at, lost in zip(lacking, given_up, strict=True):
+                unusable[at] = {**unusable[at], **lost}
             seconds = round(time.perf_counter() - started, 3)
             for at, embedded in zip(lacking, done, strict=True):
                 facts[at] = replace(facts[at], embedding=embedded.facts, probing_seconds=seconds)
@@ -215,8 +232,14 @@ class _Run:
         self.waiting[model.facts.label] = embedded.report.left_to_others
         return replace(model.facts, units_reused=model.reused, embedding=embedded.facts)
 
-    def probe(self, group: Sequence[ModelWork], unusable: Sequence[Mapping[Task, str]]) -> None:
-        """Fit the absent units of all tasks but the unusable ones, and record them."""
+    def probe(
+        self, group: Sequence[ModelWork], unusable: Sequence[Mapping[Task, str]]
+    ) -> list[dict[Task, str]]:
+        """Fit the absent units of all tasks but the unusable ones, and record them.
+
+        Returns:
+            Of each model: task -> why an executor gave it up.
+        """
         tables, label = self.work.tables, group[0].facts.label
         wanted = [
             (model, [task for task in tables.read().tables if task not in failed])
@@ -225,7 +248,10 @@ class _Run:
         total = sum(task in tasks for model, tasks in wanted for task, _ in model.keys)
         done = total - sum(task in tasks for model, tasks in wanted for task, _ in model.absent)
         self.observer.probing(label, done, total)
-        for scored in self.executor.map(fit_groups, probe_groups(self.work, wanted)):
+        calls = probe_groups(self.work, wanted, workers=worker_count(self.executor))
+        given_up: list[dict[Task, str]] = [{} for _ in group]
+        whose = {model.reference: lost for model, lost in zip(group, given_up, strict=True)}
+        for scored in _but_lost(self.executor.map(fit_groups, calls), whose):
             for one in scored:
                 # The answers first: a record with predictions has them beside it, whatever happens.
                 fingerprint = tables.chosen.fingerprints[one.task]
@@ -239,6 +265,10 @@ class _Run:
                 done += len(one.units)
             self.observer.probing(label, done, total)
         self.observer.finished()
+        said = [f"{task.task_id}: {why}" for lost in given_up for task, why in lost.items()]
+        for text in dict.fromkeys(said):
+            self.observer.note(text)
+        return given_up
 
     def keep_repeats(self, task: Task) -> None:
         """Look once a task for test rows that training rows resemble."""
@@ -260,3 +290,17 @@ class _Run:
                 if self.records.find(key) is None:
                     rows = failed_rows(identity.model_id, task, regime, settings, why)
                     self.records.add(key, rows)
+
+
+def _but_lost(
+    results: Iterable[list[ScoredTask]], given_up: Mapping[ModelReference, dict[Task, str]]
+) -> Iterator[list[ScoredTask]]:
+    """The results, and at their end why some tasks of some models have none."""
+    try:
+        yield from results
+    except LostUnitsError as error:
+        for call, why in error.lost:
+            for group in call:
+                assert isinstance(group, ProbeGroup)
+                said = dict.fromkeys(group.units, f"it could not be probed: {why}")
+                given_up[group.model].update(said)

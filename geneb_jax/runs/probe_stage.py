@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
@@ -56,6 +57,12 @@ class ProbeGroup:
     settings: ProbeSettings
     batch_tokens: int | None = None
     held_out: bool = False
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Handed over, it takes its own tasks along and no others: only these are read there."""
+        tables, units = self.tables.only(self.units), dict(self.units)
+        told = (self.model, tables, units, self.settings, self.batch_tokens, self.held_out)
+        return ProbeGroup, told
 
 
 @dataclass(frozen=True, slots=True)

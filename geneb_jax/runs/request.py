@@ -21,6 +21,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from geneb_jax.errors import ConfigError, SelectionError
+from geneb_jax.fleet.address import read_scheduler
 from geneb_jax.overlong import parse_overlong
 from geneb_jax.part import Part, read_part
 from geneb_jax.results.labels import require_label
@@ -90,6 +91,11 @@ def _policy(text: str) -> str:
     return text
 
 
+def _scheduler(value: str) -> str:
+    read_scheduler(value)
+    return value
+
+
 Text = Annotated[str, Field(min_length=1)]
 Texts = Annotated[tuple[Text, ...], BeforeValidator(_tuple)]
 Place = Annotated[Path, BeforeValidator(_path)]
@@ -126,6 +132,8 @@ class RunRequest(BaseModel):
         overlong: What happens to a sequence longer than a model's context
             (:mod:`geneb_jax.overlong`); each model's own way when None.
         part: ``I/N``: this process is one of N on one store; ``auto``: as the environment says.
+        scheduler: Who does the work: ``local:N`` workers of this machine, or those of the Dask
+            scheduler at this address.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
@@ -157,6 +165,7 @@ class RunRequest(BaseModel):
     fresh: bool = False
     update_suite: bool = False
     part: Text | None = None
+    scheduler: Annotated[Text, AfterValidator(_scheduler)] | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -221,6 +230,16 @@ class RunRequest(BaseModel):
         if self.part is not None and self.as_harness:
             raise ValueError(
                 "--as-harness embeds whole splits in file order, which --part cannot divide"
+            )
+        if self.scheduler is not None and self.as_harness:
+            raise ValueError(
+                "--as-harness embeds whole splits in file order in one process; --scheduler "
+                "divides the work"
+            )
+        if self.scheduler is not None and self.part is not None:
+            raise ValueError(
+                "--part and --scheduler both divide the work: give one of them; parts need no "
+                "scheduler"
             )
         return self
 

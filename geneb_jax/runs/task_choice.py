@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -142,6 +142,11 @@ class TaskTables:
 
     def __reduce__(self) -> tuple[type[TaskTables], tuple[ChosenTasks]]:
         return TaskTables, (self.chosen,)
+
+    def only(self, tasks: Collection[Task]) -> TaskTables:
+        """Some of the tasks, to be read anew."""
+        kept = {task: known for task, known in self.chosen.fingerprints.items() if task in tasks}
+        return TaskTables(replace(self.chosen, fingerprints=kept, failures={}, notes=()))
 
     def read(self, observer: RunObserver | None = None) -> ReadTasks:
         """Parse every chosen task.

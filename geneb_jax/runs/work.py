@@ -45,6 +45,8 @@ __all__ = [
 #: Features of the tasks that are fitted in one batched call, in bytes: a share of memory that the
 #: smallest machines have, beside the model.
 GROUP_BYTES = 2**30
+#: Calls for each of several workers, so that none waits long for the last one.
+GROUPS_A_WORKER = 3
 
 Unit = tuple[Task, Regime]
 
@@ -255,7 +257,7 @@ def _model_work(
 
 
 def probe_groups(
-    work: RunWork, models: Sequence[tuple[ModelWork, list[Task]]]
+    work: RunWork, models: Sequence[tuple[ModelWork, list[Task]]], *, workers: int = 1
 ) -> list[tuple[ProbeGroup, ...]]:
     """The absent units of a model, or of its layers and poolings, cut into batched calls.
 
@@ -264,6 +266,7 @@ def probe_groups(
     Args:
         work: The run.
         models: Each with the tasks that are probed.
+        workers: How many calls run at once: each gets several, as far as there are tasks.
 
     Returns:
         What each call fits: a group a model.
@@ -282,7 +285,10 @@ def probe_groups(
         * number_bytes
         for at, task in absent
     }
-    calls = group_tasks(list(absent), sizes, budget_bytes=GROUP_BYTES)
+    budget = GROUP_BYTES
+    if workers > 1:
+        budget = min(budget, sum(sizes.values()) // (workers * GROUPS_A_WORKER))
+    calls = group_tasks(list(absent), sizes, budget_bytes=budget)
     held_out = work.request.many_variants and can_hold_out(work.settings)
     return [
         tuple(
