@@ -16,6 +16,7 @@ __all__ = [
     "matrices_per_call",
     "row_capacity",
     "small_rows",
+    "step_up",
 ]
 
 _CPU_CAPACITIES = (16_384, 131_072)
@@ -24,7 +25,7 @@ _ALIGNMENT = 64
 _BLOCK_BYTES = 262_144
 
 
-def _step_up(count: int, floor: int) -> int:
+def step_up(count: int, floor: int) -> int:
     """The smallest of 1 or 1.5 times a power of two that is at least ``count`` and ``floor``."""
     power = 1 << max(count - 1, floor - 1, 1).bit_length()
     return power * 3 // 4 if power * 3 // 4 >= max(count, floor) else power
@@ -60,7 +61,7 @@ def row_capacity(rows: int, block_rows: int, platform: str) -> int:
             if rows <= capacity:
                 return capacity
         return -(-rows // _CPU_CAPACITIES[-1]) * _CPU_CAPACITIES[-1]
-    capacity = _step_up(rows, 256)
+    capacity = step_up(rows, 256)
     return -(-capacity // block_rows) * block_rows
 
 
@@ -69,7 +70,7 @@ def small_rows(rows: int) -> int:
 
     One row or ten rows a class of a few classes are one shape: padding these costs microseconds.
     """
-    return _step_up(rows, 32)
+    return step_up(rows, 32)
 
 
 def matrices_per_call(rows: int, width: int, platform: str) -> int:
