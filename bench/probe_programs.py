@@ -57,7 +57,7 @@ _WIDTH, _ROWS, _SHOTS, _STRENGTHS = 2560, 10_000, 20, 5
 _PROBLEMS = {2: 5, 5: 1, 20: 1}
 
 #: Distinct rows of a suite, of training and of test sets.
-PACKED_ROWS = 1_000_000
+PACKED_ROWS = 3_100_000
 
 _Shape = Callable[..., jax.ShapeDtypeStruct]
 _Made = tuple[Any, tuple[Any, ...], dict[str, Any]]  # jitted, arguments, static arguments

@@ -39,6 +39,8 @@ __all__ = [
 #: Features of the tasks that are fitted in one batched call, in bytes: a share of memory that the
 #: smallest machines have, beside the model.
 GROUP_BYTES = 2**30
+#: The same where a device holds the distinct rows of them all.
+PACKED_GROUP_BYTES = 2**34
 
 Unit = tuple[Task, Regime]
 
@@ -194,7 +196,10 @@ def probe_groups(work: RunWork, model: ModelWork, tasks: list[Task]) -> list[Pro
     counts = {
         task: len(tables[task].train_labels) + len(tables[task].test_labels) for task in absent
     }
-    row_bytes = model.reference.width * (8 if work.settings.dtype == "float64" else 4)
+    packed = work.settings.packs(jax.default_backend())
+    row_bytes = model.reference.width * (
+        8 if work.settings.dtype == "float64" and not packed else 4
+    )
     return [
         ProbeGroup(
             model.reference,
@@ -204,6 +209,9 @@ def probe_groups(work: RunWork, model: ModelWork, tasks: list[Task]) -> list[Pro
             model.reference.source.batch_tokens,
         )
         for group in group_tasks(
-            list(absent), counts, row_bytes=row_bytes, budget_bytes=GROUP_BYTES
+            list(absent),
+            counts,
+            row_bytes=row_bytes,
+            budget_bytes=PACKED_GROUP_BYTES if packed else GROUP_BYTES,
         )
     ]

@@ -44,7 +44,7 @@ def fused_products(
     live: Bool[Array, " piece"],
     *,
     interpret: bool = False,
-) -> Float[Array, "piece PIECE_ROWS"]:
+) -> Float[Array, "piece piece_row"]:
     """As :func:`~geneb_jax_kernels.ragged_loss.ragged_products`."""
     return pl.pallas_call(
         partial(_products_kernel, width=X.shape[1]),
@@ -59,12 +59,12 @@ def fused_products(
 def fused_residuals(
     codes: Int[Array, " place"],
     shares: Float[Array, " place"],
-    z: Float[Array, "piece PIECE_ROWS"],
+    z: Float[Array, "piece piece_row"],
     pieces: Pieces,
     live: Bool[Array, " piece"],
     *,
     interpret: bool = False,
-) -> tuple[Float[Array, "piece PIECE_ROWS"], Float[Array, "piece PIECE_ROWS"]]:
+) -> tuple[Float[Array, "piece piece_row"], Float[Array, "piece PIECE_ROWS"]]:
     """Weighted losses (0 but in pieces of first logits) and residuals of every row."""
     shape = jax.ShapeDtypeStruct(z.shape, z.dtype)
     of_pieces = (pieces.start, pieces.rows, pieces.first, pieces.logits)
@@ -82,8 +82,8 @@ def fused_residuals(
 def fused_gradient(
     X: Float[Array, "row dim"],
     rows: Int[Array, " place"],
-    residuals: Float[Array, "piece PIECE_ROWS"],
-    losses: Float[Array, "piece PIECE_ROWS"],
+    residuals: Float[Array, "piece piece_row"],
+    losses: Float[Array, "piece piece_row"],
     pieces: Pieces,
     columns: ColumnPieces,
     live: Bool[Array, " piece"],

@@ -66,7 +66,7 @@ def ragged_products(
     theta: Float[Array, "column dim_and_one"],
     pieces: Pieces,
     live: Bool[Array, " piece"],
-) -> Float[Array, "piece PIECE_ROWS"]:
+) -> Float[Array, "piece piece_row"]:
     """Logits of the rows of every piece, in the dtype of ``theta``.
 
     Args:
@@ -79,7 +79,7 @@ def ragged_products(
 
     def plain(
         X: Array, rows: Array, theta: Array, pieces: Pieces, live: Array
-    ) -> Float[Array, "piece {PIECE_ROWS}"]:
+    ) -> Float[Array, "piece piece_row"]:
         del live
 
         def one(piece: Pieces) -> Array:
@@ -136,7 +136,7 @@ def _fused_rest(
     return sums[:, -1], sums[:, :-1]
 
 
-def _places(piece: Pieces, count: int) -> Int[Array, " PIECE_ROWS"]:
+def _places(piece: Pieces, count: int) -> Int[Array, " piece_row"]:
     """Places of a piece's rows; those beyond its rows are some place of the list."""
     numbers = jnp.arange(PIECE_ROWS, dtype=piece.start.dtype)
     return jnp.minimum(piece.start + numbers, count - 1)
@@ -158,7 +158,7 @@ def _plain_rest(
     def one(given: tuple[Pieces, Array, Array]) -> tuple[Array, Array]:
         piece, number, wanted = given
         places = _places(piece, len(listed.rows))
-        inside = (jnp.arange(PIECE_ROWS) < piece.rows) & wanted
+        inside = (jnp.arange(PIECE_ROWS, dtype=piece.rows.dtype) < piece.rows) & wanted
         logit = jnp.arange(most_logits, dtype=piece.first.dtype)
         at = jnp.minimum(piece.first + logit, len(z) - 1)
         codes = listed.codes[places]

@@ -64,7 +64,7 @@ def over_columns(
     parts: Float[Array, column * some], columns: Columns, most_logits: int, *, largest: bool = False
 ) -> Float[Array, column * some]:
     """Sums (or largest) over the columns of every machine, at its first; elsewhere 0."""
-    number = jnp.arange(most_logits, dtype=columns.logits.dtype)
+    number = jnp.arange(most_logits, dtype=columns.logits.dtype)[None, :]
     at = jnp.arange(len(parts), dtype=columns.logits.dtype)[:, None] + number
     there = number < columns.logits[:, None]
     found = parts[jnp.minimum(at, len(parts) - 1)]
@@ -97,7 +97,7 @@ def move_on(
     pairs = pairs.at[number, second].set(change, mode="drop", unique_indices=True)
     here = jnp.where(accepted[owner][:, None], gradient, old.gradient)
     dots = total(jnp.einsum("qrd,qjd->qrj", pairs, jnp.stack([here, change], axis=1)))
-    mark = fresh[:, None] & (jnp.arange(PAIRS, dtype=dots.dtype) == seen.slot[:, None])
+    mark = fresh[:, None] & (jnp.arange(PAIRS, dtype=dots.dtype)[None, :] == seen.slot[:, None])
     mark = mark.astype(dots.dtype)
     s_dot_y = jnp.sum(mark * dots[:, :PAIRS, 1], axis=1)
     y_dot_y = jnp.sum(mark * dots[:, PAIRS:, 1], axis=1)

@@ -52,7 +52,7 @@ def decide_rows(
     runs: Sequence[TestRun],
     room: Room,
     lane: Lane,
-) -> list[Float[np.ndarray, "column row"]]:
+) -> list[Float[np.ndarray, "_ _"]]:
     """Decision values of every run, float64 where the lane has it."""
     found = [np.empty((len(run.theta), run.rows), lane.state_dtype) for run in runs]
     width = X.shape[1] + 1

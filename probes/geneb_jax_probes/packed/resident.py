@@ -99,14 +99,11 @@ def hold_rows(requests: Sequence[FeatureRows], lane: Lane) -> Resident:
     positions: list[np.ndarray] = [np.zeros(0, np.int32)] * len(requests)
     flags: list[tuple[int, Array]] = []
     # Rows of matrices follow one another; a block at the end begins earlier and repeats some.
-    owner = np.concatenate([np.full(len(needed), i) for i, (_, needed, _) in enumerate(matrices)])
+    owner = np.repeat(np.arange(len(matrices)), [len(needed) for _, needed, _ in matrices])
     source = np.concatenate([needed for _, needed, _ in matrices])
     for at in range(0, total, size):
         begin = min(at, capacity - size)
-        block = np.zeros((size, width), np.float32)
-        for i in np.unique(owner[begin : begin + size]):
-            inside = np.flatnonzero(owner[begin : begin + size] == i)
-            block[inside] = matrices[i][0][source[begin + inside]]
+        block = _block(matrices, owner[begin : begin + size], source[begin : begin + size], size)
         X, fine = write_block(X, lane.put(block, owned=True), lane.put(np.int32(begin)))
         flags.append((begin, fine))
     for begin, fine in flags:
@@ -118,3 +115,20 @@ def hold_rows(requests: Sequence[FeatureRows], lane: Lane) -> Resident:
             positions[number] = found.astype(np.int32)
         offset += len(needed)
     return Resident(X, positions, [np.flatnonzero(~finite[at]) for at in positions])
+
+
+def _block(
+    matrices: Sequence[tuple[Float[np.ndarray, "_ dim"], Int[np.ndarray, " _"], list[int]]],
+    owner: Int[np.ndarray, " row"],
+    source: Int[np.ndarray, " row"],
+    size: int,
+) -> Float[np.ndarray, "size dim"]:
+    """Rows as they are where they follow one another in one matrix, else a copy, padded."""
+    first, last = int(source[0]), int(source[-1])
+    if len(source) == size == last - first + 1 and owner[0] == owner[-1]:
+        return matrices[owner[0]][0][first : last + 1]
+    block = np.zeros((size, matrices[0][0].shape[1]), np.float32)
+    for i in np.unique(owner):
+        inside = np.flatnonzero(owner == i)
+        block[inside] = matrices[i][0][source[inside]]
+    return block

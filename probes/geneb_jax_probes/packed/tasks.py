@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import jax
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
@@ -83,7 +85,16 @@ def fit_packed(
         waves = _waves(candidates, settings)
 
         def fit(wave: list[_Candidate], lane: Lane) -> dict[int, PackedFits | ProbeError]:
-            return _Wave(wave, solver, settings, room, lane).fitted()
+            try:
+                return _Wave(wave, solver, settings, room, lane).fitted()
+            except jax.errors.JaxRuntimeError as error:
+                # Refused by a compiler, or out of memory: task by task, less of both is needed. A
+                # device that is lost fails there too.
+                said = str(error).partition("\n")[0]
+                warnings.warn(
+                    f"probes are fitted task by task: {said}", RuntimeWarning, stacklevel=2
+                )
+                return {}
 
         for part in run_on_lanes(fit, waves, lambda wave: sum(one.cost for one in wave)):
             found.update(part)
