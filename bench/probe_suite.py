@@ -63,16 +63,15 @@ class _Sums:
     gigabytes: float = 0.0
 
 
-def _suite() -> list[tuple[int, int, int]]:
+def _suite(ratio: float) -> list[tuple[int, int, int]]:
     """Training rows, test rows and classes of every task."""
     from geneb_jax.benchmark import load_suite
 
     sizes = sorted(task.test_rows for task in load_suite("geneb").tasks)
     classes = ASSUMED["classes of the nine tasks of more than two"]
-    ratio = ASSUMED["train rows for a test row"]
     apart = len(sizes) // len(classes)  # tasks of many classes of every size
     return [
-        (ratio * test, test, classes[i // apart] if i % apart == 0 and i // apart < 9 else 2)
+        (round(ratio * test), test, classes[i // apart] if i % apart == 0 and i // apart < 9 else 2)
         for i, test in enumerate(sizes)
     ]
 
@@ -97,13 +96,19 @@ def _seats(suite: Sequence[tuple[int, int, int]]) -> tuple[list[Any], dict[int, 
     return seats, ticks
 
 
-def estimate(target: Target, rows: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Seconds of a warm suite, from lines of :mod:`bench.compiled` by program."""
+def estimate(target: Target, rows: dict[str, dict[str, Any]], ratio: float) -> dict[str, Any]:
+    """Seconds of a warm suite, from lines of :mod:`bench.compiled` by program.
+
+    Args:
+        target: The device.
+        rows: The lines.
+        ratio: Training rows for a test row.
+    """
     from geneb_jax_probes.packed.room import Room
     from geneb_jax_probes.packed.seating import seat_more, tables_of
 
     room, sums = Room(), _Sums()
-    suite = _suite()
+    suite = _suite(ratio)
     waiting, left = _seats(suite)
     waiting.sort(key=lambda seat: -seat.cost)
     distinct = sum(train + test for train, test, _ in suite)
@@ -147,6 +152,7 @@ def estimate(target: Target, rows: dict[str, dict[str, Any]]) -> dict[str, Any]:
     return {
         "tasks": len(suite),
         "fits": len(left),
+        "training rows of a task": round(sum(train for train, _, _ in suite) / len(suite)),
         "distinct rows": distinct,
         "programs": len(rows),
         "launches_a_tick": tick["kernels"],
@@ -182,6 +188,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--target", default="h100", choices=("h100",))
+    parser.add_argument(
+        "--ratio",
+        type=float,
+        default=ASSUMED["train rows for a test row"],
+        help="training rows for a test row",
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object")
     asked = parser.parse_args(arguments)
     target = read_target(asked.target)
@@ -199,7 +211,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if refused:
         print(json.dumps(refused), file=sys.stderr)
         return 1
-    found = estimate(target, rows)
+    found = estimate(target, rows, asked.ratio)
     exceeded = [name for name, limit in LIMITS.items() if found[name] > limit]
     if asked.json:
         print(json.dumps(found | {"exceeded": exceeded}))
