@@ -41,6 +41,7 @@ from geneb_jax_probes.scoring import _count
 from geneb_jax_probes.shapes import (
     block_rows_for,
     blocks_at_once,
+    blocks_with_data,
     matrices_per_call,
     row_capacity,
     small_rows,
@@ -123,7 +124,7 @@ def _by_features(classes: int, solver: str, shape: _Shape, platform: str) -> _Ma
         groups,
         shape((problems, logits, _WIDTH + 1), state),
         factors if exact else None,
-        shape((), np.int32),
+        None if blocks_with_data(_ROWS, block_rows, platform) is None else shape((), np.int32),
         _stop(shape, platform),
     )
     static = {

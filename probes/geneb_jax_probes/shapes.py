@@ -13,6 +13,7 @@ __all__ = [
     "aligned_zeros",
     "block_rows_for",
     "blocks_at_once",
+    "blocks_with_data",
     "matrices_per_call",
     "row_capacity",
     "small_rows",
@@ -39,7 +40,7 @@ def block_rows_for(width: int, platform: str) -> int:
     On CPU a block of float64 fits half the second-level cache; elsewhere larger products are
     better and the block only bounds the memory of intermediates.
     """
-    budget = _BLOCK_BYTES if platform == "cpu" else 256 * _BLOCK_BYTES
+    budget = _BLOCK_BYTES if platform == "cpu" else 512 * _BLOCK_BYTES
     return int(np.clip(1 << (budget // (8 * width)).bit_length() - 1, 16, 16_384))
 
 
@@ -52,6 +53,15 @@ def blocks_at_once(platform: str) -> int:
     takes with 16 where a second core is free, and the same where it is not; 48 are slower again.
     """
     return 24 if platform == "cpu" else 1
+
+
+def blocks_with_data(rows: int, block_rows: int, platform: str) -> int | None:
+    """Blocks that a pass over X ends after; None for all, padding included.
+
+    A loop whose length is data has the host of an accelerator read a predicate before every block,
+    which costs more than the padding: at most a third of the rows that are read.
+    """
+    return -(-rows // block_rows) if platform == "cpu" else None
 
 
 def row_capacity(rows: int, block_rows: int, platform: str) -> int:
