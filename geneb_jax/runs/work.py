@@ -7,6 +7,7 @@ what is left of a killed run is the same request planned again: a smaller work.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 
@@ -39,7 +40,8 @@ __all__ = [
 #: Features of the tasks that are fitted in one batched call, in bytes: a share of memory that the
 #: smallest machines have, beside the model.
 GROUP_BYTES = 2**30
-#: The same where a device holds the distinct rows of them all.
+#: The same where a device holds the distinct rows of them all, if a quarter of the host's memory is
+#: as much: a group that is lost with its process is fitted again in seconds.
 PACKED_GROUP_BYTES = 2**34
 
 Unit = tuple[Task, Regime]
@@ -197,9 +199,8 @@ def probe_groups(work: RunWork, model: ModelWork, tasks: list[Task]) -> list[Pro
         task: len(tables[task].train_labels) + len(tables[task].test_labels) for task in absent
     }
     packed = work.settings.packs(jax.default_backend())
-    row_bytes = model.reference.width * (
-        8 if work.settings.dtype == "float64" and not packed else 4
-    )
+    wide = work.settings.dtype == "float64" and not packed
+    row_bytes = model.reference.width * (8 if wide else 4)
     return [
         ProbeGroup(
             model.reference,
@@ -212,6 +213,13 @@ def probe_groups(work: RunWork, model: ModelWork, tasks: list[Task]) -> list[Pro
             list(absent),
             counts,
             row_bytes=row_bytes,
-            budget_bytes=PACKED_GROUP_BYTES if packed else GROUP_BYTES,
+            budget_bytes=_packed_group_bytes() if packed else GROUP_BYTES,
         )
     ]
+
+
+def _packed_group_bytes() -> int:
+    if not hasattr(os, "sysconf"):
+        return GROUP_BYTES
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return min(max(memory // 4, GROUP_BYTES), PACKED_GROUP_BYTES)
