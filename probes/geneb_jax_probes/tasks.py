@@ -137,7 +137,7 @@ def _room(packed: bool | Room | None, solver: Solver, working: Dtype) -> Room | 
     if solver.packed_rules is None or working != "float64" or packed is False:
         return None
     place = lanes()[0]
-    if place.state_dtype != "float64" or (packed is None and place.platform != "gpu"):
+    if place.state_dtype != "float64" or (packed is None and not place.compiles_triton):
         return None
     return packed if isinstance(packed, Room) else Room()
 
@@ -169,7 +169,7 @@ def fit_tasks(
         keep_predictions: Whether to return the predicted labels.
         memory_bytes: As in :func:`fit_logistic`.
         packed: Whether the tasks' features are held together and all fits run in one program
-            (``reference`` in float64 alone), and what that has room for; None: on GPUs.
+            (``reference`` in float64 alone), and what that has room for; None: on NVIDIA GPUs.
 
     Returns:
         One :class:`TaskScores` a task, in order.

@@ -302,12 +302,12 @@ def test_rows_come_to_the_device_once_and_in_blocks(monkeypatch: pytest.MonkeyPa
     requests = [
         FeatureRows(first, rng.integers(0, 600, 400)),
         FeatureRows(second, np.array([40, 3, 3, 89])),
-        FeatureRows(first, np.arange(600)),
+        FeatureRows(first, np.arange(700)),  # the last block begins earlier than it would
         FeatureRows(second, np.array([5])),
     ]
     held = resident.hold_rows(requests, lanes()[0])
     X = np.asarray(held.X)
-    assert resident.distinct_rows(requests) == 600 + 4 and len(X) == resident.resident_rows(604)
+    assert resident.distinct_rows(requests) == 704 and len(X) == resident.resident_rows(704) == 768
     for one, at in zip(requests, held.positions, strict=True):
         np.testing.assert_array_equal(X[at], np.asarray(one))
     assert [bad.tolist() for bad in held.unusable] == [[], [0], [], []]
