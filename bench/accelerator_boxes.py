@@ -191,6 +191,7 @@ def _probes(box: Box) -> Iterator[dict[str, Any]]:
 
     sizes = _SMALL_PROTOCOL if box.dry else _PROTOCOL
     strengths = (0.1, 1.0) if box.dry else (0.01, 0.1, 1.0, 10.0, 100.0)
+    yield attempt("packed beside task by task", partial(_packed_beside, 16 if box.dry else 2560))
     for classes in (2,) if box.dry else (2, 5, 20):
         if box.over:
             return
@@ -203,6 +204,43 @@ def _probes(box: Box) -> Iterator[dict[str, Any]]:
                 "cold_seconds": part["first_seconds"],
                 "warm_seconds": part["seconds"],
             }
+
+
+def _packed_beside(width: int) -> dict[str, Any]:
+    """Tasks fitted in one program, which has kernels of its own, beside the same task by task."""
+    from geneb_jax_probes import FeatureRows, ProbeTask, fit_tasks
+    from geneb_jax_probes.packed.room import Room
+
+    rng = np.random.default_rng(0)
+    matrix = rng.standard_normal((4000, width)).astype(np.float32)
+    tasks = []
+    for rows, classes in ((20, 2), (1500, 2), (3000, 3), (700, 20)):
+        chosen = rng.choice(len(matrix), rows + 500)
+        slope = rng.standard_normal((width, classes)) / np.sqrt(width)
+        y = np.argmax(matrix[chosen] @ slope + rng.gumbel(size=(len(chosen), classes)), axis=1)
+        y[:classes] = np.arange(classes)
+        train, test = (FeatureRows(matrix, part) for part in (chosen[:rows], chosen[rows:]))
+        draw = rng.choice(rows, min(rows, 10 * classes), replace=False)
+        tasks.append(ProbeTask(train, y[:rows], test, y[rows:], [None, draw]))
+    room = Room(columns=64, pieces=1024)
+    fit_tasks(tasks, packed=room)
+    began = time.perf_counter()
+    together = fit_tasks(tasks, packed=room, keep_predictions=True)
+    seconds = time.perf_counter() - began
+    apart = fit_tasks(tasks, packed=False, keep_predictions=True)
+    pairs = list(zip(together, apart, strict=True))
+    return {
+        "warm_seconds": seconds,
+        "fits": sum(one.n_iter.size for one in together),
+        "step_counts_that_differ": sum(int((a.n_iter != b.n_iter).sum()) for a, b in pairs),
+        "most_steps": max(int(one.n_iter.max()) for one in apart),
+        "rows_predicted_otherwise": sum(
+            int((a.predictions != b.predictions).sum()) for a, b in pairs
+        ),
+        "largest_relative_error": max(
+            float(np.nanmax(np.abs(a.objective / b.objective - 1))) for a, b in pairs
+        ),
+    }
 
 
 def _correctness(box: Box) -> Iterator[dict[str, Any]]:

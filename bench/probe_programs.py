@@ -18,8 +18,11 @@ from jax.sharding import NamedSharding, PartitionSpec
 from bench.forward_programs import Traced
 from geneb_jax.embed.pooled_program import CompiledForm
 from geneb_jax_kernels.gram import weighted_gram
+from geneb_jax_kernels.ragged_loss import ColumnPieces, ListedRows, Pieces
 from geneb_jax_probes.lbfgs.loop import Stop
 from geneb_jax_probes.lbfgs.machines import REFERENCE as STEPS
+from geneb_jax_probes.lbfgs.machines import begin
+from geneb_jax_probes.lbfgs.side_by_side import Columns
 from geneb_jax_probes.matrix.arithmetic import PLAIN
 from geneb_jax_probes.matrix.feature_space import minimise_features
 from geneb_jax_probes.matrix.gram_sample import GRAM_ROWS
@@ -29,23 +32,33 @@ from geneb_jax_probes.matrix.small_features import minimise_small
 from geneb_jax_probes.mlp import program as mlp
 from geneb_jax_probes.mlp.recipe import MLPRecipe
 from geneb_jax_probes.mlp.shapes import HELD_BLOCK, room_for_classes, room_for_features
+from geneb_jax_probes.packed.decide import decisions
+from geneb_jax_probes.packed.resident import BLOCK_ROWS, nothing, resident_rows, write_block
+from geneb_jax_probes.packed.room import Room, most_logits_for
+from geneb_jax_probes.packed.rounds import empty_places, rearrange, some_ticks
+from geneb_jax_probes.packed.seating import Tables
 from geneb_jax_probes.scoring import _count
 from geneb_jax_probes.shapes import (
     block_rows_for,
     blocks_at_once,
+    blocks_with_data,
     matrices_per_call,
     row_capacity,
     small_rows,
+    step_up,
 )
 from geneb_jax_probes.solvers.exact import RULES as EXACT_RULES
 from geneb_jax_probes.solvers.optax import _minimise as minimise_by_optax
 from geneb_jax_probes.solvers.reference32 import AS_FLOAT32
 
-__all__ = ["PROBES", "dtype_of", "probe"]
+__all__ = ["PACKED_ROWS", "PROBES", "dtype_of", "probe"]
 
 _WIDTH, _ROWS, _SHOTS, _STRENGTHS = 2560, 10_000, 20, 5
 #: Columns of one run over the matrix: all values of C for two classes, one for more.
 _PROBLEMS = {2: 5, 5: 1, 20: 1}
+
+#: Distinct rows of a suite, of training and of test sets.
+PACKED_ROWS = 3_100_000
 
 _Shape = Callable[..., jax.ShapeDtypeStruct]
 _Made = tuple[Any, tuple[Any, ...], dict[str, Any]]  # jitted, arguments, static arguments
@@ -111,7 +124,7 @@ def _by_features(classes: int, solver: str, shape: _Shape, platform: str) -> _Ma
         groups,
         shape((problems, logits, _WIDTH + 1), state),
         factors if exact else None,
-        shape((), np.int32),
+        None if blocks_with_data(_ROWS, block_rows, platform) is None else shape((), np.int32),
         _stop(shape, platform),
     )
     static = {
@@ -146,6 +159,61 @@ def _few_shot(solver: str, shape: _Shape, platform: str) -> _Made:
         "batched_lapack": True,
     }
     return minimise_rows.on(platform), (*packed, _stop(shape, platform)), static
+
+
+def _packed(shape: _Shape, platform: str) -> tuple[_Shape, Room, Any, Any, Any, Any]:
+    """Arrays of the packed programs: features, the list of rows, machines, tables."""
+    room, state = Room(), _state(platform)
+    X = shape((resident_rows(PACKED_ROWS), _WIDTH), np.float32)
+    place = (step_up(PACKED_ROWS, 1024),)
+    listed = ListedRows(shape(place, np.int32), shape(place, np.int32), shape(place, state))
+    column, piece = shape((room.columns,), np.int32), shape((room.pieces,), np.int32)
+    made = jax.eval_shape(
+        lambda points: begin(points, with_dual=False),
+        jax.ShapeDtypeStruct((room.columns, _WIDTH + 1), state),
+    )
+    machines = jax.tree.map(lambda leaf: shape(leaf.shape, leaf.dtype), made)
+    tables = Tables(
+        Columns(column, column),
+        Pieces(*[piece] * 5),
+        ColumnPieces(*[column] * 3),
+        shape((room.columns,), state),
+        column,
+    )
+    return shape, room, X, listed, machines, tables
+
+
+def _packed_ticks(shape: _Shape, platform: str) -> _Made:
+    shape, _, X, listed, machines, tables = _packed(shape, platform)
+    arguments = (X, listed, machines, *tables[:4], _stop(shape, platform), shape((), np.int32))
+    return some_ticks.on(platform), arguments, {"rules": STEPS, "most_logits": most_logits_for(2)}
+
+
+def _packed_places(shape: _Shape, platform: str) -> _Made:
+    machines, tables = _packed(shape, platform)[4:]
+    return rearrange.on(platform), (machines, tables.source), {}
+
+
+def _packed_decisions(shape: _Shape, platform: str) -> _Made:
+    shape, room, X, listed, _, tables = _packed(shape, platform)
+    theta = shape((room.columns, _WIDTH + 1), _state(platform))
+    return decisions.on(platform), (X, listed.rows, theta, tables.pieces), {}
+
+
+def _packed_rows(shape: _Shape, platform: str) -> _Made:
+    X = _packed(shape, platform)[2]
+    block = shape((BLOCK_ROWS, _WIDTH), np.float32)
+    return write_block.on(platform), (X, block, shape((), np.int32)), {}
+
+
+def _packed_nothing(shape: _Shape, platform: str) -> _Made:
+    static = {"rows": resident_rows(PACKED_ROWS), "width": _WIDTH}
+    return nothing.on(platform), (shape((), np.int32),), static
+
+
+def _packed_empty(shape: _Shape, platform: str) -> _Made:
+    static = {"columns": Room().columns, "width": _WIDTH + 1}
+    return empty_places.on(platform), (shape((), _state(platform)),), static
 
 
 def _gram(shape: _Shape, platform: str) -> _Made:
@@ -223,6 +291,14 @@ PROBES: Mapping[str, Callable[[_Shape, str], _Made]] = MappingProxyType(
     | {
         f"{solver}-few-shot": partial(_few_shot, solver)
         for solver in ("reference", "reference32", "exact")
+    }
+    | {
+        "packed-nothing": _packed_nothing,
+        "packed-rows": _packed_rows,
+        "packed-empty": _packed_empty,
+        "packed-places": _packed_places,
+        "packed-ticks": _packed_ticks,
+        "packed-decisions": _packed_decisions,
     }
     | {
         "exact-gram": _gram,

@@ -201,7 +201,7 @@ def _bytes_read(parameter: Instruction, inside: list[Instruction], whole: int) -
                 waiting.append(each.name)
             elif each.op in _READ_IN_PART and each.operands[0] == name:
                 parts += each.bytes
-            elif not (each.op == "dynamic-update-slice" and each.operands[0] == name):
+            elif not (_update_of(each) and each.operands[0] == name):
                 return whole
     return min(whole, parts)
 
@@ -219,9 +219,16 @@ def _bytes_written(one: Instruction, inside: list[Instruction]) -> int:
     for each in roots:
         while each.op in ("bitcast", "reshape") and each.operands and each.operands[0] in names:
             each = names[each.operands[0]]
-        in_place = each.op == "dynamic-update-slice" and each.operands[1] in names
-        total += names[each.operands[1]].bytes if in_place else each.bytes
+        update = names.get(_update_of(each))
+        total += each.bytes if update is None else update.bytes
     return total
+
+
+def _update_of(one: Instruction) -> str:
+    """What is written into an operand that is otherwise left as it is; empty of anything else."""
+    if one.op == "dynamic-update-slice":
+        return one.operands[1]
+    return one.operands[2] if one.op == "scatter" and len(one.operands) == 3 else ""
 
 
 def _product_flops(one: Instruction, names: dict[str, Instruction]) -> float:

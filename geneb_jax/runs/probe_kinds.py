@@ -36,6 +36,8 @@ class ProbeKind:
         seed_per_fit: Whether every seed is a fit of its own in every regime; otherwise only the
             few-shot draws need the seed, and one full fit serves all.
         dtype: (solver, JAX platform) -> precision of a fit, ``float32`` or ``float64``.
+        packs: (solver, JAX platform) -> whether the features of many tasks are held together, each
+            distinct row once.
         fit: Fits and scores problems; called with the problems, the settings, and whether to keep
             the predicted labels.
     """
@@ -47,6 +49,7 @@ class ProbeKind:
     seed_per_fit: bool
     dtype: Callable[[str, str], str]
     fit: Callable[[Sequence[ProbeTask], ProbeSettings, bool], list[TaskScores]]
+    packs: Callable[[str, str], bool] = lambda solver, platform: False
 
     @property
     def solvers(self) -> Mapping[str, str]:
@@ -65,6 +68,12 @@ def _logistic_dtype(solver: str, platform: str) -> str:
 
     own = find_solver(solver).default_dtype(np.dtype(np.float32))
     return "float32" if platform == "tpu" else own
+
+
+def _packs(solver: str, platform: str) -> bool:
+    from geneb_jax_probes.solvers.choice import find_solver
+
+    return platform == "gpu" and find_solver(solver).packed_rules is not None
 
 
 def _fit_logistic(
@@ -105,6 +114,7 @@ _KINDS = {
             seed_per_fit=False,
             dtype=_logistic_dtype,
             fit=_fit_logistic,
+            packs=_packs,
         ),
         ProbeKind(
             name="mlp",

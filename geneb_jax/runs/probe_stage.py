@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+import jax
 import numpy as np
 
 from geneb_jax.analysis import leaked_rows
@@ -20,7 +21,7 @@ from geneb_jax.runs.harness_order import read_split_rows
 from geneb_jax.runs.sweep_folds import score_folds, sweeps
 from geneb_jax.runs.task_choice import TaskTables
 from geneb_jax.runs.units import ProbeSettings
-from geneb_jax_probes import Ending, ProbeTask, TaskScores
+from geneb_jax_probes import Ending, FeatureRows, ProbeTask, TaskScores
 
 __all__ = [
     "ProbeGroup",
@@ -121,21 +122,32 @@ def _problems_of(group: ProbeGroup) -> tuple[list[ProbeTask], list[AnswerKey]]:
     encoder = group.model.encoder()
     store = open_store(group.model.store, encoder)
 
-    def features(task: Task) -> tuple[np.ndarray, np.ndarray]:
-        """Train and test, float32 ``[row, width]`` in the file's order; damaged ones made anew."""
+    def rows_of_store(rows: np.ndarray) -> np.ndarray:
+        """Embeddings float32 ``[row, width]`` of these sequences; damaged ones made anew."""
+        return read_or_embed(
+            store,
+            encoder,
+            read.sequences,
+            read.sequences.digests[rows],
+            batch_tokens=group.batch_tokens,
+        )
+
+    together = None
+    if settings.packs(jax.default_backend()) and not isinstance(encoder, HarnessEncoder):
+        rows = np.concatenate([one for task in group.units for one in read.rows_of(task)])
+        needed = np.unique(rows)
+        together = rows_of_store(needed), needed
+
+    def features(task: Task) -> tuple[np.ndarray | FeatureRows, np.ndarray | FeatureRows]:
+        """Train and test ``[row, width]`` in the file's order."""
         if isinstance(encoder, HarnessEncoder):
             return read_split_rows(store, encoder, read.tables[task])
-        train, test = (
-            read_or_embed(
-                store,
-                encoder,
-                read.sequences,
-                read.sequences.digests[rows],
-                batch_tokens=group.batch_tokens,
-            )
-            for rows in read.rows_of(task)
-        )
-        return train, test
+        train, test = read.rows_of(task)
+        if together is None:
+            return rows_of_store(train), rows_of_store(test)
+        matrix, needed = together
+        train, test = np.searchsorted(needed, train), np.searchsorted(needed, test)
+        return FeatureRows(matrix, train), FeatureRows(matrix, test)
 
     problems = []
     answers = []

@@ -51,6 +51,10 @@ class ProbeSettings:
         """Seeds of a regime that need a fit of their own; the first one stands for all others."""
         return self.seeds if regime.seeded or self.kind.seed_per_fit else self.seeds[:1]
 
+    def packs(self, platform: str) -> bool:
+        """Whether a device of this platform holds the features of many tasks together."""
+        return self.kind.packs(self.solver, platform)
+
     @property
     def regime_names(self) -> tuple[str, ...]:
         """Names of the regimes."""

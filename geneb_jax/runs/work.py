@@ -7,6 +7,7 @@ what is left of a killed run is the same request planned again: a smaller work.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
@@ -47,6 +48,10 @@ __all__ = [
 GROUP_BYTES = 2**30
 #: Calls for each of several workers, so that none waits long for the last one.
 GROUPS_A_WORKER = 3
+#: As :data:`GROUP_BYTES` where a device holds the distinct rows of them all, if a quarter of the
+#: memory of the host is as much: a group that is lost with its process is fitted again in seconds.
+
+PACKED_GROUP_BYTES = 2**34
 
 Unit = tuple[Task, Regime]
 
@@ -278,14 +283,15 @@ def probe_groups(
         for task, regime in model.absent:
             if task in wanted:
                 absent[at, task] = (*absent.get((at, task), ()), model.keys[task, regime])
-    number_bytes = 8 if work.settings.dtype == "float64" else 4
+    packed = work.settings.packs(jax.default_backend())
+    number_bytes = 8 if work.settings.dtype == "float64" and not packed else 4
     sizes = {
         (at, task): (len(tables[task].train_labels) + len(tables[task].test_labels))
         * models[at][0].reference.width
         * number_bytes
         for at, task in absent
     }
-    budget = GROUP_BYTES
+    budget = _packed_group_bytes() if packed else GROUP_BYTES
     if workers > 1:
         budget = min(budget, sum(sizes.values()) // (workers * GROUPS_A_WORKER))
     calls = group_tasks(list(absent), sizes, budget_bytes=budget)
@@ -304,3 +310,10 @@ def probe_groups(
         )
         for call in calls
     ]
+
+
+def _packed_group_bytes() -> int:
+    if not hasattr(os, "sysconf"):
+        return GROUP_BYTES
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return min(max(memory // 4, GROUP_BYTES), PACKED_GROUP_BYTES)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from geneb_jax_probes.endings import Ending
 from geneb_jax_probes.errors import ProbeDataError, ProbeError, ProbeOptionError
+from geneb_jax_probes.feature_rows import FeatureRows
 from geneb_jax_probes.metrics import Scores, scores
 from geneb_jax_probes.mlp.recipe import MLPRecipe
 from geneb_jax_probes.task_scores import ProbeTask, TaskScores
@@ -41,6 +42,7 @@ _LAZY = {
 __all__ = [
     "CODE_VERSION",
     "Ending",
+    "FeatureRows",
     "LogisticFits",
     "LogisticProbe",
     "LogisticProbeCV",

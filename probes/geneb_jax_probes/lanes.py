@@ -54,6 +54,12 @@ class Lane:
         return "float32" if self.platform == "tpu" else "float64"
 
     @property
+    def compiles_triton(self) -> bool:
+        """Whether kernels written for NVIDIA's GPUs run here."""
+        version = str(getattr(self.device.client, "platform_version", ""))
+        return self.platform == "gpu" and "rocm" not in version.lower()
+
+    @property
     def multiplies_on_host(self) -> bool:
         """Whether the host's BLAS reads this lane's arrays where they are."""
         return self.platform == "cpu"

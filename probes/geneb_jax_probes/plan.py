@@ -19,7 +19,7 @@ from geneb_jax_probes.errors import ProbeDataError
 from geneb_jax_probes.problem import Problem
 from geneb_jax_probes.shapes import matrices_per_call, small_rows
 
-__all__ = ["FeatureGroup", "Fit", "Plan", "RowGroup", "make_plan"]
+__all__ = ["FeatureGroup", "Fit", "Plan", "RowGroup", "make_plan", "one_fit"]
 
 #: A subset of at least this share of the rows is a mask over X, a smaller one is copied out: a
 #: masked fit pays for all rows of a pass, a copied one for the copy and a pass of its own.
@@ -97,7 +97,12 @@ class Plan:
     one_class: list[Fit]
 
 
-def _one_fit(problem: Problem, index: int, subset: int) -> Fit:
+def one_fit(problem: Problem, index: int, subset: int) -> Fit:
+    """One subset of a problem, of which ``index`` is the number.
+
+    Raises:
+        ProbeDataError: All its rows have weight zero.
+    """
     rows = problem.subsets[subset]
     chosen = problem.codes if rows is None else problem.codes[rows]
     weights = problem.row_weights(subset)
@@ -142,7 +147,7 @@ def make_plan(
         width = problem.X.shape[1]
         never = bool(by_features) and by_features[index]
         for subset in range(len(problem.subsets)):
-            fit = _one_fit(problem, index, subset)
+            fit = one_fit(problem, index, subset)
             count = len(fit.codes)
             if len(fit.present) == 1:
                 one_class.append(fit)

@@ -26,6 +26,7 @@ __all__ = [
     "check_features",
     "check_sample_weight",
     "make_problem",
+    "problem_of_checked",
     "uneven_scales",
 ]
 
@@ -200,6 +201,24 @@ def make_problem(
             rows outside X, negative weights.
     """
     features, squares = _measured(X, "X")
+    uneven = uneven_scales(features, squares)
+    return problem_of_checked(features, y, subsets, sample_weight, class_weight, uneven=uneven)
+
+
+def problem_of_checked(
+    features: Float[np.ndarray, "row dim"],
+    y: ArrayLike,
+    subsets: Sequence[ArrayLike | None] | None = None,
+    sample_weight: ArrayLike | None = None,
+    class_weight: ClassWeight = None,
+    *,
+    uneven: bool = False,
+) -> Problem:
+    """The same for features that were found finite before, or stand for those that were.
+
+    Raises:
+        ProbeDataError: As :func:`make_problem`, but for features.
+    """
     classes, codes = encode_labels(y)
     row_count = len(features)
     if len(codes) != row_count:
@@ -211,7 +230,6 @@ def make_problem(
     check_class_weight(class_weight, classes)
     chosen = _check_subsets(subsets, row_count)
     weights = check_sample_weight(sample_weight, row_count)
-    uneven = uneven_scales(features, squares)
     return Problem(features, codes, classes, chosen, weights, class_weight, uneven)
 
 

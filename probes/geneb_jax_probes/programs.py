@@ -41,9 +41,15 @@ def _platform_of(arguments: object) -> str:
 class Program(Generic[_Parameters, _Result]):
     """A function to be jitted at its first call, for where its arguments are."""
 
-    def __init__(self, function: Callable[_Parameters, _Result], static: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        function: Callable[_Parameters, _Result],
+        static: tuple[str, ...],
+        donated: tuple[str, ...] = (),
+    ) -> None:
         self._function = function
         self._static = static
+        self._donated = donated
         self._jitted: dict[str, Any] = {}
         update_wrapper(self, function)
 
@@ -56,7 +62,10 @@ class Program(Generic[_Parameters, _Result]):
         """The jitted function for a platform."""
         if platform not in self._jitted:
             self._jitted[platform] = jax.jit(
-                self._function, static_argnames=self._static, compiler_options=_options(platform)
+                self._function,
+                static_argnames=self._static,
+                donate_argnames=self._donated,
+                compiler_options=_options(platform),
             )
         return self._jitted[platform]
 
@@ -67,7 +76,12 @@ class Program(Generic[_Parameters, _Result]):
 
 
 def program(
-    *static: str,
+    *static: str, donated: tuple[str, ...] = ()
 ) -> Callable[[Callable[_Parameters, _Result]], Program[_Parameters, _Result]]:
-    """Decorate a function to be compiled, with the names of its static arguments."""
-    return lambda function: Program(function, static)
+    """Decorate a function to be compiled.
+
+    Args:
+        static: Names of its static arguments.
+        donated: Names of arguments whose memory the results take over: nobody reads them again.
+    """
+    return lambda function: Program(function, static, donated)

@@ -13,9 +13,11 @@ __all__ = [
     "aligned_zeros",
     "block_rows_for",
     "blocks_at_once",
+    "blocks_with_data",
     "matrices_per_call",
     "row_capacity",
     "small_rows",
+    "step_up",
 ]
 
 _CPU_CAPACITIES = (16_384, 131_072)
@@ -24,7 +26,7 @@ _ALIGNMENT = 64
 _BLOCK_BYTES = 262_144
 
 
-def _step_up(count: int, floor: int) -> int:
+def step_up(count: int, floor: int) -> int:
     """The smallest of 1 or 1.5 times a power of two that is at least ``count`` and ``floor``."""
     power = 1 << max(count - 1, floor - 1, 1).bit_length()
     return power * 3 // 4 if power * 3 // 4 >= max(count, floor) else power
@@ -38,7 +40,7 @@ def block_rows_for(width: int, platform: str) -> int:
     On CPU a block of float64 fits half the second-level cache; elsewhere larger products are
     better and the block only bounds the memory of intermediates.
     """
-    budget = _BLOCK_BYTES if platform == "cpu" else 256 * _BLOCK_BYTES
+    budget = _BLOCK_BYTES if platform == "cpu" else 512 * _BLOCK_BYTES
     return int(np.clip(1 << (budget // (8 * width)).bit_length() - 1, 16, 16_384))
 
 
@@ -53,6 +55,15 @@ def blocks_at_once(platform: str) -> int:
     return 24 if platform == "cpu" else 1
 
 
+def blocks_with_data(rows: int, block_rows: int, platform: str) -> int | None:
+    """Blocks that a pass over X ends after; None for all, padding included.
+
+    A loop whose length is data has the host of an accelerator read a predicate before every block,
+    which costs more than the padding: at most a third of the rows that are read.
+    """
+    return -(-rows // block_rows) if platform == "cpu" else None
+
+
 def row_capacity(rows: int, block_rows: int, platform: str) -> int:
     """Rows that X is padded to, a multiple of ``block_rows``."""
     if platform == "cpu":
@@ -60,7 +71,7 @@ def row_capacity(rows: int, block_rows: int, platform: str) -> int:
             if rows <= capacity:
                 return capacity
         return -(-rows // _CPU_CAPACITIES[-1]) * _CPU_CAPACITIES[-1]
-    capacity = _step_up(rows, 256)
+    capacity = step_up(rows, 256)
     return -(-capacity // block_rows) * block_rows
 
 
@@ -69,7 +80,7 @@ def small_rows(rows: int) -> int:
 
     One row or ten rows a class of a few classes are one shape: padding these costs microseconds.
     """
-    return _step_up(rows, 32)
+    return step_up(rows, 32)
 
 
 def matrices_per_call(rows: int, width: int, platform: str) -> int:

@@ -14,7 +14,14 @@ from geneb_jax_probes.errors import ProbeDataError
 from geneb_jax_probes.labels import check_labels, same_kind
 from geneb_jax_probes.problem import Dtype, Problem, check_features
 
-__all__ = ["ProbeTask", "TaskScores", "check_test_set", "failed_task", "unscored"]
+__all__ = [
+    "ProbeTask",
+    "TaskScores",
+    "check_test_labels",
+    "check_test_set",
+    "failed_task",
+    "unscored",
+]
 
 _UNSCORED = [ending for ending in Ending if not ending.scored]
 
@@ -24,9 +31,9 @@ class ProbeTask:
     """One classification task and the subsets of its training rows to fit on.
 
     Attributes:
-        X_train: Features ``[n_train, d]``.
+        X_train: Features ``[n_train, d]``, or :class:`~geneb_jax_probes.feature_rows.FeatureRows`.
         y_train: Labels ``[n_train]``.
-        X_test: Features ``[n_test, d]``.
+        X_test: Features ``[n_test, d]``, likewise.
         y_test: Labels ``[n_test]``; may hold classes that the training labels lack.
         subsets: Row numbers of each fit; None inside is all rows; None is one fit on all rows.
         name: Names the task in errors.
@@ -135,10 +142,20 @@ def check_test_set(
             or of another kind than the training labels.
     """
     X_test = check_features(task.X_test, "X_test")
-    y_test = check_labels(task.y_test, "y_test")
-    same_kind(problem.classes, y_test, "y_train and y_test")
-    if y_test.shape != (len(X_test),):
-        raise ProbeDataError(f"X_test has {len(X_test)} rows and y_test shape {y_test.shape}")
+    y_test = check_test_labels(task, problem, len(X_test))
     if X_test.shape[1] != problem.X.shape[1]:
         raise ProbeDataError(f"X_test has {X_test.shape[1]} features, X_train {problem.X.shape[1]}")
     return X_test, y_test
+
+
+def check_test_labels(task: ProbeTask, problem: Problem, rows: int) -> Shaped[np.ndarray, " row"]:
+    """Test labels that fit the training set and so many test rows.
+
+    Raises:
+        ProbeDataError: As :func:`check_test_set`, of labels.
+    """
+    y_test = check_labels(task.y_test, "y_test")
+    same_kind(problem.classes, y_test, "y_train and y_test")
+    if y_test.shape != (rows,):
+        raise ProbeDataError(f"X_test has {rows} rows and y_test shape {y_test.shape}")
+    return y_test

@@ -6,18 +6,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 
 from geneb_jax_probes.errors import ProbeError
 from geneb_jax_probes.fits import LogisticFits
-from geneb_jax_probes.lanes import Lane, run_on_lanes
+from geneb_jax_probes.lanes import Lane, lanes, run_on_lanes
 from geneb_jax_probes.metrics import confusion, scores_of_confusion
+from geneb_jax_probes.packed.room import Room
+from geneb_jax_probes.packed.tasks import PackedFits, fit_packed
 from geneb_jax_probes.probability_scores import probability_scores
 from geneb_jax_probes.problem import Dtype, Problem, check_C, check_dtype, make_problem
 from geneb_jax_probes.scoring import Decided, decide_and_count
 from geneb_jax_probes.settings import Settings
 from geneb_jax_probes.solve import solve_problems
 from geneb_jax_probes.solvers.choice import find_solver
+from geneb_jax_probes.solvers.solver import Solver
 from geneb_jax_probes.task_scores import (
     ProbeTask,
     TaskScores,
@@ -33,17 +36,51 @@ __all__ = ["fit_tasks"]
 class _TestSet:
     """Test rows of one task, labels numbered along with those of the training set."""
 
-    X: Float[np.ndarray, "row dim"]
     truth: Int[np.ndarray, " row"]
     names: Int[np.ndarray, " class"]  # number of each training class
     class_count: int
 
 
-def _test_set(task: ProbeTask, problem: Problem) -> _TestSet:
-    X_test, y_test = check_test_set(task, problem)
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A task found in order: its number, its training set and its test set."""
+
+    position: int
+    problem: Problem
+    X_test: Float[np.ndarray, "row dim"]
+    test: _TestSet
+
+
+def _test_set(problem: Problem, y_test: Shaped[np.ndarray, " row"]) -> _TestSet:
     classes, numbers = np.unique(np.concatenate([problem.classes, y_test]), return_inverse=True)
     known = problem.class_count
-    return _TestSet(X_test, numbers[known:], numbers[:known], len(classes))
+    return _TestSet(numbers[known:], numbers[:known], len(classes))
+
+
+def _decided(
+    X: Float[np.ndarray, "row dim"], test: _TestSet, fits: LogisticFits, lane: Lane
+) -> Decided:
+    """What the fits say of the test rows."""
+    logits, width = fits.coef.shape[2:]
+    if fits.apart:  # one product a fit, in the arithmetic of scikit-learn 1.9
+        return _counted(test, fits, fits.decision_function(X))
+    return decide_and_count(
+        X,
+        test.truth,
+        fits.coef.reshape(-1, logits, width),
+        fits.intercept.reshape(-1, logits),
+        test.names,
+        test.class_count,
+        lane,
+    )
+
+
+def _counted(test: _TestSet, fits: LogisticFits, values: Float[np.ndarray, "S C *rest"]) -> Decided:
+    """The same from decision values, as :meth:`LogisticFits.decision_function` gives them."""
+    rows = len(test.truth)
+    found = fits.codes_of(values).reshape(-1, rows)
+    counts = confusion(test.truth, test.names[found], test.class_count)
+    return Decided(counts, found.T, values.reshape(len(found), rows, -1))
 
 
 def _scored(
@@ -51,22 +88,10 @@ def _scored(
     problem: Problem,
     test: _TestSet,
     fits: LogisticFits,
-    lane: Lane,
+    decided: Decided,
     keep_predictions: bool,
 ) -> TaskScores:
-    subsets, strengths, logits, width = fits.coef.shape
-    if fits.apart:
-        decided = _decided_apart(test, fits)
-    else:
-        decided = decide_and_count(
-            test.X,
-            test.truth,
-            fits.coef.reshape(-1, logits, width),
-            fits.intercept.reshape(-1, logits),
-            test.names,
-            test.class_count,
-            lane,
-        )
+    subsets, strengths = fits.coef.shape[:2]
     counts, guesses = decided.counts, decided.guesses
     scored = scores_of_confusion(counts.reshape(subsets, strengths, *counts.shape[1:]))
     ranked = probability_scores(test.truth, decided.logits, test.names, test.class_count)
@@ -89,7 +114,7 @@ def _scored(
         objective=fits.objective,
         status=fits.status,
         n_train=np.array([len(chosen) for chosen in rows]),
-        n_test=len(test.X),
+        n_test=len(test.truth),
         n_classes=np.array([len(np.unique(problem.codes[chosen])) for chosen in rows]),
         solver=fits.solver,
         dtype=fits.dtype,
@@ -98,12 +123,23 @@ def _scored(
     )
 
 
-def _decided_apart(test: _TestSet, fits: LogisticFits) -> Decided:
-    """The same by one product a fit, in the arithmetic of scikit-learn 1.9."""
-    logits = fits.decision_function(test.X)
-    found = fits.codes_of(logits).reshape(-1, len(test.X))
-    counts = confusion(test.truth, test.names[found], test.class_count)
-    return Decided(counts, found.T, logits.reshape(len(found), len(test.X), -1))
+def _score_packed(task: ProbeTask, packed: PackedFits, keep_predictions: bool) -> TaskScores:
+    fits, test = packed.fits, _test_set(packed.problem, packed.y_test)
+    logits = fits.coef.shape[2]
+    values = packed.values.reshape(*fits.coef.shape[:3], -1)
+    values = values[:, :, 0] if logits == 1 else np.moveaxis(values, 2, 3)
+    decided = _counted(test, fits, values)
+    return _scored(task, packed.problem, test, fits, decided, keep_predictions)
+
+
+def _room(packed: bool | Room | None, solver: Solver, working: Dtype) -> Room | None:
+    """What tasks are packed into; None where they are not."""
+    if solver.packed_rules is None or working != "float64" or packed is False:
+        return None
+    place = lanes()[0]
+    if place.state_dtype != "float64" or (packed is None and not place.compiles_triton):
+        return None
+    return packed if isinstance(packed, Room) else Room()
 
 
 def fit_tasks(
@@ -116,6 +152,7 @@ def fit_tasks(
     dtype: str | None = None,
     keep_predictions: bool = False,
     memory_bytes: int | None = None,
+    packed: bool | Room | None = None,
 ) -> list[TaskScores]:
     """Fit and score every (task, subset, C), batched over all of them.
 
@@ -131,6 +168,8 @@ def fit_tasks(
         dtype: As in :func:`fit_logistic`.
         keep_predictions: Whether to return the predicted labels.
         memory_bytes: As in :func:`fit_logistic`.
+        packed: Whether the tasks' features are held together and all fits run in one program
+            (``reference`` in float64 alone), and what that has room for; None: on NVIDIA GPUs.
 
     Returns:
         One :class:`TaskScores` a task, in order.
@@ -143,32 +182,47 @@ def fit_tasks(
     asked = None if dtype is None else check_dtype(dtype)
     Settings(strengths, tol, max_iter, asked or "float64", memory_bytes)  # refuses odd limits
     found: list[TaskScores | None] = [None] * len(tasks)
-    by_dtype: dict[Dtype, list[tuple[int, Problem, _TestSet]]] = {}
+    by_dtype: dict[Dtype, list[_Ready]] = {}
+
+    def failed(task: ProbeTask, error: Exception) -> TaskScores:
+        said = str(error) if isinstance(error, ProbeError) else f"{type(error).__name__}: {error}"
+        kind = asked or chosen.default_dtype(None)
+        return failed_task(task, strengths, chosen.name, kind, said)
+
+    usual = asked or chosen.default_dtype(np.dtype(np.float32))
+    room = _room(packed, chosen, usual)
+    if room is not None:
+        settings = Settings(strengths, tol, max_iter, usual, memory_bytes)
+        for position, one in fit_packed(tasks, chosen, settings, room).items():
+            task = tasks[position]
+            if isinstance(one, ProbeError):
+                found[position] = failed(task, one)
+            else:
+                found[position] = _score_packed(task, one, keep_predictions)
     for position, task in enumerate(tasks):
+        if found[position] is not None:
+            continue
         try:
             problem = make_problem(task.X_train, task.y_train, task.subsets)
-            ready = (position, problem, _test_set(task, problem))
+            X_test, y_test = check_test_set(task, problem)
+            ready = _Ready(position, problem, X_test, _test_set(problem, y_test))
         except Exception as error:  # objects of others raise what they like, and fail by themselves
-            said = (
-                str(error) if isinstance(error, ProbeError) else f"{type(error).__name__}: {error}"
-            )
-            kind = asked or chosen.default_dtype(None)
-            found[position] = failed_task(task, strengths, chosen.name, kind, said)
+            found[position] = failed(task, error)
         else:
             working = asked or chosen.default_dtype(problem.X.dtype)
             by_dtype.setdefault(working, []).append(ready)
     for working, group in by_dtype.items():
         settings = Settings(strengths, tol, max_iter, working, memory_bytes)
-        fitted = solve_problems([problem for _, problem, _ in group], chosen, settings)
+        fitted = solve_problems([ready.problem for ready in group], chosen, settings)
 
-        def score(
-            item: tuple[tuple[int, Problem, _TestSet], LogisticFits], lane: Lane
-        ) -> TaskScores:
-            (position, problem, test), fits = item
-            return _scored(tasks[position], problem, test, fits, lane, keep_predictions)
+        def score(item: tuple[_Ready, LogisticFits], lane: Lane) -> TaskScores:
+            ready, fits = item
+            decided = _decided(ready.X_test, ready.test, fits, lane)
+            task = tasks[ready.position]
+            return _scored(task, ready.problem, ready.test, fits, decided, keep_predictions)
 
         items = list(zip(group, fitted, strict=True))
-        scored = run_on_lanes(score, items, lambda item: float(item[0][2].X.size))
-        for (position, _, _), one in zip(group, scored, strict=True):
-            found[position] = one
+        scored = run_on_lanes(score, items, lambda item: float(item[0].X_test.size))
+        for ready, scores in zip(group, scored, strict=True):
+            found[ready.position] = scores
     return [one for one in found if one is not None]

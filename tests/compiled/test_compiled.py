@@ -93,6 +93,25 @@ def test_every_published_model_and_every_probe_is_a_program() -> None:
         jobs(read_target("h100"), models=["no such model"])
 
 
+def test_a_suite_is_probed_by_few_programs_that_ask_the_host_little() -> None:
+    require("h100")
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.probe_suite", "--json"],
+        cwd=_ROOT,
+        env=os.environ | {"XLA_FLAGS": ""},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr[-2000:]
+    found = json.loads(done.stdout)
+    assert (found["tasks"], found["fits"], found["exceeded"]) == (100, 1100, [])
+    assert found["programs"] <= 6 and found["syncs_a_tick"] <= 3
+    assert found["launches_a_tick"] <= 100 and found["seconds"] < 5
+    assert found["gigabytes read in ticks"] > 2 * 4e-9 * 2560 * found["distinct rows"]
+
+
 @pytest.mark.sweep
 @pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
 def test_all_forwards_compile_within_their_budgets(dtype: str) -> None:

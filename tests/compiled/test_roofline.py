@@ -108,6 +108,25 @@ def test_of_a_sliced_operand_the_slice_is_read() -> None:
     assert counted(compiled(some, (10_000, 8))).bytes < 3 * 4 * 80 + 100
 
 
+def test_a_scatter_in_place_writes_its_updates_alone() -> None:
+    text = """
+%fused (a: f64[512,20,64], b: s32[512,2], c: f64[512,1,1,64]) -> f64[512,20,64] {
+  %a = f64[512,20,64]{2,1,0} parameter(0)
+  %b = s32[512,2]{1,0} parameter(1)
+  %c = f64[512,1,1,64]{3,2,1,0} parameter(2)
+  ROOT %s = f64[512,20,64]{2,1,0} scatter(%a, %b, %c), to_apply=%assign
+}
+
+ENTRY %main (p: f64[512,20,64], q: s32[512,2], r: f64[512,1,1,64]) -> f64[512,20,64] {
+  %p = f64[512,20,64]{2,1,0} parameter(0)
+  %q = s32[512,2]{1,0} parameter(1)
+  %r = f64[512,1,1,64]{3,2,1,0} parameter(2)
+  ROOT %f = f64[512,20,64]{2,1,0} fusion(%p, %q, %r), kind=kInput, calls=%fused
+}
+"""
+    assert costs_of(read_module(text), read_target("h100")).bytes == 512 * (2 * 64 * 8 + 2 * 4)
+
+
 def test_an_estimate_is_the_larger_of_arithmetic_and_bytes(tolerance: Tolerance) -> None:
     target = read_target("h100")
     for precision, kind in (("highest", "f32"), ("default", "tf32")):

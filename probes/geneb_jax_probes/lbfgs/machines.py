@@ -44,12 +44,16 @@ from geneb_jax_probes.lbfgs.more_thuente import (
 )
 
 __all__ = [
+    "LINE_SEARCH",
+    "OWN",
     "REFERENCE",
+    "STEP",
     "Evaluation",
     "Machine",
     "Progress",
     "Rules",
     "begin",
+    "judge",
     "progress",
     "promised",
     "tick",
@@ -85,7 +89,7 @@ class Rules:
 REFERENCE = Rules(short_first_step=True, decrease=64 * _EPS, gap=0.0, slack=0.0, evaluations=50)
 
 #: Endings as the scalars hold them; 0 is a machine still at work.
-_CONVERGED, _NO_PROGRESS, _MAX_ITER, _LINE_SEARCH, _NOT_FINITE = (
+_CONVERGED, _NO_PROGRESS, _MAX_ITER, LINE_SEARCH, _NOT_FINITE = (
     float(ending.code)
     for ending in (
         Ending.CONVERGED,
@@ -135,14 +139,14 @@ class Evaluation(NamedTuple):
     norm: Float[Array, "*problem"]  # max|g| in the original coordinates
 
 
-_OWN = len(Progress._fields)
-_STEP = _OWN + LineSearch._fields.index("step")
-_SLOPE_0 = _OWN + LineSearch._fields.index("slope_0")
+OWN = len(Progress._fields)
+STEP = OWN + LineSearch._fields.index("step")
+_SLOPE_0 = OWN + LineSearch._fields.index("slope_0")
 
 
 def progress(machines: Machine) -> Progress:
     """The scalars of every problem."""
-    return Progress(*unpack(machines.scalars[..., :_OWN]))
+    return Progress(*unpack(machines.scalars[..., :OWN]))
 
 
 def begin(points: Float[Array, "problem p"], *, with_dual: bool) -> Machine:
@@ -172,7 +176,7 @@ def promised(machines: Machine) -> Float[Array, " problem"]:
 
 def trial_points(machines: Machine) -> Float[Array, "problem p"]:
     """Where the machines want to be evaluated."""
-    return machines.base + machines.scalars[:, _STEP, None] * machines.direction
+    return machines.base + machines.scalars[:, STEP, None] * machines.direction
 
 
 def tick(
@@ -191,11 +195,11 @@ def tick(
     slope = jnp.sum(dual * machines.direction, axis=1)
     scalars = jax.lax.cond(
         jnp.any(progress(machines).ending == 0),
-        partial(_judge, rules),
+        partial(judge, rules),
         lambda scalars, *_: scalars,
         machines.scalars, found.value, found.norm, slope, tol, max_iter,
     )  # fmt: skip
-    judged = Progress(*unpack(scalars[..., :_OWN]))
+    judged = Progress(*unpack(scalars[..., :OWN]))
     return jax.lax.cond(
         jnp.any(judged.accepted + judged.given_up > 0),
         jax.vmap(partial(_turn, rules)),
@@ -204,7 +208,7 @@ def tick(
     )  # fmt: skip
 
 
-def _judge(
+def judge(
     rules: Rules,
     scalars: Float[Array, "problem column"],
     value: Float[Array, " problem"],
@@ -215,8 +219,8 @@ def _judge(
 ) -> Float[Array, "problem column"]:
     """Decide on each trial point; the new scalars, but for what depends on a new direction."""
     pick = jax.lax.select
-    old = Progress(*unpack(scalars[..., :_OWN]))
-    before = scalars[..., _OWN:]
+    old = Progress(*unpack(scalars[..., :OWN]))
+    before = scalars[..., OWN:]
     search, ended = advance_search(before, value, slope, rules.slack)
     was = LineSearch(*unpack(before))
     first = old.steps < 0
@@ -236,7 +240,7 @@ def _judge(
     stalled = old.value - value <= rules.decrease * jnp.maximum(size, 1.0)
     level = old.level + (ended & (old.value - value <= 2 * _EPS * size)).astype(value.dtype)
     wild = ~(jnp.isfinite(value) & jnp.isfinite(norm))
-    ending = ends(given_up & (old.pair_count == 0), _LINE_SEARCH, old.ending)
+    ending = ends(given_up & (old.pair_count == 0), LINE_SEARCH, old.ending)
     ending = ends(ended & stalled, _NO_PROGRESS, ending)
     if rules.patience:
         ending = ends(ended & (level >= rules.patience), _NO_PROGRESS, ending)
@@ -278,7 +282,7 @@ def _turn(
 ) -> Machine:
     """One problem: set out from the accepted trial point, or anew from the old one; or go on."""
     pick = jnp.where
-    seen = Progress(*unpack(scalars[:_OWN]))
+    seen = Progress(*unpack(scalars[:OWN]))
     accepted, fresh = seen.accepted > 0, seen.slot >= 0
     moved = accepted | (seen.given_up > 0)
     plain = found.dual is None or old.dual is None
@@ -286,7 +290,7 @@ def _turn(
     old_dual = old.gradient if old.dual is None else old.dual
 
     # The new pair, and every inner product with it and with the new gradient, in one product.
-    travelled = old.scalars[_STEP] * old.direction
+    travelled = old.scalars[STEP] * old.direction
     pairs = write_pair(old.pairs, seen.slot, travelled, found.gradient - old.gradient)
     here = pick(accepted, found.gradient, old.gradient)
     here_dual = here if plain else pick(accepted, dual, old_dual)
@@ -315,7 +319,7 @@ def _turn(
     if rules.gap:
         small = accepted & (-downhill <= 2 * rules.gap * jnp.abs(seen.value))
         ending = pick(small & (ending == 0), _CONVERGED, ending)
-    ending = pick(drop & (pair_count == 0) & (ending == 0), _LINE_SEARCH, ending)
+    ending = pick(drop & (pair_count == 0) & (ending == 0), LINE_SEARCH, ending)
     first_step = jnp.ones_like(downhill)
     if rules.short_first_step:
         length = jnp.minimum(1.0 / jnp.sqrt(-downhill), STEP_LIMIT)
@@ -323,7 +327,7 @@ def _turn(
     own = seen._replace(
         ending=ending, gamma=pick(drop, 1.0, gamma), pair_count=pick(drop, 0.0, pair_count)
     )
-    search = pick(moved, start_search(seen.value, downhill, first_step), scalars[_OWN:])
+    search = pick(moved, start_search(seen.value, downhill, first_step), scalars[OWN:])
     return Machine(
         base=pick(accepted, old.base + travelled, old.base),
         direction=pick(moved, pick(bad, -here, newton), old.direction),

@@ -28,7 +28,7 @@ def minimise_features(
     penalty: Float[Array, " problem"],
     start: Float[Array, "problem logit dim_and_one"],
     preconditioner: Preconditioner | None,
-    block_count: Shaped[Array, ""],
+    block_count: Shaped[Array, ""] | None,
     stop: Stop,
     *,
     compute: str,
@@ -46,7 +46,7 @@ def minimise_features(
         penalty: ``1 / (C n)`` of each problem, in the dtype that the state is kept in.
         start: Where to begin, the intercept last.
         preconditioner: Its factors divide the problems into equal groups; None for none.
-        block_count: Blocks of ``block_rows`` rows that hold data.
+        block_count: Blocks of ``block_rows`` rows that hold data; None where all are read.
         stop: Limits.
         compute: Dtype of the products with X.
         block_rows: Rows of one block.

@@ -17,7 +17,12 @@ from geneb_jax_probes.matrix.gram_sample import GRAM_ROWS, gram_sample
 from geneb_jax_probes.matrix.layout import Columns, Layout
 from geneb_jax_probes.matrix.preconditioners import Preconditioner
 from geneb_jax_probes.problem import Dtype
-from geneb_jax_probes.shapes import block_rows_for, blocks_at_once, row_capacity
+from geneb_jax_probes.shapes import (
+    block_rows_for,
+    blocks_at_once,
+    blocks_with_data,
+    row_capacity,
+)
 
 __all__ = ["HeldWhole"]
 
@@ -57,6 +62,7 @@ class HeldWhole:
         """Run the machines of some fits and penalties, in one program."""
         lane, layout = self.lane, self.layout
         block_rows = block_rows_for(max(layout.width, columns.count), lane.platform)
+        blocks = blocks_with_data(layout.rows, block_rows, lane.platform)
         shares = layout.shares(0, layout.rows, self.X.shape[0], columns)
         kept = lane.state_dtype if arithmetic.wide_shares else compute
         return lane.call(
@@ -67,7 +73,7 @@ class HeldWhole:
             lane.state(columns.penalty.reshape(-1)),
             lane.state(columns.start),
             preconditioner,
-            lane.put(np.int32(-(-layout.rows // block_rows))),
+            None if blocks is None else lane.put(np.int32(blocks)),
             stop,
             compute=compute,
             block_rows=block_rows,

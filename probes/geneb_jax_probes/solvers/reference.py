@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import ClassVar
 
 import numpy as np
 
 from geneb_jax_probes.lanes import Lane
 from geneb_jax_probes.lbfgs.machines import REFERENCE as RULES
+from geneb_jax_probes.lbfgs.machines import Rules
 from geneb_jax_probes.matrix.end_points import EndPoints
 from geneb_jax_probes.matrix.few_rows import FewRows
 from geneb_jax_probes.matrix.held_matrix import hold
@@ -33,6 +35,7 @@ class Reference(Solver):
     most_rows = 2048
     default_tol = 1e-4
     takes_protocol_tol = True
+    packed_rules: ClassVar[Rules | None] = RULES
 
     def default_dtype(self, features: np.dtype | None) -> Dtype:
         """float64, whatever the features: rows near the boundary decide the score."""

@@ -76,6 +76,7 @@ class Reference32(Reference):
 
     name = "reference32"
     decides_apart = True
+    packed_rules = None
 
     def default_dtype(self, features: np.dtype | None) -> Dtype:
         """float32 of float32; float64 of everything else, as scikit-learn's checks make it."""

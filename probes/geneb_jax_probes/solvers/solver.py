@@ -12,6 +12,7 @@ from jaxtyping import Float
 from geneb_jax_probes.endings import Ending
 from geneb_jax_probes.lanes import Lane
 from geneb_jax_probes.lbfgs.loop import Stop
+from geneb_jax_probes.lbfgs.machines import Rules
 from geneb_jax_probes.matrix.end_points import EndPoints
 from geneb_jax_probes.matrix.few_rows import FewRows
 from geneb_jax_probes.matrix.layout import Columns, Layout
@@ -37,6 +38,8 @@ class Solver(ABC):
         takes_protocol_tol: Whether a benchmark's ``tol`` is part of what it reproduces.
         decides_apart: Whether test rows are decided by one product a fit on the host, in the order
             of sums that scikit-learn's own prediction has there: it decides ties.
+        packed_rules: The rules of its machines where these begin at zero and search in the
+            coordinates of the features: so may many tasks be fitted in one program; else None.
     """
 
     name: ClassVar[str]
@@ -45,6 +48,7 @@ class Solver(ABC):
     default_tol: ClassVar[float] = 0.0
     takes_protocol_tol: ClassVar[bool] = False
     decides_apart: ClassVar[bool] = False
+    packed_rules: ClassVar[Rules | None] = None
 
     def default_dtype(self, features: np.dtype | None) -> Dtype:
         """The precision where the caller names none: that of the features, float32 of lists."""

@@ -1,0 +1,1 @@
+"""Fits of many tasks in one program, over one matrix that stays on its device."""
