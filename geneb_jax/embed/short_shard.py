@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from geneb_jax.embed.forward import Forward
+from geneb_jax.embed.row_counts import RowCounts, joined_counts
 from geneb_jax.embed.shard_work import Embedder, ShardRows, ShardWork, embed_shard
 
 __all__ = ["ShortShards", "joined"]
@@ -88,7 +89,7 @@ class ShortShards:
 
     def _batches(self, work: ShardWork) -> Sequence[np.ndarray]:
         """Positions within the shard that run together, int64 each, in the order they run."""
-        if isinstance(self._embedder, Forward):
+        if isinstance(self._embedder, Forward) and not _in_windows(self._embedder):
             tokens = self._embedder.encoder.tokenize_many(work.texts)
             batches = self._embedder.ladder.batches(tokens.length_tokens)
             members = [batch.members for batch in batches]
@@ -96,6 +97,10 @@ class ShortShards:
                 return members
         # A model that batches by itself, or that sees a sequence in several parts.
         return np.array_split(np.arange(len(work)), min(len(work), _FIRST_PIECES**2))
+
+
+def _in_windows(forward: Forward) -> bool:
+    return forward.encoder.overlong.kind == "windows"
 
 
 def joined(name: str, pieces: Sequence[ShardRows]) -> ShardRows:
@@ -115,6 +120,8 @@ def _joined(values: Sequence[Any]) -> Any:
         return None
     if isinstance(values[0], np.ndarray):
         return np.concatenate(values)
+    if isinstance(values[0], RowCounts):
+        return joined_counts(values)
     if isinstance(values[0], tuple):
         return tuple(dict.fromkeys(one for value in values for one in value))
     return sum(values)

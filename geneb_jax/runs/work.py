@@ -50,7 +50,6 @@ GROUP_BYTES = 2**30
 GROUPS_A_WORKER = 3
 #: As :data:`GROUP_BYTES` where a device holds the distinct rows of them all, if a quarter of the
 #: memory of the host is as much: a group that is lost with its process is fitted again in seconds.
-
 PACKED_GROUP_BYTES = 2**34
 
 Unit = tuple[Task, Regime]

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from geneb_jax.embed import ShardRows, embed_shard, embedder_of, plan_shards
+from geneb_jax.embed.row_counts import RowCounts
 from geneb_jax.embed.short_shard import ShortShards, joined
 from geneb_jax.fleet import LostUnitsError, WorkerError
 from geneb_jax.fleet.dispatch import Fleet
@@ -19,7 +20,6 @@ from geneb_jax.runs import fleet_embedding
 from geneb_jax.runs.embed_unit import EmbedUnit, embed_unit, release_kept
 from geneb_jax.runs.execute import execute
 from geneb_jax.runs.observer import RunObserver
-from geneb_jax.runs.probe_stage import ProbeGroup
 from geneb_jax.runs.work import plan_work
 from geneb_jax.store.claims import CLAIMS_FOLDER
 from tests.fleet.runs_by_many import request_of, write_suite
@@ -71,8 +71,10 @@ def test_a_shard_in_pieces_has_the_bits_of_a_whole_one(
     at = np.argsort(pieces.positions)
     assert pieces.rows[at].tobytes() == whole.rows[np.argsort(whole.positions)].tobytes()
     assert (pieces.name, pieces.bp, len(pieces.unusable)) == (whole.name, whole.bp, 0)
-    for counts in ("length_tokens", "truncated_bp", "unknown_bp"):
-        assert np.array_equal(np.sort(getattr(pieces, counts)), np.sort(getattr(whole, counts)))
+    assert pieces.read is not None and whole.read is not None
+    for counts in ("tokens", "cut_bp", "unknown_bp"):
+        found, expected = getattr(pieces.read, counts), getattr(whole.read, counts)
+        assert np.array_equal(np.sort(found), np.sort(expected))
     assert pieces.batch_tokens == whole.batch_tokens and pieces.products == whole.products
 
 
@@ -84,18 +86,21 @@ def test_a_shard_ends_with_the_piece_that_is_at_work(suite: Path, tmp_path: Path
     short = ShortShards(embedder, stopping=lambda: True)(shard)
     assert 0 < len(short.rows) < len(shard) and short.name == shard.name
     assert len(short.rows) == len(short.digests) == len(short.positions)
-    assert short.length_tokens is not None and len(short.length_tokens) == len(short.rows)
+    assert short.read is not None and len(short.read) == len(short.rows)
 
 
 def test_every_field_of_a_shard_is_joined() -> None:
     rows = np.arange(6, dtype=np.float32).reshape(3, 2)
     digests = np.arange(48, dtype=np.uint8).reshape(3, 16)
-    one = ShardRows("a", digests, rows, np.arange(3), np.arange(0), 7, np.arange(3))
+    read = RowCounts(*(np.arange(3) for _ in range(4)), None)
+    one = ShardRows("a", digests, rows, np.arange(3), np.arange(0), 7, read)
     other = replace(one, name="b", bp=5, compile_count=2, batch_tokens=512, products="x")
     both = joined("whole", [one, other])
     assert {field.name for field in fields(ShardRows)} >= {"bp", "rows", "products"}
     assert (both.name, both.bp, both.compile_count, both.batch_tokens) == ("whole", 12, 2, 512)
-    assert both.rows.shape == (6, 2) and both.truncated_bp is None and both.products == "x"
+    assert both.rows.shape == (6, 2) and both.products == "x"
+    assert both.read is not None and both.read.unknown_tokens is None
+    assert both.read.tokens.tolist() == [0, 1, 2, 0, 1, 2]
 
 
 # A unit in a worker
@@ -212,14 +217,15 @@ def test_a_group_of_probes_that_is_given_up_is_named_and_done_by_the_next_run(
     notes = Notes()
     fleet = Here(
         lambda item: (
-            isinstance(item, ProbeGroup) and any(task.task_id == "task-1" for task in item.units)
+            isinstance(item, tuple)
+            and any(task.task_id == "task-1" for group in item for task in group.units)
         )
     )
     outcome = execute(request, notes, executor=fleet)
     assert not outcome.complete
     assert {row.task_id for row in outcome.rows if row.failed} == {"task-1"}
     assert any("task-1: it could not be probed: 4 workers died" in said for said in notes.said)
-    groups = [item for item in fleet.units if isinstance(item, ProbeGroup)]
+    groups = [item for item in fleet.units if isinstance(item, tuple)]
     assert len(groups) == 4, "several groups, though one process would have one"
     assert execute(request).complete
 

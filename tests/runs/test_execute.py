@@ -269,7 +269,7 @@ def test_a_damaged_store_is_mended_within_the_run(suite_folder: Path, tmp_path: 
     places = {"out": tmp_path / "out", "store": tmp_path / "store"}
     scores = run("kmer-2", suite=suite_folder, **places).out / "scores.csv"
     expected = scores.read_bytes()
-    shard = max((tmp_path / "store").rglob("c/*/*"), key=lambda path: path.stat().st_size)
+    shard = max((tmp_path / "store").rglob("c/*/*/*"), key=lambda path: path.stat().st_size)
     content = bytearray(shard.read_bytes())
     content[len(content) // 2] ^= 1
     shard.write_bytes(bytes(content))
