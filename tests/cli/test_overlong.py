@@ -47,34 +47,34 @@ def counted(out: Path) -> dict[str, tuple[str, ...]]:
 
 def test_windows_and_truncation_side_by_side(geneb: Any, tasks: Path) -> None:
     cut = run(geneb, tasks, "--overlong", "truncate")
-    assert cut.exit_code == 0, cut.stderr
+    assert cut.code == 0, cut.err
     assert "1 of 14 sequences are longer than the model takes: 106 letters were cut off" in (
-        cut.stderr
+        cut.err
     )
-    assert "--overlong windows" in cut.stderr
+    assert "--overlong windows" in cut.err
     whole = run(geneb, tasks, "--overlong", "windows")
-    assert whole.exit_code == 0, whole.stderr
+    assert whole.code == 0, whole.err
     assert "1 of 14 sequences are longer than the model takes and are the mean over 2 windows" in (
-        whole.stderr
+        whole.err
     )
     found = counted(tasks.parent / "out")
     assert found == {
-        "tiny-nt-v1 (untrained)": ("106", "14", "4", "0", "0"),
-        "tiny-nt-v1 (untrained) windows 5994/2997": ("0", "15", "4", "0", "0"),
+        "tiny-nt-v1": ("106", "14", "4", "0", "0"),
+        "tiny-nt-v1 windows 5994/2997": ("0", "15", "4", "0", "0"),
     }
     page = (tasks.parent / "out" / "report.html").read_text(encoding="utf-8")
     assert "106 letters of 1 of 1 tasks are beyond its context" in page
     # From the store, the counts are the same.
     again = run(geneb, tasks, "--overlong", "windows", "--fresh")
-    assert "the mean over 2 windows" in again.stderr
+    assert "the mean over 2 windows" in again.err
     assert counted(tasks.parent / "out") == found
 
 
 def test_refuse_names_file_row_length_and_context(geneb: Any, tasks: Path) -> None:
     refused = run(geneb, tasks, "--overlong", "refuse")
-    assert refused.exit_code == 2
-    assert f"{tasks / TASK}.csv:5: the sequence has 6,100 letters, 106 more than" in refused.stderr
-    assert "(1,000 tokens, special ones included)" in refused.stderr
+    assert refused.code == 2
+    assert f"{tasks / TASK}.csv:5: the sequence has 6,100 letters, 106 more than" in refused.err
+    assert "(1,000 tokens, special ones included)" in refused.err
     assert not (tasks.parent / "out").exists()
 
 
@@ -84,13 +84,13 @@ def test_files_of_sequences_too(geneb: Any, tmp_path: Path) -> None:
     common = ("embed", "-m", "tiny-nt-v1", str(fasta), "--store", str(tmp_path / "store"))
     export = ("--export", str(tmp_path / "x.npz"))
     refused = geneb(*common, *export, "--overlong", "refuse")
-    assert refused.exit_code == 2
-    assert "the sequence chr1 (number 2 of the file) has 6,500 letters" in refused.stderr
+    assert refused.code == 2
+    assert "the sequence chr1 (number 2 of the file) has 6,500 letters" in refused.err
     for _ in range(2):  # made now, then read
         done = geneb(*common, *export, "--overlong", "windows", "--json")
-        assert done.exit_code == 0, done.stderr
-        assert json.loads(done.stdout)["report"]["windows"] == 3
-        assert "the mean over 2 windows; nothing was cut off" in done.stderr
+        assert done.code == 0, done.err
+        assert json.loads(done.out)["report"]["windows"] == 3
+        assert "the mean over 2 windows; nothing was cut off" in done.err
     with np.load(tmp_path / "x.npz") as file:
         identity = json.loads(str(file["facts"]))["model"]
     assert identity["overlong"] == "windows:5994:2997"
@@ -106,10 +106,10 @@ def test_files_of_sequences_too(geneb: Any, tmp_path: Path) -> None:
 )
 def test_what_cannot_be_is_said(geneb: Any, tasks: Path, asked: str, said: str) -> None:
     refused = run(geneb, tasks, "--overlong", asked)
-    assert refused.exit_code == 2 and said in refused.stderr
+    assert refused.code == 2 and said in refused.err
     assert not (tasks.parent / "out").exists()
 
 
 def test_the_harness_has_no_windows(geneb: Any, tasks: Path) -> None:
     refused = run(geneb, tasks, "--overlong", "windows", "--as-harness")
-    assert refused.exit_code == 2 and "--overlong has no part in it" in refused.stderr
+    assert refused.code == 2 and "--overlong has no part in it" in refused.err
