@@ -275,7 +275,7 @@ def _of_other_code(
     for unit in units:
         label = labels[identity_digest(unit.key.embedding)]
         for row in unit.rows:
-            made.setdefault(replace(row, model_id=label).fit, set()).add(unit.key.code)
+            made.setdefault((label, *row.fit[1:]), set()).add(unit.key.code)
     old: dict[tuple[str, str], set[str]] = {}
     for row in rows:
         codes = made[row.fit]

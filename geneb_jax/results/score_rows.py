@@ -10,7 +10,9 @@ from __future__ import annotations
 import math
 import operator
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from typing import Any, SupportsFloat, SupportsIndex
 
 from geneb_jax.benchmark.data_standing import DataStanding
@@ -243,7 +245,7 @@ class ScoreRow:
             columns: Those of an earlier release's record; this one's by default.
         """
         kept = RECORD_COLUMNS if columns is None else columns
-        return {name: value for name, value in self.as_dict().items() if name in kept}
+        return dict(zip(kept, _getter(kept)(self), strict=True))
 
     def cells(self) -> tuple[str | int | float | None, ...]:
         """The values in the order of :data:`SCORE_COLUMNS`."""
@@ -278,6 +280,12 @@ EARLIER_RECORD_COLUMNS: tuple[str, ...] = tuple(
     name for name in UNCOUNTED_RECORD_COLUMNS if name not in DECISION_RANGES
 )
 _cells = operator.attrgetter(*SCORE_COLUMNS)
+
+
+@lru_cache(maxsize=8)
+def _getter(columns: tuple[str, ...]) -> Callable[[ScoreRow], tuple[Any, ...]]:
+    """The values of several columns at once."""
+    return operator.attrgetter(*columns)
 
 
 def _one_line(text: str) -> str:
