@@ -11,6 +11,7 @@ import pytest
 from geneb_jax.durable_files import write_text
 from geneb_jax.embed import BatchMemoryError
 from geneb_jax.errors import GenebError, NonFiniteError, OutputError
+from geneb_jax.fleet import LostUnitsError
 from geneb_jax.store.embedding_store import QuarantinedRowsError
 
 
@@ -46,6 +47,7 @@ def test_every_error_travels_between_processes() -> None:
         BatchMemoryError("too much", where="m", smaller=512),
         NonFiniteError("bad", where="m", positions=np.arange(3)),
         QuarantinedRowsError(3, where="s", cause="bits"),
+        LostUnitsError([("unit", "why")]),
         *(
             kind("what", where="w", cause="c", hint="h")
             for kind in _all_kinds(GenebError)

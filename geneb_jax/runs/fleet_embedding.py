@@ -228,7 +228,7 @@ class _FleetRun:
             lacking = unit.positions[self.store.missing(unit.digests)]
             if len(lacking):
                 lengths = sorted(map(len, unit.sequences))
-                named = GenebErrorOfUnit(
+                named = UnitGivenUpError(
                     f"{len(lacking)} sequences of {lengths[0]} to {lengths[-1]} letters could not "
                     "be embedded",
                     where=self.model.identity.model_id,
@@ -292,7 +292,7 @@ class _FleetRun:
         )
 
 
-class GenebErrorOfUnit(GenebError):
+class UnitGivenUpError(GenebError):
     """A unit that was given up; the run ends with exit code 1."""
 
     exit_code = 1
