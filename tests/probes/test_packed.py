@@ -165,7 +165,8 @@ def test_limits_are_those_of_each_fit(suite: list[ProbeTask], packed: list[TaskS
         np.testing.assert_array_equal(one.objective[~longer], other.objective[~longer])
     loose = fit_tasks(suite, packed=SMALL, **OPTIONS, tol=1e-2)
     assert all((one.n_iter <= other.n_iter).all() for one, other in zip(loose, packed, strict=True))
-    assert loose[2].n_iter[0, 0] < packed[2].n_iter[0, 0] and 1e-4 < loose[2].grad_norm[0, 0] < 1e-2
+    assert loose[2].n_iter[0, 0] < packed[2].n_iter[0, 0]
+    assert loose[2].grad_norm[0, 0] > packed[2].grad_norm[0, 0]
 
 
 def odd_tasks() -> list[ProbeTask]:
