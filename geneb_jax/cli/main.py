@@ -8,20 +8,19 @@ neither jax, torch nor transformers.
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from collections.abc import Sequence
-from types import FrameType
 
 import click
 
 from geneb_jax import __version__
 from geneb_jax.cli.lazy_group import LazyGroup
 from geneb_jax.errors import GenebError
+from geneb_jax.interruption import INTERRUPTED, hearing_signals, is_requested, settled
 
 __all__ = ["VERBS", "command", "main"]
 
-INTERRUPTED = 75
+_INTERRUPTED = "interrupted; everything finished is kept, the same command resumes it."
 
 #: Verb -> its one line in ``--help``; the verb lives in geneb_jax/cli/<verb>.py as ``command``.
 VERBS = {
@@ -60,11 +59,6 @@ def command() -> None:
     """GENEB on JAX: how good are frozen embeddings of a genomic foundation model?"""
 
 
-def _stop(signal_number: int, frame: FrameType | None) -> None:
-    """Turn SIGTERM (a pre-emption notice) into the same orderly stop as Ctrl-C."""
-    raise KeyboardInterrupt
-
-
 def _complain(text: str) -> None:
     from geneb_jax.cli.console import complain
 
@@ -80,14 +74,29 @@ def _usage_message(error: click.ClickException) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and leave the process with its exit code."""
-    signal.signal(signal.SIGTERM, _stop)
+    """Run the command line and leave the process with its exit code.
+
+    Args:
+        arguments: What was typed after ``geneb-jax``; None: what this process was started with,
+            and the process ends here.
+    """
+    with hearing_signals(to_the_end=arguments is None):
+        try:
+            code = settled(_outcome_of(arguments))
+        except KeyboardInterrupt:  # between two lines of ours
+            code = settled(INTERRUPTED)
+    sys.exit(code)
+
+
+def _outcome_of(arguments: Sequence[str] | None) -> int:
+    """Run a verb, say what went wrong, and give the exit code."""
     try:
         outcome = command.main(
             args=None if arguments is None else list(arguments),
             prog_name="geneb-jax",
             standalone_mode=False,
         )
+        sys.stdout.flush()
         code = outcome if isinstance(outcome, int) else 0
     except GenebError as error:
         _complain(error.message)
@@ -99,13 +108,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _complain(_usage_message(error))
         code = error.exit_code
     except (KeyboardInterrupt, click.Abort):
-        _complain("interrupted; everything finished is kept, the same command resumes it.")
-        code = INTERRUPTED
+        _complain(_INTERRUPTED)
+        return INTERRUPTED
     except BrokenPipeError:
         # The reader of a pipe has gone (`geneb-jax list tasks | head`): no error of ours.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
-    sys.exit(code)
+    if is_requested():  # what the handler raised was lost, or turned into another error
+        _complain(_INTERRUPTED)
+        return INTERRUPTED
+    return code
 
 
 if __name__ == "__main__":

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from geneb_jax.interruption import stop_if_requested
+
 __all__ = ["EmbedProgress", "ProgressCallback", "ProgressClock"]
 
 
@@ -38,7 +40,11 @@ ProgressCallback = Callable[[EmbedProgress], None]
 
 
 class ProgressClock:
-    """Counts what is done and tells a callback, at most a few times a second."""
+    """Counts what is done and tells a callback, at most a few times a second.
+
+    Every call asks whether the process was told to stop: after a batch, and while others hold what
+    is left.
+    """
 
     _INTERVAL_SECONDS = 0.2
 
@@ -63,12 +69,14 @@ class ProgressClock:
 
     def expect(self, sequences: int, bp: int) -> None:
         """So much is left; what others did is no part of the total."""
+        stop_if_requested()
         self._totals = [self._done[0] + sequences, self._done[1] + bp]
         if not sequences and self._done[0]:
             self._tell()
 
     def advance(self, sequences: int, bp: int) -> None:
         """Add what a batch brought."""
+        stop_if_requested()
         self._done[0] += sequences
         self._done[1] += bp
         late = time.perf_counter() - self._told >= self._INTERVAL_SECONDS
