@@ -20,6 +20,8 @@ from geneb_jax.interruption import INTERRUPTED, hearing_signals, is_requested, s
 
 __all__ = ["VERBS", "command", "main"]
 
+#: Environment variable: end with a traceback in the place of the last word.
+_TRACEBACK = "GENEB_JAX_TRACEBACK"
 _INTERRUPTED = "interrupted; everything finished is kept, the same command resumes it."
 
 #: Verb -> its one line in ``--help``; the verb lives in geneb_jax/cli/<verb>.py as ``command``.
@@ -73,6 +75,37 @@ def _usage_message(error: click.ClickException) -> str:
     return what if context is None else f"{what} See: {context.command_path} --help"
 
 
+def _flush() -> None:
+    if sys.stdout is not None:  # it may have been closed before we were started
+        sys.stdout.flush()
+
+
+def _drop_output() -> None:
+    """What is still to be written to stdout cannot be; Python would try again at its end."""
+    if sys.stdout is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _unforeseen(error: Exception) -> int:
+    """The last word: a place that refuses, memory that is gone, or a defect, in one line."""
+    if os.environ.get(_TRACEBACK):
+        raise error
+    try:
+        _flush()
+    except OSError:
+        _drop_output()
+    if isinstance(error, OSError):
+        where = error.filename or "standard output, or a file without a name"
+        what = f"{str(where):.200}: {error.strerror or error}."
+    elif isinstance(error, MemoryError):
+        what = "the memory of this machine does not suffice."
+    else:
+        kind = type(error).__name__
+        what = f"{kind}: {' '.join(str(error).split()):.300}. This is a defect of geneb-jax."
+    _complain(f"{what} What is finished is kept. {_TRACEBACK}=1 shows where it happened.")
+    return GenebError.exit_code
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and leave the process with its exit code.
 
@@ -96,7 +129,7 @@ def _outcome_of(arguments: Sequence[str] | None) -> int:
             prog_name="geneb-jax",
             standalone_mode=False,
         )
-        sys.stdout.flush()
+        _flush()
         code = outcome if isinstance(outcome, int) else 0
     except GenebError as error:
         _complain(error.message)
@@ -112,8 +145,10 @@ def _outcome_of(arguments: Sequence[str] | None) -> int:
         return INTERRUPTED
     except BrokenPipeError:
         # The reader of a pipe has gone (`geneb-jax list tasks | head`): no error of ours.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         code = 0
+    except Exception as error:
+        code = _unforeseen(error)
     if is_requested():  # what the handler raised was lost, or turned into another error
         _complain(_INTERRUPTED)
         return INTERRUPTED

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from geneb_jax.errors import OutputError
 from geneb_jax.models.encoder import Encoder
 from geneb_jax.store import EmbeddingStore
 
@@ -31,11 +32,25 @@ def shard_rows(encoder: Encoder) -> int:
 def open_store(
     root: str | os.PathLike[str], encoder: Encoder, *, read_only: bool = False
 ) -> EmbeddingStore:
-    """Open or create the store of ``encoder`` below ``root``; see :meth:`EmbeddingStore.open`."""
-    return EmbeddingStore.open(
-        root,
-        encoder.identity,
-        encoder.width,
-        read_only=read_only,
-        rows_per_shard=shard_rows(encoder),
-    )
+    """Open or create the store of ``encoder`` below ``root``; see :meth:`EmbeddingStore.open`.
+
+    Where nothing can be written (a mount to read from), a store that holds rows is opened to read:
+    who finds all rows there needs no more, and who does not is told so then.
+    """
+
+    def opened(*, to_read: bool) -> EmbeddingStore:
+        return EmbeddingStore.open(
+            root,
+            encoder.identity,
+            encoder.width,
+            read_only=to_read,
+            rows_per_shard=shard_rows(encoder),
+        )
+
+    try:
+        return opened(to_read=read_only)
+    except OutputError:
+        kept = opened(to_read=True)
+        if not len(kept):
+            raise
+        return kept
