@@ -96,7 +96,7 @@ def _unforeseen(error: Exception) -> int:
         _drop_output()
     if isinstance(error, OSError):
         where = error.filename or "standard output, or a file without a name"
-        what = f"{str(where):.200}: {error.strerror or error}."
+        what = f"{where!s:.200}: {error.strerror or error}."
     elif isinstance(error, MemoryError):
         what = "the memory of this machine does not suffice."
     else:

@@ -96,6 +96,7 @@ def _kill_and_finish(
 
 
 @pytest.mark.parametrize("share", [0.45, 0.75, 0.95])
+@pytest.mark.fault("F01", "F02")
 def test_killed_once(
     share: float, suite_folder: Path, tmp_path: Path, undisturbed: tuple[dict[str, bytes], float]
 ) -> None:
@@ -103,6 +104,7 @@ def test_killed_once(
     _kill_and_finish(suite_folder, tmp_path, undisturbed, [moment], signal.SIGKILL)
 
 
+@pytest.mark.fault("F49", "F71")
 def test_a_notice_to_leave_is_an_orderly_stop(
     suite_folder: Path, tmp_path: Path, undisturbed: tuple[dict[str, bytes], float]
 ) -> None:
@@ -112,6 +114,7 @@ def test_a_notice_to_leave_is_an_orderly_stop(
 
 @pytest.mark.sweep
 @pytest.mark.timeout(3600)
+@pytest.mark.fault("F01", "F02")
 def test_killed_at_twenty_random_moments(
     suite_folder: Path, tmp_path: Path, undisturbed: tuple[dict[str, bytes], float]
 ) -> None:

@@ -94,6 +94,7 @@ def copy(pristine: Path, tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("step", range(len(STEPS) + 1))
+@pytest.mark.fault("F01")
 def test_f01_a_writer_killed_before_any_step_is_resumed_to_the_same_bytes(
     pristine: Path, tmp_path: Path, step: int
 ) -> None:
@@ -112,6 +113,7 @@ def test_f01_a_writer_killed_before_any_step_is_resumed_to_the_same_bytes(
 
 @pytest.mark.sweep
 @pytest.mark.parametrize("seed", range(30))
+@pytest.mark.fault("F01")
 def test_f01_a_writer_killed_at_a_random_moment_is_resumed_to_the_same_bytes(
     pristine: Path, tmp_path: Path, seed: int
 ) -> None:
@@ -123,6 +125,7 @@ def test_f01_a_writer_killed_at_a_random_moment_is_resumed_to_the_same_bytes(
     assert bytes_of(tmp_path) == bytes_of(pristine)
 
 
+@pytest.mark.fault("F03")
 def test_f03_everything_is_flushed_before_the_manifest_names_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -156,6 +159,7 @@ def test_f03_everything_is_flushed_before_the_manifest_names_it(
         assert events[at + 1] == ("flush", str(Path(events[at][1]).parent))
 
 
+@pytest.mark.fault("F04")
 def test_f04_a_full_disk_is_one_clear_error_and_the_store_stays_valid(
     pristine: Path, tmp_path: Path
 ) -> None:
@@ -171,6 +175,7 @@ def test_f04_a_full_disk_is_one_clear_error_and_the_store_stays_valid(
 
 
 @pytest.mark.parametrize("call", [1, 2, 3, 4])
+@pytest.mark.fault("F04")
 def test_f04_a_disk_that_is_full_at_any_flush_loses_one_commit(
     pristine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: int
 ) -> None:
@@ -192,6 +197,7 @@ def test_f04_a_disk_that_is_full_at_any_flush_loses_one_commit(
     assert bytes_of(tmp_path) == bytes_of(pristine)
 
 
+@pytest.mark.fault("F05")
 def test_f05_a_place_that_cannot_be_written_is_refused_at_the_start(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(OutputError, match="--store") as caught:
@@ -228,16 +234,19 @@ def flip_and_heal(copy: Path, seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(40))
+@pytest.mark.fault("F06")
 def test_f06_a_flipped_bit_is_found_and_healed(copy: Path, seed: int) -> None:
     flip_and_heal(copy, seed)
 
 
 @pytest.mark.sweep
 @pytest.mark.parametrize("seed", range(40, 240))
+@pytest.mark.fault("F06")
 def test_f06_two_hundred_flipped_bits_are_found_and_healed(copy: Path, seed: int) -> None:
     flip_and_heal(copy, seed)
 
 
+@pytest.mark.fault("F06")
 def test_f06_whole_shards_in_each_others_places_are_found(copy: Path) -> None:
     """Every checksum of the array agrees; only the rows' own checksums tell."""
     first, second = copy / FOLDER / "array/c/0/0", copy / FOLDER / "array/c/1/0"
@@ -249,6 +258,7 @@ def test_f06_whole_shards_in_each_others_places_are_found(copy: Path) -> None:
     assert repaired(copy).quarantined_rows == 16
 
 
+@pytest.mark.fault("F06")
 def test_f06_damage_is_only_reported_where_the_store_is_read_only(copy: Path) -> None:
     flipped(copy / FOLDER / "array/c/1/0", 100)
     before = bytes_of(copy)
@@ -269,6 +279,7 @@ def test_f06_damage_is_only_reported_where_the_store_is_read_only(copy: Path) ->
     ],
 )
 @pytest.mark.parametrize("how", ["deleted", "emptied", "cut"])
+@pytest.mark.fault("F07")
 def test_f07_a_lost_file_is_noticed_and_healed(copy: Path, name: str, how: str) -> None:
     path = copy / FOLDER / name
     if how == "deleted":
@@ -281,6 +292,7 @@ def test_f07_a_lost_file_is_noticed_and_healed(copy: Path, name: str, how: str) 
     assert store.verify() == []
 
 
+@pytest.mark.fault("F07")
 def test_f07_a_lost_array_folder_is_noticed_and_healed(copy: Path) -> None:
     shutil.rmtree(copy / FOLDER / "array")
     assert repaired(copy).quarantined_rows == writer.ROWS
@@ -289,6 +301,7 @@ def test_f07_a_lost_array_folder_is_noticed_and_healed(copy: Path) -> None:
 @pytest.mark.parametrize(
     "field", ["identity", "width", "dtype", "rows_per_shard", "row_count", "shards", "sha256"]
 )
+@pytest.mark.fault("F08")
 def test_f08_a_manifest_with_any_field_changed_is_rebuilt_from_shards_that_agree(
     copy: Path, field: str
 ) -> None:
@@ -311,6 +324,7 @@ def test_f08_a_manifest_with_any_field_changed_is_rebuilt_from_shards_that_agree
     assert path.read_bytes() == before
 
 
+@pytest.mark.fault("F08")
 def test_f08_a_manifest_is_not_rebuilt_from_shards_that_disagree(copy: Path) -> None:
     (copy / FOLDER / "manifest.json").write_bytes(b"")
     flipped(copy / FOLDER / "array/c/1/0", 9)
@@ -321,6 +335,7 @@ def test_f08_a_manifest_is_not_rebuilt_from_shards_that_disagree(copy: Path) -> 
 
 
 @pytest.mark.parametrize("version", [0, 2, 1000])
+@pytest.mark.fault("F08")
 def test_f08_a_manifest_of_another_version_is_refused_and_left_alone(
     copy: Path, version: int
 ) -> None:
@@ -334,6 +349,7 @@ def test_f08_a_manifest_of_another_version_is_refused_and_left_alone(
     assert f"version {version}" in entry.problem
 
 
+@pytest.mark.fault("F08")
 def test_f08_a_sealed_manifest_that_swaps_shards_is_not_believed(copy: Path) -> None:
     path = copy / FOLDER / "manifest.json"
     manifest = decode_manifest(path.read_bytes())
@@ -344,6 +360,7 @@ def test_f08_a_sealed_manifest_that_swaps_shards_is_not_believed(copy: Path) -> 
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.fault("F11")
 def test_f11_rows_that_are_not_finite_are_never_stored(tmp_path: Path, value: float) -> None:
     store, rows = open_store(tmp_path), ROWS.copy()
     rows[5, 1] = value
@@ -353,6 +370,7 @@ def test_f11_rows_that_are_not_finite_are_never_stored(tmp_path: Path, value: fl
 
 
 @pytest.mark.parametrize("name", ["", "manifest.json", "rows", "array", "array/c"])
+@pytest.mark.fault("F34")
 def test_f34_a_link_inside_a_store_is_refused_and_its_target_untouched(
     copy: Path, tmp_path_factory: pytest.TempPathFactory, name: str
 ) -> None:
@@ -376,6 +394,7 @@ class Canary:
         return open, (str(self.path), "w")
 
 
+@pytest.mark.fault("F36")
 def test_f36_nothing_in_a_store_is_unpickled(copy: Path, tmp_path: Path) -> None:
     bird = tmp_path / "sang"
     poison = pickle.dumps(Canary(bird))
@@ -388,6 +407,7 @@ def test_f36_nothing_in_a_store_is_unpickled(copy: Path, tmp_path: Path) -> None
     assert bird.exists()
 
 
+@pytest.mark.fault("F40")
 def test_f40_four_writers_of_one_key_write_every_row_once(tmp_path: Path) -> None:
     processes = [start_writer(tmp_path, "--order", seed, "--pause", 0.05) for seed in range(4)]
     time.sleep(0.8)
@@ -402,6 +422,7 @@ def test_f40_four_writers_of_one_key_write_every_row_once(tmp_path: Path) -> Non
     assert store.verify() == []
 
 
+@pytest.mark.fault("F40")
 def test_f40_a_writer_waits_with_a_notice_and_a_dead_ones_lock_stops_nobody(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -424,6 +445,7 @@ with store.writing():
     assert "another process writes here" in caplog.text
 
 
+@pytest.mark.fault("F41")
 def test_f41_a_reader_sees_whole_commits_only(tmp_path: Path) -> None:
     count = 240
     digests, rows = writer.content(count)
@@ -441,6 +463,7 @@ def test_f41_a_reader_sees_whole_commits_only(tmp_path: Path) -> None:
     assert open_store(tmp_path).read(digests).tobytes() == rows.tobytes()
 
 
+@pytest.mark.fault("F42")
 def test_f42_a_forked_process_gets_a_clear_error(tmp_path: Path) -> None:
     write_all(tmp_path)
     forking = f"""
@@ -468,6 +491,7 @@ for action in (lambda: store.read(digests), lambda: store.commit(digests, rows),
     assert done.stdout.split() == ["7", "7", "7"]
 
 
+@pytest.mark.fault("F43")
 def test_f43_one_changed_base_is_a_miss(tmp_path: Path) -> None:
     from geneb_jax.data import sequence_digest
 
@@ -480,6 +504,7 @@ def test_f43_one_changed_base_is_a_miss(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "field", ["model_id", "revision", "weights", "tokenizer", "pooling", "layer", "dtype", "code"]
 )
+@pytest.mark.fault("F44")
 def test_f44_another_key_is_a_miss(tmp_path: Path, field: str) -> None:
     write_all(tmp_path)
     value: Any = 5 if field == "layer" else "another"
@@ -490,6 +515,7 @@ def test_f44_another_key_is_a_miss(tmp_path: Path, field: str) -> None:
     assert len(open_store(tmp_path)) == len(DIGESTS)
 
 
+@pytest.mark.fault("F44")
 def test_f44_every_field_of_the_identity_is_in_the_key(tmp_path: Path) -> None:
     named = writer.IDENTITY.as_dict()
     names = {
@@ -499,6 +525,7 @@ def test_f44_every_field_of_the_identity_is_in_the_key(tmp_path: Path) -> None:
     assert len(names | {FOLDER}) == len(named) + 1
 
 
+@pytest.mark.fault("F45")
 def test_f45_shard_size_is_not_in_the_key(tmp_path: Path) -> None:
     write_all(tmp_path)
     store = open_store(tmp_path, rows_per_shard=5)
