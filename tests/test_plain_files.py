@@ -23,6 +23,7 @@ POINTER = (
 
 
 @pytest.mark.parametrize("kind", ["pipe", "folder", "device", "socket", "link to a pipe"])
+@pytest.mark.fault("F81")
 def test_what_is_not_a_plain_file_is_refused_at_once(kind: str, tmp_path: Path) -> None:
     path = tmp_path / "config.json"
     if "pipe" in kind:

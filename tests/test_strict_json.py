@@ -62,6 +62,7 @@ def test_json_is_read_as_json_reads_it(document: object, ascii_only: bool) -> No
         (b'{"\\udc00": 1}', "half a letter"),
     ],
 )
+@pytest.mark.fault("F38", "F70")
 def test_what_is_not_strict_json_is_refused(content: bytes, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         parse_json(content, deepest=8)
@@ -93,6 +94,7 @@ def test_a_pair_of_surrogates_is_a_letter() -> None:
         b"[" * 70 + b"\\" * 8_000_000,
     ],
 )
+@pytest.mark.fault("F72")
 def test_reading_takes_no_longer_than_the_file_is_long(content: bytes) -> None:
     started = time.process_time()
     with pytest.raises(ValueError, match=r"not JSON|deeper|digits"):

@@ -13,7 +13,15 @@ from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from geneb_jax.benchmark.definition import DatasetPin, Protocol, Regime, Suite, Task
 from geneb_jax.benchmark.identifiers import task_id_problem
@@ -29,7 +37,15 @@ SUITE_FILE = "suite.toml"
 _MAX_SUITE_BYTES = 16 * 2**20
 _MOST_CLASSES = 10_000
 
-Text = Annotated[str, Field(min_length=1, max_length=200)]
+
+def _printable(value: str) -> str:
+    """What every table, page and terminal can show as it is, in one line."""
+    if value != value.strip() or not value.isprintable():
+        raise ValueError(f"{value!r} is not printable text without outer spaces")
+    return value
+
+
+Text = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_printable)]
 
 
 class _Strict(BaseModel):
@@ -187,10 +203,10 @@ def _read_suite(path: Path, folder: Path | None) -> Suite:
         raise ConfigError(f"cannot read the suite ({error.strerror})", where=path) from error
     except UnicodeDecodeError as error:
         raise ConfigError("the suite is not UTF-8 text", where=path) from error
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise ConfigError(f"the suite is not valid TOML ({error})", where=path) from error
     except ValidationError as error:
         raise ConfigError(_validation_message(error), where=path) from error
+    except (ValueError, RecursionError) as error:  # integers of thousands of digits among them
+        raise ConfigError(f"the suite is not valid TOML ({error})", where=path) from error
     return Suite(
         name=parsed.name,
         title=parsed.title,

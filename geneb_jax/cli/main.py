@@ -8,20 +8,21 @@ neither jax, torch nor transformers.
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from collections.abc import Sequence
-from types import FrameType
 
 import click
 
 from geneb_jax import __version__
 from geneb_jax.cli.lazy_group import LazyGroup
 from geneb_jax.errors import GenebError
+from geneb_jax.interruption import INTERRUPTED, hearing_signals, is_requested, settled
 
 __all__ = ["VERBS", "command", "main"]
 
-INTERRUPTED = 75
+#: Environment variable: end with a traceback in the place of the last word.
+_TRACEBACK = "GENEB_JAX_TRACEBACK"
+_INTERRUPTED = "interrupted; everything finished is kept, the same command resumes it."
 
 #: Verb -> its one line in ``--help``; the verb lives in geneb_jax/cli/<verb>.py as ``command``.
 VERBS = {
@@ -60,11 +61,6 @@ def command() -> None:
     """GENEB on JAX: how good are frozen embeddings of a genomic foundation model?"""
 
 
-def _stop(signal_number: int, frame: FrameType | None) -> None:
-    """Turn SIGTERM (a pre-emption notice) into the same orderly stop as Ctrl-C."""
-    raise KeyboardInterrupt
-
-
 def _complain(text: str) -> None:
     from geneb_jax.cli.console import complain
 
@@ -79,15 +75,61 @@ def _usage_message(error: click.ClickException) -> str:
     return what if context is None else f"{what} See: {context.command_path} --help"
 
 
+def _flush() -> None:
+    if sys.stdout is not None:  # it may have been closed before we were started
+        sys.stdout.flush()
+
+
+def _drop_output() -> None:
+    """What is still to be written to stdout cannot be; Python would try again at its end."""
+    if sys.stdout is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _unforeseen(error: Exception) -> int:
+    """The last word: a place that refuses, memory that is gone, or a defect, in one line."""
+    if os.environ.get(_TRACEBACK):
+        raise error
+    try:
+        _flush()
+    except OSError:
+        _drop_output()
+    if isinstance(error, OSError):
+        where = error.filename or "standard output, or a file without a name"
+        what = f"{where!s:.200}: {error.strerror or error}."
+    elif isinstance(error, MemoryError):
+        what = "the memory of this machine does not suffice."
+    else:
+        kind = type(error).__name__
+        what = f"{kind}: {' '.join(str(error).split()):.300}. This is a defect of geneb-jax."
+    _complain(f"{what} What is finished is kept. {_TRACEBACK}=1 shows where it happened.")
+    return GenebError.exit_code
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and leave the process with its exit code."""
-    signal.signal(signal.SIGTERM, _stop)
+    """Run the command line and leave the process with its exit code.
+
+    Args:
+        arguments: What was typed after ``geneb-jax``; None: what this process was started with,
+            and the process ends here.
+    """
+    with hearing_signals(to_the_end=arguments is None):
+        try:
+            code = settled(_outcome_of(arguments))
+        except KeyboardInterrupt:  # between two lines of ours
+            code = settled(INTERRUPTED)
+    sys.exit(code)
+
+
+def _outcome_of(arguments: Sequence[str] | None) -> int:
+    """Run a verb, say what went wrong, and give the exit code."""
     try:
         outcome = command.main(
             args=None if arguments is None else list(arguments),
             prog_name="geneb-jax",
             standalone_mode=False,
         )
+        _flush()
         code = outcome if isinstance(outcome, int) else 0
     except GenebError as error:
         _complain(error.message)
@@ -99,13 +141,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _complain(_usage_message(error))
         code = error.exit_code
     except (KeyboardInterrupt, click.Abort):
-        _complain("interrupted; everything finished is kept, the same command resumes it.")
-        code = INTERRUPTED
+        _complain(_INTERRUPTED)
+        return INTERRUPTED
     except BrokenPipeError:
         # The reader of a pipe has gone (`geneb-jax list tasks | head`): no error of ours.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         code = 0
-    sys.exit(code)
+    except Exception as error:
+        code = _unforeseen(error)
+    if is_requested():  # what the handler raised was lost, or turned into another error
+        _complain(_INTERRUPTED)
+        return INTERRUPTED
+    return code
 
 
 if __name__ == "__main__":

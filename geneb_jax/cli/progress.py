@@ -17,6 +17,7 @@ from rich.progress import (
 
 from geneb_jax.cli.console import note, plain, stderr
 from geneb_jax.embed.progress import EmbedProgress
+from geneb_jax.interruption import loops_ask, stop_if_requested
 from geneb_jax.runs.observer import RunObserver
 
 __all__ = ["ConsoleObserver"]
@@ -59,6 +60,8 @@ class _Log:
 class ConsoleObserver(RunObserver):
     """Shows one bar for the present stage, with sequences/s while embedding.
 
+    Embedding and probing are loops that ask whether to stop; every call here asks as well.
+
     Args:
         log_seconds: Between two lines where stderr is no terminal.
     """
@@ -90,12 +93,14 @@ class ConsoleObserver(RunObserver):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        loops_ask(False)
         self._progress.stop()
         if self._log is not None:
             self._log.stop()
 
     def note(self, text: str) -> None:
         """Print one sentence above the bar."""
+        stop_if_requested()
         if self._progress.disable:
             note(text)
         else:
@@ -103,10 +108,12 @@ class ConsoleObserver(RunObserver):
 
     def reading(self, done: int, total: int) -> None:
         """Show files read."""
+        stop_if_requested()
         self._show("reading task files", done, total)
 
     def embedding(self, progress: EmbedProgress) -> None:
         """Show sequences embedded, and how fast."""
+        self._in_a_loop()
         rate = f"{progress.sequences_per_second:,.0f} sequences/s"
         if progress.workers is not None:
             rate = f"{progress.workers} workers, {rate}"
@@ -115,15 +122,23 @@ class ConsoleObserver(RunObserver):
 
     def probing(self, model_id: str, done: int, total: int) -> None:
         """Show units scored."""
+        self._in_a_loop()
         self._show(f"{plain(model_id)}: probing", done, total)
 
     def finished(self) -> None:
         """Take the bar away."""
+        loops_ask(False)
         if self._log is not None:
             self._log.show("between two stages")
         if self._bar is not None:
             self._progress.remove_task(self._bar)
             self._bar = None
+        stop_if_requested()
+
+    @staticmethod
+    def _in_a_loop() -> None:
+        loops_ask(True)
+        stop_if_requested()
 
     def _show(self, description: str, done: int, total: int, rate: str = "") -> None:
         if self._log is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from geneb_jax.errors import OutputError
 from geneb_jax.models.encoder import Encoder
 from geneb_jax.store import EmbeddingStore
 
@@ -55,12 +56,25 @@ def open_store(
 
     A shard has room for 64 MiB. What is committed at once is often less: ``store compact`` fills
     shards up.
+
+    Where nothing can be written (a mount to read from), a store that holds rows is opened to read:
+    who finds all rows there needs no more, and who does not is told so then.
     """
     room = _power_of_two(_SHARD_BYTES // (4 * encoder.width))
-    return EmbeddingStore.open(
-        root,
-        encoder.identity,
-        encoder.width,
-        read_only=read_only,
-        rows_per_shard=max(min(room, _MOST_ROWS_A_SHARD), work_rows(encoder)),
-    )
+
+    def opened(*, to_read: bool) -> EmbeddingStore:
+        return EmbeddingStore.open(
+            root,
+            encoder.identity,
+            encoder.width,
+            read_only=to_read,
+            rows_per_shard=max(min(room, _MOST_ROWS_A_SHARD), work_rows(encoder)),
+        )
+
+    try:
+        return opened(to_read=read_only)
+    except OutputError:
+        kept = opened(to_read=True)
+        if not len(kept):
+            raise
+        return kept

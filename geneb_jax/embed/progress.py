@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from geneb_jax.interruption import stop_if_requested
+
 __all__ = ["EmbedProgress", "ProgressCallback", "ProgressClock"]
 
 
@@ -41,7 +43,11 @@ ProgressCallback = Callable[[EmbedProgress], None]
 
 
 class ProgressClock:
-    """Counts what is done and tells a callback, at most a few times a second."""
+    """Counts what is done and tells a callback, at most a few times a second.
+
+    Every call asks whether the process was told to stop: after a batch, and while others hold what
+    is left.
+    """
 
     _INTERVAL_SECONDS = 0.2
 
@@ -67,6 +73,7 @@ class ProgressClock:
 
     def expect(self, sequences: int, bp: int) -> None:
         """So much is left; what others did is no part of the total."""
+        stop_if_requested()
         with self._guard:
             self._totals = [self._done[0] + sequences, self._done[1] + bp]
             if not sequences and self._done[0]:
@@ -74,6 +81,7 @@ class ProgressClock:
 
     def advance(self, sequences: int, bp: int) -> None:
         """Add what a batch brought; threads may do so side by side."""
+        stop_if_requested()
         with self._guard:
             self._done[0] += sequences
             self._done[1] += bp

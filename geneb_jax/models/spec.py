@@ -200,9 +200,9 @@ def read_spec(text: str, *, where: object) -> ModelSpec:
     """
     try:
         return _ADAPTER.validate_python(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"not valid TOML ({error})", where=where) from error
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
         raise ConfigError(f"{place}: {first['msg']}", where=where) from error
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"not valid TOML ({error})", where=where) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -10,6 +11,7 @@ import jax
 
 from geneb_jax.analysis import summarise, write_summary_csv
 from geneb_jax.benchmark import Suite
+from geneb_jax.errors import OutputError
 from geneb_jax.report import write_report
 from geneb_jax.results import (
     UNLIKE_DATA,
@@ -92,11 +94,23 @@ def write_outcome(
         seconds: Wall time so far.
         waiting: See :attr:`RunOutcome.waiting`.
         report: Whether to draw the report.
+
+    Raises:
+        OutputError: if all that was recorded has gone meanwhile.
     """
     out, suite = work.request.out, work.suite
     contents = read_contents(out, suite, code=work.settings.code)
     for sentence in contents.left_out:
         observer.note(sentence)
+    lost = _lost(work, models, contents, waiting or {})
+    if lost and not contents.rows:
+        raise OutputError(
+            "nothing of what this run recorded is there any more",
+            where=out,
+            cause="the folder was removed or emptied while the run was at work",
+            hint="run the same command again; embeddings are still in the store",
+        )
+    problems = {**lost, **problems}
     now = {one.identity_short: one for one in models}
     shown = {
         label: _measured(one, now[one.identity_short]) if one.identity_short in now else one
@@ -118,7 +132,7 @@ def write_outcome(
         devices=tuple(f"{device.platform}: {device.device_kind}" for device in jax.devices()),
         models=shown,
         tasks=dict(contents.tasks),
-        problems=dict(problems),
+        problems=problems,
         seconds=round(seconds, 3),
     )
     write_scores_csv(out, contents.rows)
@@ -149,7 +163,7 @@ def write_outcome(
         run=run,
         report=page,
         submissions=tuple(submissions),
-        problems=dict(problems),
+        problems=problems,
         failed=tuple(
             row
             for row in contents.rows
@@ -159,6 +173,29 @@ def write_outcome(
         labels=tuple(label for label, one in shown.items() if one.identity_short in now),
         waiting=dict(waiting or {}),
     )
+
+
+def _lost(
+    work: RunWork,
+    models: Sequence[ModelFacts],
+    contents: FolderContents,
+    waiting: Mapping[str, int],
+) -> dict[str, str]:
+    """Tasks whose scores this run recorded, or found recorded, and that are not there any more."""
+    there = {(row.identity, row.task_id, row.regime) for row in contents.rows}
+    lost: Counter[str] = Counter(
+        task.task_id
+        for one in models
+        if one.label not in waiting
+        for task in work.tables.chosen.fingerprints
+        for regime in work.settings.regimes
+        if (one.identity_short, task.task_id, regime.name) not in there
+    )
+    return {
+        task: f"{count} of its records are not in {work.request.out} any more; was the folder "
+        "changed while the run was at work? The same command makes them again."
+        for task, count in lost.items()
+    }
 
 
 def _measured(recorded: ModelFacts, now: ModelFacts) -> ModelFacts:

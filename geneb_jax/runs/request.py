@@ -337,7 +337,7 @@ def request_from_toml(path: Path, overrides: dict[str, Any]) -> RunRequest:
             where=path,
             hint='check --config; it names a TOML file with lines such as model = ["kmer-4"]',
         ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+    except (ValueError, RecursionError, OSError) as error:
         raise ConfigError(
             f"cannot be read as TOML ({error})",
             where=path,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from geneb_jax.errors import DataError
+from geneb_jax.strict_json import parse_json
 from geneb_jax.vectors.npz_file import EMBEDDINGS, FACTS, NAMES
 
 __all__ = ["NamedVectors", "holds_vectors", "read_vectors"]
@@ -64,7 +64,7 @@ def _facts(arrays: Mapping[str, Any], where: Path) -> Mapping[str, Any]:
     if FACTS not in arrays:
         return {}
     try:
-        facts = json.loads(str(arrays[FACTS]))
-    except (ValueError, RecursionError) as error:
+        facts = parse_json(str(arrays[FACTS]).encode("utf-8"))
+    except ValueError as error:
         raise DataError(f"its facts are not JSON ({error})", where=where) from error
     return facts if isinstance(facts, dict) else {}

@@ -29,6 +29,7 @@ def _scored(truth: np.ndarray, guess: np.ndarray) -> ScoreRow:
 
 
 @pytest.mark.parametrize("classes", [2, 3, 7])
+@pytest.mark.fault("F13")
 def test_constant_guesses_and_no_others(classes: int) -> None:
     rng = np.random.RandomState(classes)
     for rows in (3 * classes, 101, 400):

@@ -122,6 +122,7 @@ def test_all_fields_are_read(tmp_path: Path) -> None:
         ("name = 'again'", "not valid TOML"),
     ],
 )  # fmt: skip
+@pytest.mark.fault("F38")
 def test_impossible_values_are_refused(tmp_path: Path, addition: str, complaint: str) -> None:
     folder = write_suite(tmp_path, MINIMAL + addition)
     with pytest.raises(ConfigError) as caught:
@@ -145,6 +146,7 @@ def test_impossible_values_are_refused(tmp_path: Path, addition: str, complaint:
         ("[{ id = 'a', category = 'A' }, { id = 'b', category = 'a' }]", "also spelled 'A'"),
     ],
 )
+@pytest.mark.fault("F32", "F33")
 def test_impossible_tasks_are_refused(tmp_path: Path, tasks: str, complaint: str) -> None:
     folder = write_suite(tmp_path, f"name = 'x'\ntitle = 'X'\ntasks = {tasks}\n")
     with pytest.raises(ConfigError) as caught:
@@ -152,6 +154,7 @@ def test_impossible_tasks_are_refused(tmp_path: Path, tasks: str, complaint: str
     assert complaint in caught.value.message
 
 
+@pytest.mark.fault("F38")
 def test_unreadable_suite_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / SUITE_FILE).write_bytes(b"name = '\xff'")
     with pytest.raises(ConfigError, match="not UTF-8"):

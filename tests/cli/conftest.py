@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -25,12 +24,8 @@ def geneb(capfd: pytest.CaptureFixture[str]) -> Callable[..., Answer]:
     """``geneb("list", "tasks")`` runs ``geneb-jax list tasks``."""
 
     def run(*arguments: object) -> Answer:
-        before = signal.getsignal(signal.SIGTERM)
-        try:
-            with pytest.raises(SystemExit) as stop:
-                main([str(argument) for argument in arguments])
-        finally:
-            signal.signal(signal.SIGTERM, before)
+        with pytest.raises(SystemExit) as stop:
+            main([str(argument) for argument in arguments])
         captured = capfd.readouterr()
         return Answer(int(stop.value.code or 0), captured.out, captured.err)
 

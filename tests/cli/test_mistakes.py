@@ -213,6 +213,7 @@ def test_interruption_says_that_nothing_is_lost(
     )
 
 
+@pytest.mark.fault("F04")
 def test_a_full_disk_is_named_with_what_to_do(
     geneb: Any, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -71,6 +71,7 @@ def test_bad_usage_is_one_message_and_exit_2(
     assert not (tmp_path / "out" / "scores.csv").exists()
 
 
+@pytest.mark.fault("F05")
 def test_an_unwritable_out_is_refused_before_any_work(tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("", encoding="utf-8")

@@ -192,6 +192,7 @@ def test_labels_of_either_side_are_refused(
 
 
 @pytest.mark.parametrize("content", ["one array", "text", "nothing", "half"])
+@pytest.mark.fault("F75")
 def test_a_file_that_is_no_archive_is_one_message(geneb, tmp_path: Path, content: str) -> None:
     path = tmp_path / ("X.npy" if content == "one array" else "mine.npz")
     if content == "one array":

@@ -61,6 +61,7 @@ def test_ordinary_file(read: Read, good: str) -> None:
          "blank lines within", "quoted text", "quoted label and split", "1.0", "1.", "+01",
          "split with spaces", "dev rows", "extra column", "unnamed index column"],
 )  # fmt: skip
+@pytest.mark.fault("F19", "F23", "F25")
 def test_forms_that_mean_the_same(
     read: Read, good: str, change: Callable[[str], str], notes: dict[str, int]
 ) -> None:
@@ -75,6 +76,7 @@ def test_forms_that_mean_the_same(
     assert set(table.notes) <= set(NOTES)
 
 
+@pytest.mark.fault("F19")
 def test_label_gaps_and_negatives(read: Read, good: str) -> None:
     table = read(good.replace(",1,", ",-3,").replace("GGTT,0", "GGTT,7").replace("G,-3", "G,9"))
     assert table.train_labels.tolist() == [0, -3, 7, -3]
@@ -84,6 +86,7 @@ def test_label_gaps_and_negatives(read: Read, good: str) -> None:
     }  # fmt: skip
 
 
+@pytest.mark.fault("F19")
 def test_labels_at_the_ends_of_int64(read: Read, good: str) -> None:
     low, high = -(2**63), 2**63 - 1
     table = read(good.replace(",0,", f",{low},").replace(",1,", f",{high}.00,"))
@@ -105,6 +108,7 @@ def test_labels_at_the_ends_of_int64(read: Read, good: str) -> None:
                   "rows_with_other_characters": 1}),
     ],
 )  # fmt: skip
+@pytest.mark.fault("F27")
 def test_letters(read: Read, good: str, sequence: str, notes: dict[str, int]) -> None:
     table = read(good + f"{sequence},0,train\n")
     assert table.train_sequences[-1] == sequence
@@ -116,6 +120,7 @@ def test_quotes_and_commas_inside_a_quoted_sequence(read: Read, good: str) -> No
     assert table.train_sequences[-1] == 'A,C "G"'
 
 
+@pytest.mark.fault("F31")
 def test_repeats_overlap_and_conflicts(read: Read) -> None:
     table = read(
         "text,label,split\nA,0,train\nA,0,train\nA,1,train\nC,1,train\nC,1,test\nC,1,test\n"
@@ -129,12 +134,14 @@ def test_repeats_overlap_and_conflicts(read: Read) -> None:
     }
 
 
+@pytest.mark.fault("F21")
 def test_fewer_rows_than_shots(read: Read) -> None:
     rows = "".join(f"{'A' * (i + 1)},{int(i >= 12)},train\n" for i in range(21))
     assert read("text,label,split\n" + rows + "C,0,test\n").notes == {"small_classes": 1}
 
 
 @pytest.mark.parametrize("quote", ["", '"'])
+@pytest.mark.fault("F24")
 def test_sequences_of_a_million_bases(read: Read, good: str, quote: str) -> None:
     sequence = "ACGT" * 300_000
     table = read(good + f"{quote}{sequence}{quote},0,train\n")
@@ -185,6 +192,7 @@ def test_digest_sees_every_part_of_the_content(read: Read, good: str) -> None:
     assert len({base, *changed}) == len(changed) + 1
 
 
+@pytest.mark.fault("F43")
 def test_fingerprint_sees_every_byte(
     write: Callable[[dict[str, str]], None], good: str, tmp_path: Path
 ) -> None:

@@ -31,6 +31,7 @@ def plain_recipe(labels: np.ndarray, shots: int, seed: int) -> list[int]:
 
 
 @pytest.mark.parametrize("case", TABLE["labels"])
+@pytest.mark.fault("F21")
 def test_draws_equal_the_stored_table(case: str) -> None:
     labels = np.array(TABLE["labels"][case])
     draws = [draw for draw in TABLE["draws"] if draw["case"] == case]
@@ -41,6 +42,7 @@ def test_draws_equal_the_stored_table(case: str) -> None:
         assert rows.tolist() == draw["rows"], draw
 
 
+@pytest.mark.fault("F21")
 def test_draws_equal_the_recipe_on_real_tasks(real_tables: list[TaskTable]) -> None:
     assert len(real_tables) >= 30
     for table in real_tables:
@@ -56,6 +58,7 @@ def test_draws_equal_the_recipe_on_real_tasks(real_tables: list[TaskTable]) -> N
     st.integers(1, 12),
     st.integers(0, 2**32 - 1),
 )
+@pytest.mark.fault("F21")
 def test_draws_equal_the_recipe_and_are_balanced(labels: list[int], shots: int, seed: int) -> None:
     array = np.array(labels, dtype=np.int64)
     rows = few_shot_rows(array, shots, seed)

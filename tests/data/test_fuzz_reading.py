@@ -8,6 +8,7 @@ import io
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -63,6 +64,7 @@ def test_any_pieces(body: bytes, with_header: bool) -> None:
 
 @settings(deadline=None, max_examples=100)
 @given(st.binary(max_size=200))
+@pytest.mark.fault("F23")
 def test_any_bytes(content: bytes) -> None:
     check(read_bytes(content))
     check(read_bytes(content, "toy.csv.gz"))
@@ -79,6 +81,7 @@ def test_one_changed_byte_of_a_compressed_file(position: int, value: int) -> Non
 
 @settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(ROWS, max_size=12), st.sampled_from(["\n", "\r\n", "\r"]))
+@pytest.mark.fault("F23")
 def test_both_paths_and_the_csv_module_agree(rows: list[tuple[str, str, str]], end: str) -> None:
     outcomes = []
     for quoting in (csv.QUOTE_MINIMAL, csv.QUOTE_ALL):

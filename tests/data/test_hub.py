@@ -147,6 +147,7 @@ def test_a_second_fetch_asks_nobody(
     assert tried == []
 
 
+@pytest.mark.fault("F50")
 def test_offline_opens_no_socket(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fetch(hub, tmp_path, tasks=SUITE.tasks[:1])
     hub.requests.clear()
@@ -208,6 +209,7 @@ class SilentBar:
 
 
 @pytest.mark.parametrize("fault", [500, 502, 503, 429])
+@pytest.mark.fault("F50")
 def test_passing_faults_are_tried_again(
     hub: Hub, tmp_path: Path, waits: list[float], fault: int
 ) -> None:
@@ -218,6 +220,7 @@ def test_passing_faults_are_tried_again(
     assert waits
 
 
+@pytest.mark.fault("F50")
 def test_a_wait_that_the_hub_asks_for_is_kept(hub: Hub, tmp_path: Path, waits: list[float]) -> None:
     hub.headers["Retry-After"] = "17"
     hub.faults["api"] = [429]
@@ -228,6 +231,7 @@ def test_a_wait_that_the_hub_asks_for_is_kept(hub: Hub, tmp_path: Path, waits: l
 
 
 @pytest.mark.parametrize("fault", ["cut", "corrupt", "longer", "silent cut"])
+@pytest.mark.fault("F50")
 def test_a_damaged_body_is_fetched_again(
     hub: Hub, tmp_path: Path, waits: list[float], fault: str
 ) -> None:
@@ -239,6 +243,7 @@ def test_a_damaged_body_is_fetched_again(
 
 @pytest.mark.parametrize("ranges", [True, False])
 @pytest.mark.parametrize("fault", [404, 403, 500, 429, "cut", "corrupt", "longer", "silent cut"])
+@pytest.mark.fault("F50")
 def test_a_lasting_fault_ends_and_keeps_the_rest(
     hub: Hub, tmp_path: Path, waits: list[float], fault: int | str, ranges: bool
 ) -> None:
@@ -262,6 +267,7 @@ def test_a_lasting_fault_ends_and_keeps_the_rest(
     assert_whole(tmp_path / "data")
 
 
+@pytest.mark.fault("F50")
 def test_a_killed_fetch_is_resumed(hub: Hub, tmp_path: Path) -> None:
     """SIGKILL while one file hangs half-way; the next fetch brings only what is missing."""
     hub.always[FIRST_TRAIN] = "hang"
@@ -298,6 +304,7 @@ def test_a_killed_fetch_is_resumed(hub: Hub, tmp_path: Path) -> None:
     assert_whole(folder)
 
 
+@pytest.mark.fault("F50")
 def test_an_endless_download_ends(
     hub: Hub, tmp_path: Path, waits: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -365,6 +372,7 @@ def test_a_list_that_is_not_believed_is_made_anew_from_the_hub(hub, tmp_path, da
     assert (folder / "fetched.json").read_text() == whole
 
 
+@pytest.mark.fault("F67")
 def test_files_are_verified_until_one_byte_differs(hub: Hub, tmp_path: Path) -> None:
     folder = tmp_path / "data"
     fetch(hub, folder)
@@ -384,6 +392,7 @@ def test_files_are_verified_until_one_byte_differs(hub: Hub, tmp_path: Path) -> 
     assert pinned.verified_as(second, task_fingerprint(second, source)) != ""
 
 
+@pytest.mark.fault("F34")
 def test_a_link_is_replaced_not_followed(hub: Hub, tmp_path: Path) -> None:
     outside = tmp_path / "outside.csv"
     outside.write_text("mine")

@@ -98,6 +98,7 @@ BAD_FILES: list[tuple[str, str | bytes, str, str]] = [
     ("content", "place", "words"),
     [pytest.param(*entry[1:], id=entry[0]) for entry in BAD_FILES],
 )
+@pytest.mark.fault("F19", "F20", "F22", "F23", "F25")
 def test_bad_flat_file(
     read: Read, tmp_path: Path, content: str | bytes, place: str, words: str
 ) -> None:
@@ -143,6 +144,7 @@ HUB_TEST = "text,label\nGGTT,0\n"
     ],
 )
 @pytest.mark.parametrize("folder", ["toy", "tasks/toy"])
+@pytest.mark.fault("F22")
 def test_bad_hub_files(
     read: Read, tmp_path: Path, folder: str, train: str | None, test: str | None, place: str,
     words: str,
@@ -154,6 +156,7 @@ def test_bad_hub_files(
     assert words in caught.value.message
 
 
+@pytest.mark.fault("F35", "F75")
 def test_damaged_gzip(read: Read, good: str) -> None:
     # Random letters, so that the compressed file is long enough to cut in the middle.
     rows = "".join(f"{zlib.crc32(str(i).encode()):032b}{i},{i % 2},train\n" for i in range(500))
@@ -174,6 +177,7 @@ def test_damaged_gzip(read: Read, good: str) -> None:
         assert str(caught.value.where).endswith("toy.csv.gz"), name
 
 
+@pytest.mark.fault("F24", "F35")
 def test_too_long_and_too_large(
     read: Read, good: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -217,6 +221,7 @@ def test_unreadable_file(
 
 
 @pytest.mark.parametrize("task_id", ["../x", "/etc/passwd", "a/b", "..", "", "x" * 300, "a\0b"])
+@pytest.mark.fault("F33")
 def test_hostile_ids_open_nothing(tmp_path: Path, good: str, task_id: str) -> None:
     (tmp_path / "x.csv").write_text(good)
     (tmp_path / "inside").mkdir()
@@ -249,6 +254,7 @@ def test_links_of_ones_own_folder_lead_anywhere_but_to_nothing(tmp_path: Path, g
 
 
 @pytest.mark.parametrize("below", ["", "tasks"])
+@pytest.mark.fault("F34")
 def test_links_of_a_hub_snapshot_lead_to_its_blobs_only(
     tmp_path: Path, good: str, below: str
 ) -> None:

@@ -99,6 +99,7 @@ def one_of_every_family() -> dict[str, str]:
 
 
 @pytest.mark.parametrize("name", ["kmer-4", pytest.param("tiny-nt-v2", marks=pytest.mark.sweep)])
+@pytest.mark.fault("F29", "F66")
 def test_company_order_budget_devices_and_resume_change_no_bit(
     name: str, draw: Any, table: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -109,6 +110,7 @@ def test_company_order_budget_devices_and_resume_change_no_bit(
 
 @pytest.mark.sweep
 @pytest.mark.parametrize("name", [*BUILT_IN, *NARROW])
+@pytest.mark.fault("F29", "F66")
 def test_company_of_500_real_sequences_changes_no_bit(
     name: str, real_tasks: Path, table: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -119,6 +121,7 @@ def test_company_of_500_real_sequences_changes_no_bit(
 
 @pytest.mark.sweep
 @pytest.mark.parametrize("family", sorted(one_of_every_family()))
+@pytest.mark.fault("F29", "F66")
 def test_company_changes_no_bit_in_any_family(
     family: str, draw: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

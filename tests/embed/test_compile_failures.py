@@ -47,6 +47,7 @@ def compile_error(monkeypatch: pytest.MonkeyPatch, *texts: str) -> list[bool]:
 
 
 @pytest.mark.parametrize("said", ["INTERNAL: Couldn't find output tile sizes", "UNKNOWN: no"])
+@pytest.mark.fault("F82")
 def test_f82_a_compile_error_is_the_models_and_never_a_lost_device(
     monkeypatch: pytest.MonkeyPatch, attention: Any, said: str
 ) -> None:
@@ -57,6 +58,7 @@ def test_f82_a_compile_error_is_the_models_and_never_a_lost_device(
 
 
 @pytest.mark.parametrize("verb", ["run", "embed"])
+@pytest.mark.fault("F82")
 def test_f82_a_compile_error_named_internal_ends_with_exit_1(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
@@ -75,6 +77,7 @@ def test_f82_a_compile_error_named_internal_ends_with_exit_1(
     assert "INTERNAL" in said and "Traceback" not in said and "same command" not in said
 
 
+@pytest.mark.fault("F82")
 def test_f82_too_little_memory_for_a_program_is_still_that(
     monkeypatch: pytest.MonkeyPatch, attention: Any
 ) -> None:

@@ -41,6 +41,7 @@ MODELS: dict[str, dict[str, Any]] = {
         *(pytest.param(name, marks=pytest.mark.sweep) for name in list(MODELS)[2:]),
     ],
 )
+@pytest.mark.fault("F54")
 def test_eight_devices_embed_to_the_bit_as_one(model: str) -> None:
     done = subprocess.run(
         [sys.executable, str(_CHILD), model, json.dumps(MODELS[model])],

@@ -40,6 +40,7 @@ def test_embeddings_equal_the_numpy_model(attention: Any, draw: Draw, tolerance:
     assert relative_error(found, expected) <= tolerance("batch_invariance", "float32")
 
 
+@pytest.mark.fault("F29", "F54")
 def test_two_devices_give_what_one_gives(attention: Any, draw: Draw) -> None:
     encoder, sequences = attention(), draw(41, 60, 90)
     rows = []
@@ -66,6 +67,7 @@ def test_a_model_that_cannot_be_padded_gets_equal_lengths_only(
     )
 
 
+@pytest.mark.fault("F31")
 def test_repeated_sequences_are_embedded_once(counting: Any) -> None:
     found = embed_sequences(counting, ["ACGT", "AA", "ACGT", ""])
     assert counting.calls == [3]
@@ -79,6 +81,7 @@ def test_a_sequence_encoder_of_another_shape_than_promised_is_an_error(counting:
         embed_sequences(counting, ["A", "C"])
 
 
+@pytest.mark.fault("F28", "F68")
 def test_a_report_counts_what_was_done(
     attention: Any, draw: Draw, table: Any, tmp_path: Path
 ) -> None:
@@ -152,6 +155,7 @@ def test_shards_are_smaller_for_larger_models(attention: Any) -> None:
     assert rows == [2048, 2048, 512, 128]
 
 
+@pytest.mark.fault("F30")
 def test_rows_are_read_by_digest_and_spot_checked(
     attention: Any, draw: Draw, table: Any, tmp_path: Path
 ) -> None:

@@ -77,6 +77,7 @@ def test_unknown_letters_and_equal_tokens_are_seen(
         assert words in str(sentence)
 
 
+@pytest.mark.fault("F13")
 def test_equal_vectors_are_seen() -> None:
     encoder = load_model("kmer-1").encoder
     rows = np.ones((5, 4), np.float32)

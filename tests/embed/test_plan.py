@@ -196,6 +196,7 @@ class Shaped:
         self.parameter_count, self.longest_tokens = parameters, longest
 
 
+@pytest.mark.fault("F44")
 def test_the_rules_of_batches_are_those_of_their_version() -> None:
     shapes = [
         (parameters, platform, length, ladder.bucket(int(ladder.lengths(np.array([length]))[0])))

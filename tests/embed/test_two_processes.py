@@ -63,6 +63,7 @@ def require_complete(root: str, count: int = COUNT) -> None:
     assert store._folder.names(CLAIMS_FOLDER) == []
 
 
+@pytest.mark.fault("F40")
 def test_two_processes_share_the_work_and_embed_nothing_twice(root: str, tmp_path: Path) -> None:
     gate = tmp_path / "gate"
     processes = [start(root, gate) for _ in range(2)]
@@ -78,6 +79,7 @@ def test_two_processes_share_the_work_and_embed_nothing_twice(root: str, tmp_pat
     require_complete(root)
 
 
+@pytest.mark.fault("F40")
 def test_what_a_killed_process_had_claimed_is_taken_over(root: str, tmp_path: Path) -> None:
     gate = tmp_path / "gate"
     victim, other = start(root, gate, "--pause", 0.2), start(root, gate, "--pause", 0.02)
@@ -155,6 +157,7 @@ def test_rows_are_claimed_once_whatever_shard_they_are_in(place: str) -> None:
     assert not len(two.held_by_others()) and two.take(rows[:4]) is not None
 
 
+@pytest.mark.fault("F40", "F51")
 def test_a_silent_claim_of_another_machine_is_taken_over_after_its_lease(place: str) -> None:
     theirs, ours, rows = claims_of(place, elsewhere=True), claims_of(place), digests_of(4)
     ours._lease_seconds = 0.3
@@ -188,6 +191,7 @@ def test_a_damaged_claim_stops_nobody(place: str, content: bytes) -> None:
     assert claims_of(place).take(rows) is not None
 
 
+@pytest.mark.fault("F40")
 def test_many_threads_claim_every_row_once(place: str) -> None:
     rows, taken, barrier = digests_of(60), [], threading.Barrier(4)
 

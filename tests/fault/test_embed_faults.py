@@ -128,6 +128,7 @@ def stop_and_resume(root: Path, expected: dict[str, str], how: int, delay: float
     return kept
 
 
+@pytest.mark.fault("F01")
 def test_f01_an_embedding_killed_in_the_middle_ends_with_the_same_bytes(
     tmp_path: Path, undisturbed: tuple[dict[str, str], float]
 ) -> None:
@@ -137,6 +138,7 @@ def test_f01_an_embedding_killed_in_the_middle_ends_with_the_same_bytes(
 
 @pytest.mark.sweep
 @pytest.mark.parametrize("seed", range(30))
+@pytest.mark.fault("F01")
 def test_f01_an_embedding_killed_at_thirty_random_moments_ends_with_the_same_bytes(
     tmp_path: Path, undisturbed: tuple[dict[str, str], float], seed: int
 ) -> None:
@@ -147,6 +149,7 @@ def test_f01_an_embedding_killed_at_thirty_random_moments_ends_with_the_same_byt
 @pytest.mark.parametrize(
     "how", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.sweep)]
 )
+@pytest.mark.fault("F49")
 def test_f49_a_signal_drops_at_most_one_shard_and_frees_the_lock(
     tmp_path: Path, undisturbed: tuple[dict[str, str], float], how: int
 ) -> None:
@@ -154,6 +157,7 @@ def test_f49_a_signal_drops_at_most_one_shard_and_frees_the_lock(
     stop_and_resume(tmp_path, expected, how, 0.6 * seconds)
 
 
+@pytest.mark.fault("F49")
 def test_f49_an_interruption_in_the_middle_keeps_whole_shards(tmp_path: Path) -> None:
     encoder, table = limited(Letters(), 256), table_of(draw(100, 30, 40))
     store = open_store(tmp_path / "one", encoder)
@@ -176,6 +180,7 @@ def test_f49_an_interruption_in_the_middle_keeps_whole_shards(tmp_path: Path) ->
 # F06: damage is mended without the caller's help
 
 
+@pytest.mark.fault("F06")
 def test_f06_damaged_rows_are_embedded_again_on_read(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -197,6 +202,7 @@ def test_f06_damaged_rows_are_embedded_again_on_read(
 
 
 @pytest.mark.parametrize("where", ["one row", "one column", "everything"])
+@pytest.mark.fault("F11")
 def test_f11_nan_is_never_stored_and_names_its_sequences(tmp_path: Path, where: str) -> None:
     class Broken(Letters):
         def pooled(self, params: Any, ids: Any, mask: Any) -> Any:
@@ -220,6 +226,7 @@ def test_f11_nan_is_never_stored_and_names_its_sequences(tmp_path: Path, where: 
     assert len(refused.value.positions) == count
 
 
+@pytest.mark.fault("F11")
 def test_f11_a_model_without_a_finite_row_is_given_up_early(tmp_path: Path) -> None:
     class Broken(Letters):
         def pooled(self, params: Any, ids: Any, mask: Any) -> Any:
@@ -231,6 +238,7 @@ def test_f11_a_model_without_a_finite_row_is_given_up_early(tmp_path: Path) -> N
     assert len(caught.value.positions) == 4096
 
 
+@pytest.mark.fault("F12")
 def test_f12_an_overflow_of_half_precision_is_an_error_not_an_embedding() -> None:
     class Half(Letters):
         def pooled(self, params: Any, ids: Any, mask: Any) -> Any:
@@ -245,6 +253,7 @@ def test_f12_an_overflow_of_half_precision_is_an_error_not_an_embedding() -> Non
 
 
 @pytest.mark.parametrize("encoder", [Letters(), build_kmer_encoder(3)])
+@pytest.mark.fault("F26")
 def test_f26_empty_and_blank_sequences_are_finite_and_counted(tmp_path: Path, encoder: Any) -> None:
     store, table = open_store(tmp_path, encoder), table_of(["", " ", "\t\n", "ACGT"])
     rows = read_or_embed(store, encoder, table)
@@ -254,6 +263,7 @@ def test_f26_empty_and_blank_sequences_are_finite_and_counted(tmp_path: Path, en
     assert embed_sequences(encoder, [""]).shape == (1, encoder.width)
 
 
+@pytest.mark.fault("F27")
 def test_f27_every_letter_is_embedded_by_the_stated_policy() -> None:
     encoder = build_kmer_encoder(1)
     letters = [chr(code) for code in range(32, 127)] + ["é", "☃", "\U0001f9ec"]
@@ -264,6 +274,7 @@ def test_f27_every_letter_is_embedded_by_the_stated_policy() -> None:
         assert encoder.tokenize(letter).unknown_bp == int(not any(expected))
 
 
+@pytest.mark.fault("F28", "F68")
 def test_f28_a_sequence_beyond_the_limit_is_cut_and_counted(tmp_path: Path) -> None:
     encoder = Letters(limit=40)
     texts = ["A" * 40, "C" * 41, "G" * 400]
@@ -277,6 +288,7 @@ def test_f28_a_sequence_beyond_the_limit_is_cut_and_counted(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("batch_tokens", [1, 350, 3000, 10**6])
+@pytest.mark.fault("F29")
 def test_f29_batch_size_and_padding_change_nothing(batch_tokens: int, tolerance: Tolerance) -> None:
     encoder, texts = Letters(), draw(64, 1, 50)
     alone = np.concatenate(
@@ -290,6 +302,7 @@ def test_f29_batch_size_and_padding_change_nothing(batch_tokens: int, tolerance:
     assert relative_error(found, means) <= tolerance("batch_invariance", "float32")
 
 
+@pytest.mark.fault("F30")
 def test_f30_rows_follow_their_sequences_through_every_order(tmp_path: Path) -> None:
     encoder, texts = build_kmer_encoder(2), draw(90, 10, 60)
     alone = {text: embed_sequences(encoder, [text])[0] for text in texts[:2]}
@@ -311,6 +324,7 @@ def test_f30_rows_follow_their_sequences_through_every_order(tmp_path: Path) -> 
 _FORKS: list[str] = []
 
 
+@pytest.mark.fault("F42")
 def test_f42_embedding_and_storing_start_no_process(tmp_path: Path) -> None:
     watched = True
 
@@ -327,6 +341,7 @@ def test_f42_embedding_and_storing_start_no_process(tmp_path: Path) -> None:
     assert _FORKS == ["os.posix_spawn"]
 
 
+@pytest.mark.fault("F45")
 def test_f45_batch_size_and_shard_size_find_the_same_rows(tmp_path: Path) -> None:
     encoder, table = Letters(), table_of(draw(50, 10, 60))
     embed_into(open_store(tmp_path, encoder), encoder, table, batch_tokens=512)
@@ -365,6 +380,7 @@ OUT_OF_MEMORY = jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory al
 
 
 @pytest.mark.parametrize("error", [OUT_OF_MEMORY, MemoryError("host")])
+@pytest.mark.fault("F46")
 def test_f46_out_of_memory_halves_the_batch_of_texts_in_memory(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: Exception
 ) -> None:
@@ -382,6 +398,7 @@ def test_f46_out_of_memory_halves_the_batch_of_texts_in_memory(
     assert "going on with 128 tokens a batch" in caplog.text
 
 
+@pytest.mark.fault("F46")
 def test_f46_rows_of_smaller_batches_never_enter_the_store_of_larger_ones(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -399,6 +416,7 @@ def test_f46_rows_of_smaller_batches_never_enter_the_store_of_larger_ones(
 
 
 @pytest.mark.parametrize(("length", "smaller"), [(40, 256), (300, 128), (1000, 256)])
+@pytest.mark.fault("F46")
 def test_f46_the_number_that_is_named_makes_the_batch_smaller(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, length: int, smaller: int
 ) -> None:
@@ -414,6 +432,7 @@ def test_f46_the_number_that_is_named_makes_the_batch_smaller(
     assert then < first
 
 
+@pytest.mark.fault("F46")
 def test_f46_counting_goes_on_with_smaller_batches_as_no_bit_depends_on_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -426,6 +445,7 @@ def test_f46_counting_goes_on_with_smaller_batches_as_no_bit_depends_on_them(
     assert store.read(table.digests).tobytes() == expected.tobytes()
 
 
+@pytest.mark.fault("F46")
 def test_f46_a_single_row_that_does_not_fit_fails_the_model_and_says_why(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -437,6 +457,7 @@ def test_f46_a_single_row_that_does_not_fit_fails_the_model_and_says_why(
 
 
 @pytest.mark.sweep
+@pytest.mark.fault("F47")
 def test_f47_host_memory_does_not_grow_with_the_number_of_rows(tmp_path: Path) -> None:
     script = """
 import resource, sys
@@ -467,6 +488,7 @@ print(peak[1] - peak[0])
     assert int(done.stdout) < all_rows / 4
 
 
+@pytest.mark.fault("F48")
 def test_f48_a_lost_device_keeps_whole_shards_and_can_be_resumed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -497,6 +519,7 @@ def test_f48_a_lost_device_keeps_whole_shards_and_can_be_resumed(
     assert bytes_of(tmp_path / "one") == bytes_of(tmp_path / "two")
 
 
+@pytest.mark.fault("F48")
 def test_f48_a_program_that_cannot_run_is_the_models_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -511,6 +534,7 @@ def test_f48_a_program_that_cannot_run_is_the_models_error(
 # F54, F56: the same again, and not compiled again
 
 
+@pytest.mark.fault("F54")
 def test_f54_two_runs_write_the_same_bytes(tmp_path: Path) -> None:
     encoder, texts = Letters(), draw(120, 10, 90)
     for name, order in (("one", texts), ("two", texts[::-1])):
@@ -520,6 +544,7 @@ def test_f54_two_runs_write_the_same_bytes(tmp_path: Path) -> None:
 
 
 @pytest.mark.sweep
+@pytest.mark.fault("F56")
 def test_f56_two_thousand_lengths_compile_one_program_a_rung(tmp_path: Path) -> None:
     compiled: list[tuple[int, ...]] = []
 

@@ -81,20 +81,22 @@ def _kill_and_finish(
     how: int,
 ) -> None:
     expected, _ = undisturbed
-    codes = []
     for moment in moments:
         process = _start(suite, place)
+        done_before = True
         try:
             process.communicate(timeout=moment)
         except subprocess.TimeoutExpired:
+            done_before = (place / "out" / "report.html").exists()
             process.send_signal(how)
             process.communicate(timeout=60)
-        codes.append(process.returncode)
-    assert set(codes) <= {0, -how, 75}
+        stopped = -how if how == signal.SIGKILL else 75
+        assert process.returncode == stopped or (process.returncode == 0 and done_before)
     assert _finish(suite, place) == expected
 
 
 @pytest.mark.parametrize("share", [0.45, 0.75, 0.95])
+@pytest.mark.fault("F01", "F02")
 def test_killed_once(
     share: float, suite_folder: Path, tmp_path: Path, undisturbed: tuple[dict[str, bytes], float]
 ) -> None:
@@ -102,6 +104,7 @@ def test_killed_once(
     _kill_and_finish(suite_folder, tmp_path, undisturbed, [moment], signal.SIGKILL)
 
 
+@pytest.mark.fault("F49", "F71")
 def test_a_notice_to_leave_is_an_orderly_stop(
     suite_folder: Path, tmp_path: Path, undisturbed: tuple[dict[str, bytes], float]
 ) -> None:
@@ -111,6 +114,7 @@ def test_a_notice_to_leave_is_an_orderly_stop(
 
 @pytest.mark.sweep
 @pytest.mark.timeout(3600)
+@pytest.mark.fault("F01", "F02")
 def test_killed_at_twenty_random_moments(
     suite_folder: Path, tmp_path: Path, undisturbed: tuple[dict[str, bytes], float]
 ) -> None:

@@ -99,6 +99,7 @@ def copy(pristine: Path, tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("step", range(len(STEPS) + 1))
+@pytest.mark.fault("F01")
 def test_f01_a_writer_killed_before_any_step_is_resumed_to_the_same_bytes(
     pristine: Path, tmp_path: Path, step: int
 ) -> None:
@@ -117,6 +118,7 @@ def test_f01_a_writer_killed_before_any_step_is_resumed_to_the_same_bytes(
 
 @pytest.mark.sweep
 @pytest.mark.parametrize("seed", range(30))
+@pytest.mark.fault("F01")
 def test_f01_a_writer_killed_at_a_random_moment_is_resumed_to_the_same_bytes(
     pristine: Path, tmp_path: Path, seed: int
 ) -> None:
@@ -128,6 +130,7 @@ def test_f01_a_writer_killed_at_a_random_moment_is_resumed_to_the_same_bytes(
     assert bytes_of(tmp_path) == bytes_of(pristine)
 
 
+@pytest.mark.fault("F03")
 def test_f03_everything_is_flushed_before_an_entry_names_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -161,6 +164,7 @@ def test_f03_everything_is_flushed_before_an_entry_names_it(
         assert events[at + 1] == ("flush", str(Path(events[at][1]).parent))
 
 
+@pytest.mark.fault("F04")
 def test_f04_a_full_disk_is_one_clear_error_and_the_store_stays_valid(
     pristine: Path, tmp_path: Path
 ) -> None:
@@ -176,6 +180,7 @@ def test_f04_a_full_disk_is_one_clear_error_and_the_store_stays_valid(
 
 
 @pytest.mark.parametrize("call", [1, 2, 3, 4])
+@pytest.mark.fault("F04")
 def test_f04_a_disk_that_is_full_at_any_flush_loses_one_commit(
     pristine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: int
 ) -> None:
@@ -197,6 +202,7 @@ def test_f04_a_disk_that_is_full_at_any_flush_loses_one_commit(
     assert bytes_of(tmp_path) == bytes_of(pristine)
 
 
+@pytest.mark.fault("F05")
 def test_f05_a_place_that_cannot_be_written_is_refused_at_the_start(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(OutputError, match="--store") as caught:
@@ -233,16 +239,19 @@ def flip_and_heal(copy: Path, seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(40))
+@pytest.mark.fault("F06")
 def test_f06_a_flipped_bit_is_found_and_healed(copy: Path, seed: int) -> None:
     flip_and_heal(copy, seed)
 
 
 @pytest.mark.sweep
 @pytest.mark.parametrize("seed", range(40, 240))
+@pytest.mark.fault("F06")
 def test_f06_two_hundred_flipped_bits_are_found_and_healed(copy: Path, seed: int) -> None:
     flip_and_heal(copy, seed)
 
 
+@pytest.mark.fault("F06")
 def test_f06_whole_shards_in_each_others_places_are_found(copy: Path) -> None:
     """Every checksum of the array agrees; only the rows' own checksums tell."""
     first, second = copy / FOLDER / SHARDS[0], copy / FOLDER / SHARDS[1]
@@ -254,6 +263,7 @@ def test_f06_whole_shards_in_each_others_places_are_found(copy: Path) -> None:
     assert repaired(copy).quarantined_rows == 16
 
 
+@pytest.mark.fault("F06")
 def test_f06_damage_is_only_reported_where_the_store_is_read_only(copy: Path) -> None:
     flipped(copy / FOLDER / SHARDS[1], 100)
     before = bytes_of(copy)
@@ -275,6 +285,7 @@ def test_f06_damage_is_only_reported_where_the_store_is_read_only(copy: Path) ->
     ],
 )
 @pytest.mark.parametrize("how", ["deleted", "emptied", "cut"])
+@pytest.mark.fault("F07")
 def test_f07_a_lost_file_is_noticed_and_healed(copy: Path, name: str, how: str) -> None:
     path = copy / FOLDER / name
     if how == "deleted":
@@ -287,12 +298,14 @@ def test_f07_a_lost_file_is_noticed_and_healed(copy: Path, name: str, how: str) 
     assert store.verify() == []
 
 
+@pytest.mark.fault("F07")
 def test_f07_a_lost_array_folder_is_noticed_and_healed(copy: Path) -> None:
     shutil.rmtree(copy / FOLDER / "array")
     assert repaired(copy).quarantined_rows == writer.ROWS
 
 
 @pytest.mark.parametrize("field", ["identity", "width", "dtype", "rows_per_shard", "sha256"])
+@pytest.mark.fault("F08")
 def test_f08_a_manifest_with_any_field_changed_is_written_again(copy: Path, field: str) -> None:
     path = copy / FOLDER / "manifest.json"
     before = path.read_bytes()
@@ -312,6 +325,7 @@ def test_f08_a_manifest_with_any_field_changed_is_written_again(copy: Path, fiel
 
 
 @pytest.mark.parametrize("field", ["key", "shards", "quarantined", "merged", "indexes", "sha256"])
+@pytest.mark.fault("F08")
 def test_f08_an_entry_with_any_field_changed_is_set_aside_and_its_shard_taken_up_again(
     copy: Path, field: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -334,6 +348,7 @@ def test_f08_an_entry_with_any_field_changed_is_set_aside_and_its_shard_taken_up
     assert "shard 1 was taken up again" in caplog.text
 
 
+@pytest.mark.fault("F08")
 def test_f08_only_shards_that_agree_are_taken_up_again(
     copy: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -346,6 +361,7 @@ def test_f08_only_shards_that_agree_are_taken_up_again(
     assert repaired(copy).verify() == []
 
 
+@pytest.mark.fault("F08")
 def test_f08_shards_of_different_sizes_are_no_store(copy: Path, tmp_path: Path) -> None:
     (copy / FOLDER / "manifest.json").unlink()
     open_store(tmp_path / "other", rows_per_shard=4).commit(DIGESTS[:4], ROWS[:4])
@@ -357,6 +373,7 @@ def test_f08_shards_of_different_sizes_are_no_store(copy: Path, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("version", [0, 1, 1000])
+@pytest.mark.fault("F08")
 def test_f08_a_manifest_of_another_version_is_refused_and_left_alone(
     copy: Path, version: int
 ) -> None:
@@ -370,6 +387,7 @@ def test_f08_a_manifest_of_another_version_is_refused_and_left_alone(
     assert f"version {version}" in entry.problem
 
 
+@pytest.mark.fault("F08")
 def test_f08_sealed_entries_that_swap_shards_are_not_believed(copy: Path) -> None:
     entries = [decode_entry((copy / FOLDER / name).read_bytes(), KEY) for name in ENTRIES]
     (first,), (second,) = entries[0].shards, entries[1].shards
@@ -381,6 +399,7 @@ def test_f08_sealed_entries_that_swap_shards_are_not_believed(copy: Path) -> Non
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.fault("F11")
 def test_f11_rows_that_are_not_finite_are_never_stored(tmp_path: Path, value: float) -> None:
     store, rows = open_store(tmp_path), ROWS.copy()
     rows[5, 1] = value
@@ -390,6 +409,7 @@ def test_f11_rows_that_are_not_finite_are_never_stored(tmp_path: Path, value: fl
 
 
 @pytest.mark.parametrize("name", ["", "manifest.json", "manifest.d", "rows", "array", "array/c"])
+@pytest.mark.fault("F34")
 def test_f34_a_link_inside_a_store_is_refused_and_its_target_untouched(
     copy: Path, tmp_path_factory: pytest.TempPathFactory, name: str
 ) -> None:
@@ -413,6 +433,7 @@ class Canary:
         return open, (str(self.path), "w")
 
 
+@pytest.mark.fault("F36")
 def test_f36_nothing_in_a_store_is_unpickled(copy: Path, tmp_path: Path) -> None:
     bird = tmp_path / "sang"
     poison = pickle.dumps(Canary(bird))
@@ -425,6 +446,7 @@ def test_f36_nothing_in_a_store_is_unpickled(copy: Path, tmp_path: Path) -> None
     assert bird.exists()
 
 
+@pytest.mark.fault("F40")
 def test_f40_four_writers_of_one_key_write_every_row_once(tmp_path: Path) -> None:
     processes = [start_writer(tmp_path, "--order", seed, "--pause", 0.05) for seed in range(4)]
     time.sleep(0.8)
@@ -439,6 +461,7 @@ def test_f40_four_writers_of_one_key_write_every_row_once(tmp_path: Path) -> Non
     assert store.verify() == []
 
 
+@pytest.mark.fault("F40")
 def test_f40_a_writer_waits_with_a_notice_and_a_dead_ones_lock_stops_nobody(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -461,6 +484,7 @@ with store.writing():
     assert "another process writes here" in caplog.text
 
 
+@pytest.mark.fault("F41")
 def test_f41_a_reader_sees_whole_commits_only(tmp_path: Path) -> None:
     count = 240
     digests, rows = writer.content(count)
@@ -478,6 +502,7 @@ def test_f41_a_reader_sees_whole_commits_only(tmp_path: Path) -> None:
     assert open_store(tmp_path).read(digests).tobytes() == rows.tobytes()
 
 
+@pytest.mark.fault("F42")
 def test_f42_a_forked_process_gets_a_clear_error(tmp_path: Path) -> None:
     write_all(tmp_path)
     forking = f"""
@@ -505,6 +530,7 @@ for action in (lambda: store.read(digests), lambda: store.commit(digests, rows),
     assert done.stdout.split() == ["7", "7", "7"]
 
 
+@pytest.mark.fault("F43")
 def test_f43_one_changed_base_is_a_miss(tmp_path: Path) -> None:
     from geneb_jax.data import sequence_digest
 
@@ -517,6 +543,7 @@ def test_f43_one_changed_base_is_a_miss(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "field", ["model_id", "revision", "weights", "tokenizer", "pooling", "layer", "dtype", "code"]
 )
+@pytest.mark.fault("F44")
 def test_f44_another_key_is_a_miss(tmp_path: Path, field: str) -> None:
     write_all(tmp_path)
     value: Any = 5 if field == "layer" else "another"
@@ -527,6 +554,7 @@ def test_f44_another_key_is_a_miss(tmp_path: Path, field: str) -> None:
     assert len(open_store(tmp_path)) == len(DIGESTS)
 
 
+@pytest.mark.fault("F44")
 def test_f44_every_field_of_the_identity_is_in_the_key(tmp_path: Path) -> None:
     named = writer.IDENTITY.as_dict()
     names = {
@@ -536,6 +564,7 @@ def test_f44_every_field_of_the_identity_is_in_the_key(tmp_path: Path) -> None:
     assert len(names | {FOLDER}) == len(named) + 1
 
 
+@pytest.mark.fault("F45")
 def test_f45_shard_size_is_not_in_the_key(tmp_path: Path) -> None:
     write_all(tmp_path)
     store = open_store(tmp_path, rows_per_shard=5)

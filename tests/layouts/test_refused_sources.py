@@ -190,6 +190,7 @@ def test_a_folder_that_is_there_is_never_written_over(tmp_path: Path) -> None:
         import_suite(tmp_path / "source", tmp_path / "file", ImportOptions())
 
 
+@pytest.mark.fault("F04")
 def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path / "source", {"train.csv": GOOD, "test.csv": GOOD})
 
@@ -202,6 +203,7 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert sorted(path.name for path in tmp_path.iterdir()) == ["source"]
 
 
+@pytest.mark.fault("F81")
 def test_pipes_and_devices_are_refused_and_links_followed(tmp_path: Path) -> None:
     write(tmp_path / "elsewhere", {"train.csv": GOOD, "test.csv": GOOD})
     source = tmp_path / "source"

@@ -133,6 +133,7 @@ def _rows(encoder: Encoder) -> np.ndarray:
 @pytest.mark.parametrize(
     "name", ["NumPy", "Json", "Native", "InAList", "Closure", "Late", "Global"]
 )
+@pytest.mark.fault("F61")
 def test_f61_what_lies_beside_a_users_file_is_in_the_key(module: Path, name: str) -> None:
     first, again = (load_encoder(f"{module}:{name}") for _ in range(2))
     assert first.identity == again.identity
@@ -144,12 +145,14 @@ def test_f61_what_lies_beside_a_users_file_is_in_the_key(module: Path, name: str
     assert load_encoder(f"{module}:{name}").identity == other.identity
 
 
+@pytest.mark.fault("F61")
 def test_f61_a_moved_extractor_keeps_its_key(module: Path, tmp_path: Path) -> None:
     before = load_encoder(f"{module}:NumPy").identity
     moved = shutil.copytree(module.parent, tmp_path / "elsewhere")
     assert load_encoder(f"{moved / module.name}:NumPy").identity == before
 
 
+@pytest.mark.fault("F61")
 def test_f61_what_a_process_imports_for_the_first_time_is_no_part_of_a_key(module: Path) -> None:
     script = module.parent.parent / "program"
     script.write_text(
@@ -164,6 +167,7 @@ def test_f61_what_a_process_imports_for_the_first_time_is_no_part_of_a_key(modul
     assert first == second == load_encoder(f"{module}:InAList").identity.weights
 
 
+@pytest.mark.fault("F61")
 def test_f61_a_file_that_only_some_sequences_open_is_refused(module: Path) -> None:
     encoder = load_encoder(f"{module}:LateForLong")
     assert isinstance(encoder, SequenceEncoder)
@@ -172,6 +176,7 @@ def test_f61_a_file_that_only_some_sequences_open_is_refused(module: Path) -> No
         encoder.embed(["ACGT" * 200])
 
 
+@pytest.mark.fault("F61")
 def test_f61_what_cannot_be_looked_into_is_not_used_again(
     module: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -218,6 +223,7 @@ def _tensor(value: float) -> torch.Tensor:
         lambda value: np.float32(value),
     ],
 )
+@pytest.mark.fault("F61")
 def test_f61_two_objects_differ_if_anything_they_hold_does(make: Callable[[float], Any]) -> None:
     first, again, other = (encoder_from_object(Held(make(v))).identity for v in (1.0, 1.0, 2.0))
     assert first == again
@@ -268,6 +274,7 @@ def _by_peft(base: Path, adapter: Path) -> np.ndarray:
 
 
 @pytest.mark.parametrize("beside", [True, False])
+@pytest.mark.fault("F61")
 def test_f61_an_adapter_of_a_torch_model_is_in_the_key(
     folder: Path, tmp_path: Path, beside: bool, tolerance: Tolerance
 ) -> None:
@@ -294,6 +301,7 @@ def test_an_adapter_without_its_base_says_which_one(folder: Path, tmp_path: Path
 
 
 @pytest.mark.parametrize("places", [2, pytest.param(20, marks=pytest.mark.sweep)])
+@pytest.mark.fault("F61")
 def test_any_byte_of_any_file_changes_the_key_of_a_torch_model(folder: Path, places: int) -> None:
     before = load_encoder(f"torch:{folder}")
     random = np.random.RandomState(places)

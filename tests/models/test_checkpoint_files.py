@@ -101,6 +101,7 @@ def test_stored_dtypes(kind: str, dtype: torch.dtype, folder: Path, tmp_path: Pa
     assert {leaf.dtype.name for leaf in jax.tree.leaves(half)} == {"bfloat16"}
 
 
+@pytest.mark.fault("F12")
 def test_float16_that_overflows_is_refused(folder: Path, tmp_path: Path) -> None:
     tensors = load_file(folder / "model.safetensors")
     tensors["embeddings.word_embeddings.weight"][5, 5] = 1e30
@@ -140,6 +141,7 @@ class Canary:
 
 @pytest.mark.parametrize("zipped", [True, False])
 @pytest.mark.parametrize("name", ["pytorch_model.bin", "weights.pth", "weights.ckpt", "weights.pt"])
+@pytest.mark.fault("F36")
 def test_code_in_a_torch_file_is_not_run(
     name: str, zipped: bool, folder: Path, tmp_path: Path
 ) -> None:
@@ -155,6 +157,7 @@ def test_code_in_a_torch_file_is_not_run(
     assert song.read_text() == "sung"
 
 
+@pytest.mark.fault("F36")
 def test_a_bare_pickle_is_not_run(folder: Path, tmp_path: Path) -> None:
     target = with_config(folder, tmp_path / "model")
     song = tmp_path / "song"
@@ -164,6 +167,7 @@ def test_a_bare_pickle_is_not_run(folder: Path, tmp_path: Path) -> None:
     assert not song.exists()
 
 
+@pytest.mark.fault("F37")
 def test_code_beside_the_weights_is_not_imported(folder: Path, tmp_path: Path) -> None:
     target = with_config(folder, tmp_path / "model")
     save_file(load_file(folder / "model.safetensors"), target / "model.safetensors")
@@ -200,6 +204,7 @@ def test_torch_that_is_not_installed_is_named(
 
 @pytest.mark.parametrize("name", ["model.safetensors", "pytorch_model.bin"])
 @pytest.mark.parametrize("damage", ["empty", "cut", "text"])
+@pytest.mark.fault("F09")
 def test_damaged_files(name: str, damage: str, folder: Path, tmp_path: Path) -> None:
     target = with_config(folder, tmp_path / "model")
     tensors = load_file(folder / "model.safetensors")
@@ -226,6 +231,7 @@ def test_a_missing_shard_is_named(tmp_path: Path) -> None:
         load_encoder(written)
 
 
+@pytest.mark.fault("F33")
 def test_an_index_that_points_outside_is_refused(folder: Path, tmp_path: Path) -> None:
     target = with_config(folder, tmp_path / "model")
     index = {"weight_map": {"a": "../../secret.safetensors"}}
@@ -246,6 +252,7 @@ def test_a_tensor_in_two_files_is_refused(folder: Path, tmp_path: Path) -> None:
         open_checkpoint(files)
 
 
+@pytest.mark.fault("F36")
 def test_folders_without_usable_weights(folder: Path, tmp_path: Path) -> None:
     target = with_config(folder, tmp_path / "model")
     with pytest.raises(CheckpointError, match="no weight files"):

@@ -76,6 +76,7 @@ def tampered(shapes: Shapes, model_id: str, name: str) -> dict[str, tuple[Shapes
         for all_names in (False, True)
     ],
 )
+@pytest.mark.fault("F10")
 def test_whole_it_fits_and_tampered_it_is_refused_by_name(model_id: str, all_names: bool) -> None:
     shapes, used, check = published(model_id)
     check(shapes)

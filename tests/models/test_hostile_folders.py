@@ -103,6 +103,7 @@ def run_damages(
 
 
 @pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.fault("F70", "F74", "F75")
 def test_damaged_files_are_refused_in_one_message(
     target: str, folders: dict[tuple[str, str, str], Path], tmp_path: Path
 ) -> None:
@@ -155,6 +156,7 @@ IMPOSSIBLE: list[tuple[str, str, str]] = [
 
 
 @pytest.mark.parametrize(("family", "key", "value"), IMPOSSIBLE)
+@pytest.mark.fault("F73")
 def test_sizes_that_no_network_has(
     family: str,
     key: str,
@@ -172,6 +174,7 @@ def test_sizes_that_no_network_has(
 
 
 @pytest.mark.parametrize("family", ["esm", "bert", "gpt2", "llama"])
+@pytest.mark.fault("F73")
 def test_the_deepest_network_that_can_be_is_refused_soon(
     family: str, folders: dict[tuple[str, str, str], Path], tmp_path: Path
 ) -> None:
@@ -193,6 +196,7 @@ def test_the_deepest_network_that_can_be_is_refused_soon(
         ("adapter_model.safetensors", "llama", "safetensors", "patterns"),
     ],
 )
+@pytest.mark.fault("F81")
 def test_what_is_no_plain_file(
     kind: str,
     name: str,
@@ -240,6 +244,7 @@ def index_of(folder: Path, weight_map: Any) -> Path:
         ({str(at): f"{at}.safetensors" for at in range(10_001)}, "10001 files"),
     ],
 )
+@pytest.mark.fault("F33", "F74")
 def test_an_index_names_plain_files_of_its_folder(
     weight_map: Any, said: str, tmp_path: Path
 ) -> None:
@@ -247,6 +252,7 @@ def test_an_index_names_plain_files_of_its_folder(
         choose_weight_files(index_of(tmp_path / "model", weight_map))
 
 
+@pytest.mark.fault("F74")
 def test_a_name_of_300_letters_is_missing_and_no_traceback(
     folders: dict[tuple[str, str, str], Path], tmp_path: Path
 ) -> None:

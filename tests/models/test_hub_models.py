@@ -85,6 +85,7 @@ def test_a_repository_with_torch_weights_only(hub: Hub, folder: Path) -> None:
     assert "pytorch_model.bin" in hub.downloaded
 
 
+@pytest.mark.fault("F50")
 def test_offline_after_a_download_opens_no_socket(
     hub: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -129,6 +130,7 @@ def pin(spec: ModelSpec, content: bytes, monkeypatch: pytest.MonkeyPatch) -> Non
     register(spec, content, SMALL_NT_V2, monkeypatch)
 
 
+@pytest.mark.fault("F09")
 def test_a_registered_model_is_checked_against_its_pin(
     hub: Hub, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -142,6 +144,7 @@ def test_a_registered_model_is_checked_against_its_pin(
 
 
 @pytest.mark.parametrize("damage", ["flip", "cut"])
+@pytest.mark.fault("F09")
 def test_a_download_that_is_not_the_pinned_file_is_refused(
     damage: str, hub: Hub, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -158,6 +161,7 @@ def test_a_download_that_is_not_the_pinned_file_is_refused(
 
 @pytest.mark.parametrize("name", ["model.safetensors", "config.json", "vocab.txt"])
 @pytest.mark.parametrize("large", [True, False])
+@pytest.mark.fault("F69")
 def test_a_flipped_bit_of_an_unregistered_model_is_fetched_again(
     name: str, large: bool, hub: Hub, folder: Path
 ) -> None:
@@ -170,12 +174,14 @@ def test_a_flipped_bit_of_an_unregistered_model_is_fetched_again(
     np.testing.assert_array_equal(encoder.params["tokens"]["table"], table)
 
 
+@pytest.mark.fault("F69")
 def test_a_file_that_is_damaged_on_every_way_is_refused(hub: Hub) -> None:
     hub.always["model.safetensors"] = CORRUPT
     with pytest.raises(DownloadError, match=r"model\.safetensors of org/small is not what the hub"):
         load_encoder("org/small")
 
 
+@pytest.mark.fault("F69")
 def test_a_bit_that_flips_in_the_cache_is_seen(hub: Hub, tmp_path: Path) -> None:
     load_encoder("org/small")
     link = next((tmp_path / "cache").rglob("snapshots/*/vocab.txt"))
@@ -187,6 +193,7 @@ def test_a_bit_that_flips_in_the_cache_is_seen(hub: Hub, tmp_path: Path) -> None
     assert load_encoder("org/small").params
 
 
+@pytest.mark.fault("F09")
 def test_swapped_tensors_of_equal_shape_are_refused(
     hub: Hub, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -124,6 +124,7 @@ def test_a_base_class_beside_the_file_is_used(file: Path) -> None:
     assert load_encoder(f"{file}:Counts").width == 4
 
 
+@pytest.mark.fault("F66")
 def test_rows_that_depend_on_the_batch_are_taken_one_by_one(
     file: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

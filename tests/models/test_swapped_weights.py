@@ -102,6 +102,7 @@ def table(encoder: object) -> np.ndarray:
 
 
 @pytest.mark.parametrize("swap", SWAPS)
+@pytest.mark.fault("F62")
 def test_f62_weights_swapped_before_the_first_embedding_are_refused(
     checkpoint: tuple[Path, Path, Path], swap: Swap, settled: bool
 ) -> None:
@@ -117,6 +118,7 @@ def test_f62_weights_swapped_before_the_first_embedding_are_refused(
 
 
 @pytest.mark.parametrize("swap", SWAPS)
+@pytest.mark.fault("F62")
 def test_f62_weights_swapped_while_they_are_read_are_refused(
     checkpoint: tuple[Path, Path, Path], swap: Swap, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -136,6 +138,7 @@ def test_f62_weights_swapped_while_they_are_read_are_refused(
         table(encoder)
 
 
+@pytest.mark.fault("F62")
 def test_f62_a_change_in_the_same_tick_of_the_clock_is_found_by_hashing_again(
     checkpoint: tuple[Path, Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -149,6 +152,7 @@ def test_f62_a_change_in_the_same_tick_of_the_clock_is_found_by_hashing_again(
         table(encoder)
 
 
+@pytest.mark.fault("F62")
 def test_f62_a_file_that_was_released_is_opened_again_only_if_it_is_the_same(
     checkpoint: tuple[Path, Path, Path],
 ) -> None:
@@ -166,6 +170,7 @@ def test_f62_a_file_that_was_released_is_opened_again_only_if_it_is_the_same(
 
 
 @pytest.mark.parametrize("swap", SWAPS)
+@pytest.mark.fault("F64")
 def test_f64_weights_swapped_between_two_loads_have_another_identity(
     checkpoint: tuple[Path, Path, Path],
     swap: Swap,
@@ -186,6 +191,7 @@ def test_f64_weights_swapped_between_two_loads_have_another_identity(
     assert np.abs(table(second) - values).max() > 0.5
 
 
+@pytest.mark.fault("F64")
 def test_f64_a_digest_is_remembered_for_a_while_and_never_believed_of_a_pinned_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -137,6 +137,7 @@ def test_a_hub_snapshot_is_called_by_its_repository_and_commit(tmp_path: Path) -
     assert (identity.model_id, identity.revision) == ("torch:org/electra", COMMIT)
 
 
+@pytest.mark.fault("F36")
 def test_pickled_weights_are_not_opened(tmp_path: Path) -> None:
     folder = write_folder("bert", tmp_path / "bert")
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
@@ -144,6 +145,7 @@ def test_pickled_weights_are_not_opened(tmp_path: Path) -> None:
         load_encoder(f"torch:{folder}")
 
 
+@pytest.mark.fault("F10")
 def test_weights_that_would_stay_random_are_refused(tmp_path: Path) -> None:
     folder = write_folder("bert", tmp_path / "bert")
     config = json.loads((folder / "config.json").read_text())
@@ -222,6 +224,7 @@ def canary(folder: Path, mark: Path, *, where: str = "config.json") -> Path:
 
 @pytest.mark.parametrize("where", ["config.json", "tokenizer_config.json"])
 @pytest.mark.parametrize("prefix", ["torch:", ""])
+@pytest.mark.fault("F37")
 def test_code_of_a_folder_does_not_run_unasked(
     where: str, prefix: str, tmp_path: Path, mark: Path
 ) -> None:
@@ -269,6 +272,7 @@ def hub(tmp_path: Path, mark: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
         yield server
 
 
+@pytest.mark.fault("F37")
 def test_code_of_a_repository_runs_at_the_allowed_commit_alone(hub: Hub, mark: Path) -> None:
     with pytest.raises(CheckpointError, match=f"--allow-remote-code org/canary@{COMMIT}"):
         load_encoder("torch:org/canary")
@@ -285,6 +289,7 @@ def test_code_of_a_repository_runs_at_the_allowed_commit_alone(hub: Hub, mark: P
 
 
 @pytest.mark.parametrize("text", ["org/model", "org/model@main", f"org/model@{'a' * 39}", "@", ""])
+@pytest.mark.fault("F37")
 def test_a_permission_names_a_commit(text: str) -> None:
     with pytest.raises(SelectionError, match="all 40 characters of the commit"):
         parse_allowed_code(text)
@@ -310,6 +315,7 @@ def test_the_modules_import_neither_torch_nor_transformers() -> None:
 
 
 @pytest.mark.parametrize("kind", ["bert", "llama"])
+@pytest.mark.fault("F66")
 def test_f66_company_changes_no_bit(kind: str, tmp_path: Path) -> None:
     encoder = load_encoder(f"torch:{write_folder(kind, tmp_path)}")
     assert isinstance(encoder, TorchEncoder)
@@ -354,6 +360,7 @@ def test_every_pooling_of_the_native_families(
         ("quantization_config", 5),
     ],
 )
+@pytest.mark.fault("F73")
 def test_values_of_no_use_are_one_error(key: str, value: object, tmp_path: Path) -> None:
     folder = write_folder("bert", tmp_path)
     config = json.loads((folder / "config.json").read_text())
@@ -369,6 +376,7 @@ def test_values_of_no_use_are_one_error(key: str, value: object, tmp_path: Path)
     "name", ["config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors",
              "adapter_config.json"]
 )  # fmt: skip
+@pytest.mark.fault("F75")
 def test_damaged_files_are_one_error(name: str, content: bytes, tmp_path: Path) -> None:
     folder = write_folder("bert", tmp_path)
     (folder / name).write_bytes(content)

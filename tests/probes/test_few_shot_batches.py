@@ -30,6 +30,7 @@ def _tasks(count: int, width: int) -> list[ProbeTask]:
     return made
 
 
+@pytest.mark.fault("F17", "F56")
 def test_a_thousand_fits_compile_few_programs() -> None:
     tasks = _tasks(100, 48)
     before = sum(program.compilations for program in PROGRAMS)

@@ -81,6 +81,7 @@ CASES = {
         pytest.param("reference", "float32", marks=pytest.mark.sweep),
     ],
 )
+@pytest.mark.fault("F13", "F14", "F15")
 def test_every_score_is_finite_or_says_why(solver: str, dtype: str) -> None:
     tasks = [
         ProbeTask(X.astype(dtype), y, X.astype(dtype), y, None, name)
@@ -99,6 +100,7 @@ def test_every_score_is_finite_or_says_why(solver: str, dtype: str) -> None:
 @pytest.mark.parametrize(
     "name", [name for name in CASES if name not in ("size 1e-30", "size 1e30")]
 )
+@pytest.mark.fault("F13", "F15")
 def test_the_optimum_is_reached_there_too(name: str, tolerance: Tolerance) -> None:
     X, y, C = CASES[name]
     found = fit_logistic(X, y, C=C)
@@ -129,6 +131,7 @@ def test_rows_that_a_sample_misses(classes: int, tolerance: Tolerance) -> None:
 
 
 @pytest.mark.parametrize("size", [1e-30, 1e30])
+@pytest.mark.fault("F14")
 def test_scale_moves_into_C(size: float, tolerance: Tolerance) -> None:
     """Features times s with C / s^2 are the same problem; scikit-learn solves it at s = 1."""
     X, y = _clouds()
@@ -143,6 +146,7 @@ def test_scale_moves_into_C(size: float, tolerance: Tolerance) -> None:
 @pytest.mark.parametrize(
     "labels", [["b", "a"], [7, 1000], [-3, -1], ["2", "10"], [True, False]], ids=str
 )
+@pytest.mark.fault("F19")
 def test_labels_of_any_kind(solver: str, labels: list[object]) -> None:
     X, codes = _clouds()
     y = np.array(labels)[codes]
@@ -169,6 +173,7 @@ def _refused() -> Iterator[tuple[np.ndarray, np.ndarray, str]]:
 
 
 @pytest.mark.parametrize(("X", "y", "said"), list(_refused()))
+@pytest.mark.fault("F20")
 def test_what_cannot_be_fitted_is_named(X: np.ndarray, y: np.ndarray, said: str) -> None:
     with pytest.raises(ProbeDataError, match=said):
         fit_logistic(X, y)

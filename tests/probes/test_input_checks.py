@@ -159,6 +159,7 @@ def test_kinds_that_can_be_equal_are_scored_as_by_scikit_learn(
         assert abs(score[0, 0] - value) <= tolerance("metrics", "float64")
 
 
+@pytest.mark.fault("F20")
 def test_one_class_is_named_plainly() -> None:
     with pytest.raises(ProbeDataError, match=r"one class \(0\)"):
         fit_logistic(X, np.zeros(ROWS, int))
@@ -190,6 +191,7 @@ class _Raises:
     ],
     ids=lambda one: f"{type(one).__name__}-{getattr(one, 'dtype', '')}",
 )
+@pytest.mark.fault("F11")
 def test_features_that_are_none_fail_their_own_task(features: object) -> None:
     odd = ProbeTask(features, Y[TRAIN], X[TEST], Y[TEST])  # type: ignore[arg-type]
     turned = ProbeTask(X[TRAIN], Y[TRAIN], features, Y[TRAIN])  # type: ignore[arg-type]

@@ -10,6 +10,7 @@ import pytest
 from geneb_jax_probes import ProbeTask, fit_logistic, fit_tasks, lanes, solve
 
 
+@pytest.mark.fault("F55")
 def test_a_lane_without_float64_says_float32(monkeypatch: pytest.MonkeyPatch) -> None:
     generator = np.random.default_rng(0)
     X = generator.standard_normal((80, 6)).astype(np.float32)

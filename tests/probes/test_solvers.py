@@ -85,6 +85,7 @@ def test_the_referee_on_two_hundred_problems(tolerance: Tolerance) -> None:
     assert worst <= tolerance("probe_referee", "float64")
 
 
+@pytest.mark.fault("F16")
 def test_the_referee_says_when_it_was_stopped() -> None:
     X, y = _features(300, 24, 4, 1)
     stopped = fit_logistic(X, y, C=1000.0, subsets=(None, np.arange(300)), solver="optax",

@@ -40,6 +40,7 @@ def test_the_kind_of_weights_is_read_from_the_identity(weights: str, kind: str) 
     assert weights_kind(weights) == kind
 
 
+@pytest.mark.fault("F39")
 def test_names_lose_what_could_drive_a_terminal() -> None:
     label = "a\x1b[31m \x9b1m"
     facts = ModelFacts(

@@ -95,11 +95,13 @@ CODES = np.zeros((1, 1, 2), np.uint8)
         _archive(classes=np.array([[1]], object)[0], codes=CODES),
     ],
 )
+@pytest.mark.fault("F36", "F75")
 def test_what_is_not_such_an_archive_is_refused(content: bytes) -> None:
     with pytest.raises(ValueError, match=r"archive|arrays|classes|codes|code|pickle"):
         unpack_predictions(content)
 
 
+@pytest.mark.fault("F35")
 def test_an_archive_that_unpacks_to_too_much_is_refused_unopened() -> None:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -147,6 +149,7 @@ def test_records_without_predictions_stay_records(
     assert not records.predictions_path_of(key).exists()
 
 
+@pytest.mark.fault("F75")
 def test_damaged_predictions_are_not_believed(
     tmp_path: Path, key: UnitKey, key_rows: list[ScoreRow], predictions: UnitPredictions
 ) -> None:
@@ -198,6 +201,7 @@ Records(out).add(*pickle.loads(content.read_bytes()))
 
 
 @pytest.mark.parametrize("step", range(1, 7))
+@pytest.mark.fault("F02")
 def test_f02_a_writer_killed_between_predictions_and_record_leaves_no_half(
     tmp_path: Path,
     key: UnitKey,
@@ -246,6 +250,7 @@ def test_answers_are_one_a_row() -> None:
         AnswerKey(np.zeros(3, int), np.zeros(2, bool))
 
 
+@pytest.mark.fault("F36")
 def test_objects_are_never_written() -> None:
     with pytest.raises(ValueError, match="not integers"):
         array_bytes({"x": np.array([{}], dtype=object)})

@@ -106,6 +106,7 @@ def test_a_record_whose_key_was_edited_is_computed_again_as_no_table_shows_it(
     assert list(records.units()) == []
 
 
+@pytest.mark.fault("F20")
 def test_f20_a_failed_unit_is_recorded_and_tried_again(
     tmp_path: Path, key: UnitKey, key_rows: list[ScoreRow], failed
 ) -> None:
@@ -173,6 +174,7 @@ def _edit(text: str, change: str) -> str:
         "list",
     ],
 )
+@pytest.mark.fault("F52")
 def test_f52_an_edited_record_counts_as_absent_and_is_reported(
     tmp_path: Path, key: UnitKey, key_rows: list[ScoreRow], damage: str
 ) -> None:
@@ -187,6 +189,7 @@ def test_f52_an_edited_record_counts_as_absent_and_is_reported(
     assert records.find(key) == tuple(key_rows)
 
 
+@pytest.mark.fault("F38")
 def test_f38_json_that_python_would_accept_is_not_believed(
     tmp_path: Path, key: UnitKey, key_rows: list[ScoreRow]
 ) -> None:
@@ -206,6 +209,7 @@ def test_f38_json_that_python_would_accept_is_not_believed(
         assert len(fresh.damaged) == 1
 
 
+@pytest.mark.fault("F02")
 def test_f02_a_record_cut_anywhere_is_absent(
     tmp_path: Path, key: UnitKey, key_rows: list[ScoreRow]
 ) -> None:
@@ -218,6 +222,7 @@ def test_f02_a_record_cut_anywhere_is_absent(
         assert records.find(key) is None, length
 
 
+@pytest.mark.fault("F52")
 def test_f52_no_single_flipped_bit_is_misread(
     tmp_path: Path, key: UnitKey, key_rows: list[ScoreRow]
 ) -> None:
@@ -256,6 +261,7 @@ Records(out).add(key, rows)
 @pytest.mark.parametrize(
     ("step", "survivor"), [("write", "old"), ("rename", "old"), ("folder", "new")]
 )
+@pytest.mark.fault("F02")
 def test_f02_a_writer_killed_at_any_step_leaves_the_old_record_or_the_new(
     tmp_path: Path, key: UnitKey, key_rows: list[ScoreRow], step: str, survivor: str
 ) -> None:
@@ -280,6 +286,7 @@ def test_f02_a_writer_killed_at_any_step_leaves_the_old_record_or_the_new(
         assert records.damaged == ()
 
 
+@pytest.mark.fault("F04")
 def test_f04_a_full_disk_leaves_the_old_record(
     tmp_path: Path, key: UnitKey, key_rows: list[ScoreRow], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -309,6 +316,7 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.fault("F33")
 def test_f33_no_name_leaves_the_folder(tmp_path: Path, key: UnitKey, name: str) -> None:
     records = Records(tmp_path)
     named = [replace(key, **{field: name}) for field in ("task_id", "regime", "probe", "solver")]
@@ -325,6 +333,7 @@ def test_f33_no_name_leaves_the_folder(tmp_path: Path, key: UnitKey, name: str) 
             assert part.split(".")[0].lower() not in {"con", "nul", "aux", "lpt9", "com1"}
 
 
+@pytest.mark.fault("F33")
 def test_f33_cleaning_never_joins_two_names(tmp_path: Path, key: UnitKey) -> None:
     records = Records(tmp_path)
     names = [*HOSTILE, "org_model", "a_b", "_"]

@@ -37,6 +37,7 @@ from tests.run_records import run_record
 TOKEN = "hf_" + "Zq7" * 9
 
 
+@pytest.mark.fault("F59")
 def test_f59_a_token_and_the_home_folder_are_in_no_output(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key, key_rows, failed: Callable
 ) -> None:
@@ -193,6 +194,7 @@ def test_the_digest_of_a_suite_follows_what_decides_its_scores(geneb: Suite) -> 
         assert SuiteFacts.of(other).digest != digest
 
 
+@pytest.mark.fault("F51")
 def test_f51_times_are_utc_in_any_time_zone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TZ", "Pacific/Kiritimati")
     time.tzset()

@@ -87,6 +87,7 @@ def test_rounding_beyond_a_range_is_taken_back_to_it(row: ScoreRow) -> None:
     assert replace(row, accuracy=-1e-17).accuracy == 0.0
 
 
+@pytest.mark.fault("F20")
 def test_f20_a_failed_fit_is_a_row_without_scores(row: ScoreRow, failed) -> None:
     made = replace(failed(row), n_train=None, n_test=None, n_classes=None, n_iter=None)
     assert made.failed
@@ -94,6 +95,7 @@ def test_f20_a_failed_fit_is_a_row_without_scores(row: ScoreRow, failed) -> None
     assert replace(made, grad_norm=None).fit == row.fit
 
 
+@pytest.mark.fault("F16")
 def test_f16_a_fit_that_did_not_converge_keeps_its_scores_and_says_so(row: ScoreRow) -> None:
     made = replace(row, status="max_iter", n_iter=1000, grad_norm=0.02)
     assert not made.failed

@@ -134,6 +134,7 @@ def test_every_row_comes_back(
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "'"])
+@pytest.mark.fault("F39")
 def test_f39_no_text_cell_starts_as_a_formula(tmp_path: Path, row: ScoreRow, start: str) -> None:
     made = replace(row, error=start + "cmd|' /C calc'!A0", model_id="=HYPERLINK(1)")
     path = write_scores_csv(tmp_path, [made])
@@ -180,6 +181,7 @@ def test_two_rows_of_one_fit_are_refused(tmp_path: Path, row: ScoreRow) -> None:
         (f"{HEADER}\n{LINE.replace('kmer-4', 'a' + chr(0))}\n", ":2", "model_id"),
     ],
 )
+@pytest.mark.fault("F52")
 def test_f52_what_is_not_exact_is_refused_by_row(
     tmp_path: Path, content: str, place: str, said: str
 ) -> None:
@@ -199,12 +201,14 @@ def test_a_table_that_is_not_there_or_not_text_is_refused(tmp_path: Path) -> Non
         read_scores(tmp_path)
 
 
+@pytest.mark.fault("F39")
 def test_f39_errors_of_any_content_are_one_line(tmp_path: Path, row: ScoreRow) -> None:
     made = replace(row, error="\t=a\r\nb\0\x1b[31m \u2028\ud800 c\x85")
     assert made.error == "=a b [31m c"
     assert read_scores(write_scores_csv(tmp_path, [made])) == [made]
 
 
+@pytest.mark.fault("F39")
 def test_f39_cells_hold_no_control_characters() -> None:
     text = csv_text(("a",), [("x\ry\x1b[31m\0",), ("\t=1",), ("two\nlines",)])
     assert text == 'a\nx\ufffdy\ufffd[31m\ufffd\n\'\t=1\n"two\nlines"\n'

@@ -131,6 +131,7 @@ def test_the_simulated_suite_takes_no_submission(tmp_path: Path, score_all: Call
 
 
 @pytest.mark.parametrize("model_id", ["..", "a/../b", "C:\\x", "モデル", "a b"])
+@pytest.mark.fault("F33")
 def test_f33_the_file_stays_in_its_folder(
     tmp_path: Path, geneb: Suite, score_all: Callable, model_id: str
 ) -> None:
@@ -256,6 +257,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
+@pytest.mark.fault("F52")
 def test_f52_what_the_benchmark_refuses_is_an_error_and_the_rest_a_warning(
     tmp_path: Path, geneb: Suite, submission: dict[str, Any], name: str
 ) -> None:
@@ -273,6 +275,7 @@ def test_f52_what_the_benchmark_refuses_is_an_error_and_the_rest_a_warning(
     "file_name",
     ["org_my_model.JSON", "my_model.json", "org_my model.json", "org_my_model.json.txt"],
 )
+@pytest.mark.fault("F52")
 def test_f52_a_wrong_file_name_is_refused(
     tmp_path: Path, geneb: Suite, submission: dict[str, Any], file_name: str
 ) -> None:
@@ -280,6 +283,7 @@ def test_f52_a_wrong_file_name_is_refused(
     assert validate_submission(path, geneb).errors == ["the file must be named org_my_model.json"]
 
 
+@pytest.mark.fault("F38")
 def test_f38_text_that_is_not_strict_json_is_refused(
     tmp_path: Path, geneb: Suite, submission: dict[str, Any]
 ) -> None:
@@ -364,6 +368,7 @@ junk = st.one_of(
 
 @given(data=st.data())
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@pytest.mark.fault("F52")
 def test_f52_mutated_submissions_are_never_accepted_against_the_rules(
     few_tasks: Suite, short_submission: dict[str, Any], data: st.DataObject
 ) -> None:
@@ -398,6 +403,7 @@ def test_f52_mutated_submissions_are_never_accepted_against_the_rules(
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
+@pytest.mark.fault("F52")
 def test_f52_damaged_bytes_are_never_accepted_against_the_rules(
     tmp_path: Path, few_tasks: Suite, short_submission: dict[str, Any], data: st.DataObject
 ) -> None:

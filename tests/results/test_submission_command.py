@@ -148,6 +148,7 @@ def test_one_bad_file_among_good_ones_is_refused(call: Callable, out: Path, tmp_
     assert call("validate")[0] == 2
 
 
+@pytest.mark.fault("F39")
 def test_f39_names_cannot_drive_the_terminal(call: Callable, tmp_path: Path) -> None:
     path = tmp_path / "x\x1b[31m.json"
     path.write_text('{"\\u001b[31m": 1}', encoding="utf-8")

@@ -118,6 +118,7 @@ def test_a_second_run_embeds_and_fits_nothing(suite_folder: Path, tmp_path: Path
     assert (first.out / "scores.csv").read_bytes() == scores
 
 
+@pytest.mark.fault("F43")
 def test_a_folder_gathers_models_and_replaces_what_is_run_again(
     suite_folder: Path, tmp_path: Path
 ) -> None:
@@ -158,6 +159,7 @@ class Frequencies:
 """
 
 
+@pytest.mark.fault("F11")
 def test_f11_nan_fails_the_tasks_that_hold_it_and_no_other(
     suite_folder: Path, tmp_path: Path
 ) -> None:

@@ -34,6 +34,7 @@ def recorded(real_tasks: Path) -> list[dict[str, str]]:
         pytest.param((), id="all", marks=[pytest.mark.sweep, pytest.mark.timeout(900)]),
     ],
 )
+@pytest.mark.fault("F57")
 def test_scores_and_steps_equal_scikit_learns(
     tasks: tuple[str, ...],
     recorded: list[dict[str, str]],

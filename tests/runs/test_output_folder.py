@@ -50,6 +50,7 @@ def _written(out: Path) -> dict[str, bytes]:
     return found | {"run.json": json.dumps(record, sort_keys=True).encode()}
 
 
+@pytest.mark.fault("F65")
 def test_f65_edited_tables_never_change_what_a_later_run_writes(places: dict[str, Path]) -> None:
     run("kmer-1", **places)
     run("kmer-2", **places)
@@ -70,6 +71,7 @@ def test_f65_edited_tables_never_change_what_a_later_run_writes(places: dict[str
         assert _written(places["out"]) == expected
 
 
+@pytest.mark.fault("F65")
 def test_f65_an_edited_record_is_computed_again(places: dict[str, Path]) -> None:
     run("kmer-1", **places)
     expected = _written(places["out"])
@@ -87,6 +89,7 @@ def test_f65_an_edited_record_is_computed_again(places: dict[str, Path]) -> None
     assert _written(places["out"]) == expected
 
 
+@pytest.mark.fault("F63")
 def test_f63_a_task_file_that_changes_while_it_is_read_fails_and_leaves_no_row(
     places: dict[str, Path], suite_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -152,6 +155,7 @@ def test_a_removed_task_leaves_with_a_line_that_says_so(
     assert any("task two removed" in text for text in notes.said)
 
 
+@pytest.mark.fault("F43")
 def test_rows_on_other_files_leave_with_a_line_that_says_so(
     places: dict[str, Path], suite_folder: Path
 ) -> None:
@@ -326,6 +330,7 @@ def test_a_name_and_a_cost_stay_with_the_model(places: dict[str, Path]) -> None:
     assert run("kmer-1", regimes=["full"], **places).run.models["mine"].embedding == cost
 
 
+@pytest.mark.fault("F40")
 def test_tables_are_made_by_one_run_at_a_time(places: dict[str, Path]) -> None:
     run("kmer-1", regimes=["full"], **places)
     table = places["out"] / "scores.csv"

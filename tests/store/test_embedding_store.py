@@ -42,6 +42,7 @@ def open_store(root: str, identity: EncoderIdentity) -> Callable[..., EmbeddingS
     return call
 
 
+@pytest.mark.fault("F30")
 def test_rows_come_back_in_any_order_after_reopening(open_store: Callable, make_rows: Rows) -> None:
     digests, rows = make_rows(53)
     assert open_store().commit(digests, rows) == 53
@@ -199,6 +200,7 @@ def test_another_manifest_in_the_folder_is_refused(
         EmbeddingStore.open(tmp_path, identity, 6)
 
 
+@pytest.mark.fault("F08", "F57")
 def test_what_was_written_once_stays_readable(tmp_path: Path) -> None:
     """A store that version 2 of the format wrote; whoever changes the format raises its number."""
     historic = Path(__file__).parent / "historic" / "version_2"

@@ -105,6 +105,7 @@ def test_prune_deletes_whole_stores_only_by_name_or_when_unreadable(
     assert not folder.exists()
 
 
+@pytest.mark.fault("F30")
 def test_a_sample_is_embedded_again_and_compared(call: Call, tmp_path: Path, table: Any) -> None:
     rng = np.random.default_rng(0)
     texts = ["".join(row) for row in np.array(list("ACGT"))[rng.integers(0, 4, (40, 30))]]
