@@ -11,7 +11,7 @@ __all__ = ["command"]
 
 @click.group()
 def command() -> None:
-    """List models, tasks, categories and probes."""
+    """List models, tasks, categories, probes and presets."""
 
 
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
@@ -131,6 +131,25 @@ def probes(as_json: bool) -> None:
         print_json([dict(zip(names, row, strict=True)) for row in rows])
         return
     print_table(("kind", "name", "what"), rows)
+
+
+@command.command()
+@_as_json
+def presets(as_json: bool) -> None:
+    """The run files that --config takes by name: what they reproduce, hardware, time, command."""
+    from dataclasses import asdict
+
+    from geneb_jax.cli.console import print_json, print_table
+    from geneb_jax.runs.presets import presets as all_presets
+
+    found = all_presets().values()
+    if as_json:
+        print_json([asdict(preset) for preset in found])
+        return
+    print_table(
+        ("preset", "reproduces", "hardware", "time", "command"),
+        [(one.name, one.reproduces, one.hardware, one.time, one.command) for one in found],
+    )
 
 
 def _both_names(display: str, paper: str | None) -> str:

@@ -12,6 +12,7 @@ from geneb_jax.cli.run_options import (
     part_option,
     place_options,
     probe_options,
+    repeated_run,
     scheduler_option,
     task_options,
 )
@@ -42,6 +43,8 @@ def command(context: click.Context, /, as_json: bool, **values: Any) -> int:
       geneb-jax run -m checkpoints/my-model -t 'category:Splice Sites' --data-dir tasks/ --out out
       geneb-jax run -m kmer-5 --data-dir tasks/ --C 0.01,0.1,1,10,100 --solver exact --out sweep
       geneb-jax run -m checkpoints/my-model --data-dir tasks/ --scheduler local:8
+      geneb-jax run --config laptop --out laptop
+      geneb-jax run --config out/run.json --out again
 
     Exit codes: 0 ok; 1 some units failed; 2 bad usage or input; 75 interrupted, resumable.
     """
@@ -51,5 +54,5 @@ def command(context: click.Context, /, as_json: bool, **values: Any) -> int:
     from geneb_jax.runs.execute import execute
 
     with ConsoleObserver() as observer:
-        outcome = execute(request, observer)
+        outcome = execute(request, observer, repeats=repeated_run(context, values))
     return show_outcome(outcome, as_json=as_json)

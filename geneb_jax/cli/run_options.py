@@ -19,6 +19,7 @@ __all__ = [
     "part_option",
     "place_options",
     "probe_options",
+    "repeated_run",
     "scheduler_option",
     "task_options",
 ]
@@ -191,8 +192,8 @@ place_options = _stack(
     click.option("--fresh", is_flag=True, help="Ignore finished records and fit again."),
     click.option(
         "--config",
-        type=click.Path(path_type=Path),
-        help="TOML file of options; options on the command line win.",
+        help="TOML file of options, a preset of 'geneb-jax list presets', or the run.json of a run "
+        "to repeat; options on the command line win.",
     ),
 )
 
@@ -210,18 +211,34 @@ def make_request(
     Raises:
         ConfigError: see :func:`geneb_jax.runs.request.request_from_mapping`.
     """
-    from geneb_jax.runs.request import request_from_mapping, request_from_toml
+    from geneb_jax.runs.request import request_from_mapping
+    from geneb_jax.runs.run_files import request_from_file
 
-    values = dict(values)
-    config: Path | None = values.pop("config", None)
-    typed = {
+    typed = _typed(context, values) | (extra or {})
+    config: str | None = values.get("config")
+    if config is not None:
+        return request_from_file(config, typed)
+    return request_from_mapping(typed)
+
+
+def repeated_run(context: click.Context, values: dict[str, Any]) -> Path | None:
+    """The run.json that is to be repeated as it is; None where options make another run of it."""
+    from geneb_jax.runs.repeat import changes_scores
+    from geneb_jax.runs.run_files import RUN_JSON
+
+    config: str | None = values.get("config")
+    if config is None or Path(config).name != RUN_JSON:
+        return None
+    return None if changes_scores(_typed(context, values)) else Path(config).expanduser()
+
+
+def _typed(context: click.Context, values: dict[str, Any]) -> dict[str, Any]:
+    """The options that were given, as a run file would have them."""
+    return {
         name: _plain(value)
         for name, value in values.items()
-        if context.get_parameter_source(name) is not ParameterSource.DEFAULT
-    } | (extra or {})
-    if config is not None:
-        return request_from_toml(config, typed)
-    return request_from_mapping(typed)
+        if name != "config" and context.get_parameter_source(name) is not ParameterSource.DEFAULT
+    }
 
 
 def _plain(value: Any) -> Any:

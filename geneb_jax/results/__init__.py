@@ -21,6 +21,7 @@ from geneb_jax.results.repeat_files import find_repeats, keep_repeats
 from geneb_jax.results.run_folder import read_run_folder
 from geneb_jax.results.run_record import (
     RUN_FILE,
+    RequestFacts,
     RunRecord,
     RunSettings,
     SuiteFacts,
@@ -96,6 +97,7 @@ __all__ = [
     "ModelFacts",
     "ReadSubmission",
     "Records",
+    "RequestFacts",
     "RunRecord",
     "RunScores",
     "RunSettings",

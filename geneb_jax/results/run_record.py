@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from geneb_jax import durable_files
 from geneb_jax.benchmark import DatasetPin, Suite, pin_name
@@ -26,6 +27,7 @@ from geneb_jax.strict_json import read_json
 __all__ = [
     "RUN_FILE",
     "Platform",
+    "RequestFacts",
     "RunRecord",
     "RunSettings",
     "SuiteFacts",
@@ -131,6 +133,19 @@ class RunSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class RequestFacts:
+    """What the last run into the folder was asked, so that it can be run again.
+
+    Attributes:
+        options: Option -> value as a run file would have it, every option that has one.
+        models: Labels of the models that the run named; the folder may hold others.
+    """
+
+    options: Mapping[str, Any]
+    models: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class TaskFacts:
     """A task's files when a run last looked.
 
@@ -164,6 +179,7 @@ class RunRecord:
         platform: The kind of machine.
         written_utc: When the record was written, ISO 8601 in UTC.
         schema_version: Version of this layout.
+        request: What the last run was asked; None in records of before it was kept.
     """
 
     __pydantic_config__ = STRICT
@@ -179,6 +195,7 @@ class RunRecord:
     platform: Platform = field(default_factory=Platform)
     written_utc: str = field(default_factory=utc_now)
     schema_version: int = _SCHEMA_VERSION
+    request: RequestFacts | None = None
 
     def __post_init__(self) -> None:
         for label, facts in self.models.items():
@@ -223,6 +240,7 @@ def read_run_record(out: Path) -> RunRecord:
             cause="another version wrote it",
             hint="run again into the folder: finished units are found and the record is rewritten",
         )
+    content.setdefault("request", None)  # younger than the layout
     try:
         return from_plain(RunRecord, content)
     except ValueError as error:

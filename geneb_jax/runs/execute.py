@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from geneb_jax.benchmark import Task
 from geneb_jax.data import find_leaks, pinned_files
@@ -29,6 +30,7 @@ from geneb_jax.results import (
     keep_answer_key,
     keep_repeats,
     one_at_a_time,
+    read_run_record,
     require_suite,
 )
 from geneb_jax.results.fold_scores import keep_fold_scores
@@ -46,6 +48,7 @@ from geneb_jax.runs.executors import (
 from geneb_jax.runs.observer import RunObserver
 from geneb_jax.runs.outcome import RunOutcome, write_outcome
 from geneb_jax.runs.probe_stage import ProbeGroup, ScoredTask, failed_rows, fit_groups
+from geneb_jax.runs.repeat import require_same_run
 from geneb_jax.runs.request import RunRequest
 from geneb_jax.runs.units import unit_key
 from geneb_jax.runs.work import (
@@ -66,6 +69,7 @@ def execute(
     stored_only: bool = False,
     executor: Executor | None = None,
     report: bool = True,
+    repeats: Path | None = None,
 ) -> RunOutcome:
     """Run, or resume, what the request describes.
 
@@ -75,6 +79,7 @@ def execute(
         stored_only: Probe embeddings that are in the store, and refuse to embed.
         executor: Who does the work; by default what the request says, else this process.
         report: Whether to draw the report; not worth it where another run follows at once.
+        repeats: The run.json of the run that this one must be again.
 
     Raises:
         GenebError: for input that leaves nothing to do; a bad task or model among good ones is
@@ -85,6 +90,9 @@ def execute(
     keep_compiled_programs()
     started = time.perf_counter()
     work = plan_work(request, observer)
+    if repeats is not None:
+        for text in require_same_run(work, read_run_record(repeats.parent), where=repeats):
+            observer.note(text)
     require_suite(request.out, work.suite, update=request.update_suite)
     require_stores(work, observer, stored_only=stored_only)
     require_writable_folder(request.out, option="--out")

@@ -31,6 +31,7 @@ from geneb_jax.results import (
     write_submission,
 )
 from geneb_jax.runs.observer import RunObserver
+from geneb_jax.runs.repeat import request_facts
 from geneb_jax.runs.work import RunWork
 
 __all__ = ["RunOutcome", "write_outcome"]
@@ -126,6 +127,7 @@ def write_outcome(
         for task in work.tables.chosen.fingerprints
         for regime in work.settings.regimes
     }
+    labels = tuple(label for label, one in shown.items() if one.identity_short in now)
     run = RunRecord(
         suite=SuiteFacts.of(suite, _scored(contents)),
         settings=RunSettings(**{**asdict(work.settings), "regimes": work.settings.regime_names}),
@@ -134,6 +136,7 @@ def write_outcome(
         tasks=dict(contents.tasks),
         problems=problems,
         seconds=round(seconds, 3),
+        request=request_facts(work.request, labels),
     )
     write_scores_csv(out, contents.rows)
     write_summary_csv(out, summarise(suite, contents.rows))
@@ -170,7 +173,7 @@ def write_outcome(
             if row.failed and (row.identity, row.task_id, row.regime) in asked
         ),
         left_out=contents.left_out,
-        labels=tuple(label for label, one in shown.items() if one.identity_short in now),
+        labels=labels,
         waiting=dict(waiting or {}),
     )
 
