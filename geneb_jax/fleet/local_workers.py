@@ -85,7 +85,13 @@ def local_cluster(variables: Sequence[Mapping[str, str]]) -> Iterator[Any]:
     from distributed.system import MEMORY_LIMIT
 
     count = len(variables)
-    place = {"host": "127.0.0.1", "protocol": "tcp://", "dashboard": False}
+    # Without a dashboard there is an HTTP server still, at port 8787 of every network by default.
+    place = {
+        "host": "127.0.0.1",
+        "protocol": "tcp://",
+        "dashboard": False,
+        "dashboard_address": "127.0.0.1:0",
+    }
     with (
         tempfile.TemporaryDirectory(prefix="geneb-jax-workers-") as scratch,
         dask.config.set(_SETTINGS),

@@ -23,7 +23,7 @@ from tests.models.esm_checkpoints import SMALL_ESM, SMALL_NT_V2, esm_model, save
 from tests.models.small_registration import register
 
 MODEL = "nucleotide-transformer-v2-50m-multi-species"
-WITHOUT = {"METAGENE-1", "evo-1-131k-base"}
+WITHOUT = {"METAGENE-1", "evo-1-131k-base", "splicebert-1024nt"}
 
 
 @pytest.fixture

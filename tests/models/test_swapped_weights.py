@@ -208,7 +208,7 @@ def test_f64_a_digest_is_remembered_for_a_while_and_never_believed_of_a_pinned_f
     now = time.time()
     memory.write_text(json.dumps({key: ["0" * 64, now - 3600]}))
     assert file_sha256(file) == "0" * 64  # remembered, so this test sees what is recalled
-    check_pinned(DigestedFile(file), PinnedFile("weights.bin", 7, true))
+    check_pinned(DigestedFile(file), PinnedFile("weights.bin", true, 7))
     memory.write_text(json.dumps({key: ["0" * 64, now - 31 * 24 * 3600], "other": [true, 0]}))
     assert file_sha256(file) == true
     assert list(json.loads(memory.read_text())) == [key]
