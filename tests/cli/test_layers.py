@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 MODEL = "tiny-nt-v2"
 TASK = ("-t", "simulated_promoters_tata", "--regime", "full")

@@ -13,8 +13,8 @@ import pytest
 from tests.embed.planted_signal import MODELS, found_by
 
 _ROOT = Path(__file__).parents[2]
-#: Whose programs take half a minute to compile.
-SLOW = ("hyenadna", "caduceus")
+#: Whose programs take half a minute to compile or run.
+SLOW = ("hyenadna", "caduceus", "torch")
 #: Letters of the context where it is a fixed number of them.
 _CONTEXT = {"esm": 6 * 399, "hyenadna": 640, "caduceus": 640}
 

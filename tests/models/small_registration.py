@@ -19,9 +19,7 @@ def register(
     spec: ModelSpec, content: bytes, sizes: Mapping[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Register a small checkpoint under a published id: other sizes, its own hash."""
-    pinned = PinnedFile(
-        "model.safetensors", hashlib.sha256(content).hexdigest(), len(content)
-    )
+    pinned = PinnedFile("model.safetensors", hashlib.sha256(content).hexdigest(), len(content))
     changed = replace(spec, weights=(pinned,), config={**spec.config, **sizes})
     table = MappingProxyType({spec.model_id: changed})
     # By its path: the package's attribute of this name is the function.
