@@ -149,6 +149,7 @@ def test_six_programs_serve_every_size_and_number_of_classes(
         np.testing.assert_array_equal(one.mcc, other.mcc)
 
 
+@pytest.mark.sweep
 def test_a_fit_does_not_depend_on_its_company(
     suite: list[ProbeTask], packed: list[TaskScores], tolerance: Tolerance
 ) -> None:
@@ -272,6 +273,7 @@ def test_only_the_reference_in_float64_is_packed(
         fit_tasks(suite, packed=False)
 
 
+@pytest.mark.sweep
 def test_a_small_device_holds_some_tasks_at_a_time(
     suite: list[ProbeTask],
     packed: list[TaskScores],
