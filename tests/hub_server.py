@@ -39,6 +39,7 @@ class Hub:
     """The state of the server, seen from a test.
 
     Repositories are named as in addresses of their files: ``org/model``, ``datasets/org/tasks``.
+    ``answers`` has whole answers (status, body, headers) for addresses that end so.
     """
 
     repositories: Mapping[str, dict[str, bytes]]
@@ -47,6 +48,7 @@ class Hub:
     faults: dict[str, list[int | str]] = field(default_factory=lambda: defaultdict(list))
     always: dict[str, int | str] = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
+    answers: dict[str, tuple[int, bytes, dict[str, str]]] = field(default_factory=dict)
     ranges: bool = True
     requests: list[tuple[str, str]] = field(default_factory=list)
     url: str = ""
@@ -119,6 +121,10 @@ def serve(hub: Hub) -> Iterator[Hub]:
             address = unquote(urlsplit(self.path).path)
             hub.requests.append((self.command, address))
             place, found, rest = address.strip("/").partition("/resolve/")
+            for end, (status, body, headers) in hub.answers.items():
+                if address.endswith(end):
+                    self._send(status, body, headers)
+                    return
             if address.startswith("/api/"):
                 self._describe(address.removeprefix("/api/").split("/"))
             elif address.startswith("/cdn/"):

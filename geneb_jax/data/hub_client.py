@@ -20,9 +20,18 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from geneb_jax.benchmark import DatasetPin
+from geneb_jax.data.hub_answers import sane_answers
 from geneb_jax.errors import DownloadError, OutputError
 
-__all__ = ["HubClient", "RemoteFile", "file_matches", "matches_its_name", "sha256_of"]
+__all__ = [
+    "HubClient",
+    "RemoteFile",
+    "asked_patiently",
+    "file_matches",
+    "matches_its_name",
+    "sha256_of",
+    "what_the_hub_said",
+]
 
 _TIMEOUT_S = 20.0
 _ATTEMPTS = 4
@@ -123,7 +132,8 @@ class HubClient:
         logger = logging.getLogger("huggingface_hub")
         handlers, logger.handlers = logger.handlers, [_NoteHandler(self._on_note)]
         try:
-            yield
+            with sane_answers():
+                yield
         finally:
             logger.handlers = handlers
 
@@ -246,6 +256,33 @@ class HubClient:
         return DownloadError(
             f"cannot fetch {what}", where=self.name, cause=_in_words(error), hint=hint
         )
+
+
+def asked_patiently(call: Callable[[], _T]) -> _T:
+    """Call the hub again, a few times, where it says that it is busy or out of order.
+
+    Raises:
+        Exception: the last one of the call.
+    """
+    pause = _FIRST_PAUSE_S
+    for _ in range(_ATTEMPTS - 1):
+        try:
+            return call()
+        except Exception as error:
+            cause = error.__cause__ or error
+            if _status(cause) not in _TRANSIENT:
+                raise
+            time.sleep(min(max(pause, _retry_after(cause)), _LONGEST_PAUSE_S))
+            pause *= 2
+    return call()
+
+
+def what_the_hub_said(error: BaseException) -> str | None:
+    """Its status in words, if an error, or what caused it, is an answer of the hub."""
+    for one in (error, error.__cause__):
+        if one is not None and _status(one) is not None:
+            return _in_words(one)
+    return None
 
 
 def _require_online() -> None:

@@ -35,7 +35,7 @@ def place(path: Any) -> str | None:
     """An absolute path; None for what is only a descriptor."""
     if isinstance(path, int) or path is None:
         return None
-    return os.path.abspath(os.fsdecode(path))
+    return os.path.abspath(os.fsdecode(path))  # noqa: PTH100  # links are not followed
 
 
 def hook(event: str, arguments: tuple[Any, ...]) -> None:

@@ -1,4 +1,4 @@
-"""F35, F36, F37: what every default path opens, writes, unpickles and runs, seen by an audit hook."""
+"""F36, F37: what default paths write, unpickle and run, seen by an audit hook."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""F03, F35, F60: the order of flushes, archives that are never unpacked, names of other packages."""
+"""F03, F35, F60: order of flushes, archives never unpacked, names of other packages."""
 
 from __future__ import annotations
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from geneb_jax.data.hub_client import matches_its_name
+from geneb_jax.data.hub_answers import sane_answers
+from geneb_jax.data.hub_client import asked_patiently, matches_its_name, what_the_hub_said
 from geneb_jax.errors import DownloadError
 from geneb_jax.models.checkpoints.file_digests import file_sha256
 from geneb_jax.plain_files import is_plain_file
@@ -142,7 +143,6 @@ def _damaged(folder: Path, patterns: Sequence[str]) -> list[str]:
 def _snapshot(hub_id: str, patterns: Sequence[str], *, revision: str | None, offline: bool) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import (
-        HfHubHTTPError,
         HFValidationError,
         LocalEntryNotFoundError,
         OfflineModeIsEnabled,
@@ -151,15 +151,19 @@ def _snapshot(hub_id: str, patterns: Sequence[str], *, revision: str | None, off
     )
 
     def download(names: Sequence[str], *, again: bool = False) -> Path:
-        return Path(
-            snapshot_download(
+        def call() -> str:
+            return snapshot_download(
                 hub_id,
                 revision=revision,
                 allow_patterns=list(names),
                 local_files_only=offline,
                 force_download=again,
             )
-        )
+
+        if offline:
+            return Path(call())
+        with sane_answers():
+            return Path(asked_patiently(call))
 
     try:
         folder = download(patterns)
@@ -187,14 +191,19 @@ def _snapshot(hub_id: str, patterns: Sequence[str], *, revision: str | None, off
     except HFValidationError as error:
         raise DownloadError(f"{hub_id!r} is not a hub id", hint="hub ids are org/name") from error
     except (LocalEntryNotFoundError, OfflineModeIsEnabled) as error:
+        if isinstance(error.__cause__, DownloadError):
+            raise error.__cause__ from error
+        said = what_the_hub_said(error) or "the hub cannot be reached"
         raise DownloadError(
             f"{hub_id} is not in the local cache",
-            cause="downloads are switched off" if offline else "the hub cannot be reached",
+            cause="downloads are switched off" if offline else said,
             hint="run once with a connection, or name a checkpoint folder",
         ) from error
-    except (HfHubHTTPError, OSError) as error:
+    except DownloadError:
+        raise
+    except Exception as error:  # the library's HTTP package, and what it makes of odd answers
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise DownloadError(
-            f"{hub_id} cannot be downloaded ({reason})",
+            f"{hub_id} cannot be downloaded ({reason:.300})",
             hint="the same command resumes the download",
         ) from error
