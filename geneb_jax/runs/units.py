@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from geneb_jax.benchmark import Regime, Suite, Task, select_regimes
 from geneb_jax.results import UnitKey
-from geneb_jax.runs.probe_kinds import ProbeKind, find_probe
+from geneb_jax.runs.probe_kinds import ProbeKind, find_probe, plugged_code
 from geneb_jax.runs.request import RunRequest
 
 __all__ = ["ProbeSettings", "group_tasks", "probe_settings", "unit_key"]
@@ -78,7 +78,7 @@ def probe_settings(request: RunRequest, suite: Suite, *, platform: str) -> Probe
         max_iter=protocol.max_iter,
         tol=protocol.tol,
         dtype=kind.dtype(solver, platform),
-        code=CODE_VERSION,
+        code=CODE_VERSION + plugged_code(kind, solver),
     )
 
 
