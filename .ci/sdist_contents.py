@@ -1,4 +1,4 @@
-"""Check that a source distribution holds what a wheel is built from, and nothing that is not ours."""
+"""Check a source distribution: what a wheel is built from, and nothing that is not ours."""
 
 from __future__ import annotations
 
