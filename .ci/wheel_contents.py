@@ -16,6 +16,7 @@ missing = [
         "geneb_jax/py.typed",
         "geneb_jax/_configs/benchmarks/geneb.toml",
         "geneb_jax/_configs/benchmarks/demo/suite.toml",
+        "geneb_jax/_configs/runs/demo.toml",
     )
     if name not in names
 ]

@@ -12,11 +12,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-__all__ = ["__version__", "load_model", "run"]
+__all__ = ["__version__", "load_model", "run", "wrap"]
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from geneb_jax.embed import load_model as load_model
+    from geneb_jax.embed.wrapping import wrap as wrap
     from geneb_jax.runs import run as run
 
 
@@ -37,6 +38,10 @@ def __getattr__(name: str) -> Any:
         from geneb_jax.runs import run
 
         return run
+    if name == "wrap":
+        from geneb_jax.embed.wrapping import wrap
+
+        return wrap
     if name in _PACKAGES:
         from importlib import import_module
 

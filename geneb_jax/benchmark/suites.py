@@ -7,6 +7,7 @@ Any folder with a ``suite.toml`` is a suite too, and its CSV files are the data
 
 from __future__ import annotations
 
+import os
 import shlex
 import tomllib
 from collections import Counter
@@ -27,6 +28,7 @@ from geneb_jax.benchmark.definition import DatasetPin, Protocol, Regime, Suite, 
 from geneb_jax.benchmark.identifiers import task_id_problem
 from geneb_jax.errors import ConfigError, SelectionError
 from geneb_jax.plain_files import is_folder, is_plain_file
+from geneb_jax.plugins import SUITES, PlugIn, find_plug_in, plug_ins
 from geneb_jax.resources import config_folder
 
 __all__ = ["SUITE_FILE", "builtin_suites", "load_suite"]
@@ -162,12 +164,13 @@ def load_suite(name_or_folder: str | Path) -> Suite:
 
     Args:
         name_or_folder: ``"geneb"``, ``"demo"``, a folder with a ``suite.toml``, or a suite's TOML
-            file. A plain name that is a built-in suite always means the built-in one.
+            file. A plain name that is a built-in suite always means the built-in one. Last comes
+            the name of a suite that another package declares (docs/extending.md).
 
     Raises:
         SelectionError: if there is no such suite.
-        ConfigError: if the TOML cannot be read, has unknown keys or impossible values, or names a
-            task twice (also when only the case differs).
+        ConfigError: if a package's suite cannot be had, or the TOML cannot be read, has unknown
+            keys or impossible values, or names a task twice (also when only the case differs).
     """
     if isinstance(name_or_folder, str) and name_or_folder in builtin_suites():
         folder = Path(str(config_folder() / "benchmarks"))
@@ -180,15 +183,30 @@ def load_suite(name_or_folder: str | Path) -> Suite:
         return _read_suite(path / SUITE_FILE, path)
     if is_plain_file(path) and path.suffix == ".toml":
         return _read_suite(path, path.parent)
-    known = ", ".join(builtin_suites())
+    plug_in = find_plug_in(SUITES, str(name_or_folder))
+    if plug_in is not None:
+        return _of_plug_in(plug_in)
+    known = ", ".join((*builtin_suites(), *plug_ins(SUITES)))
     raise SelectionError(
         f"there is no suite {str(name_or_folder)!r}",
         cause=f"the folder has no {SUITE_FILE}" if is_folder(path) else None,
         hint=f"`geneb-jax suite init {shlex.quote(str(name_or_folder))}` writes one for the files "
         "that are there"
         if is_folder(path)
-        else f"built-in suites: {known}; or give a folder that holds a {SUITE_FILE}",
+        else f"known suites: {known}; or give a folder that holds a {SUITE_FILE}",
     )
+
+
+def _of_plug_in(plug_in: PlugIn) -> Suite:
+    """The suite of another package, whose entry point is a folder or a function that gives one."""
+    made = plug_in.load()
+    folder = plug_in.call(made) if callable(made) else made
+    if not isinstance(folder, str | os.PathLike):
+        raise plug_in.refusal(f"gave {type(folder).__name__}, not a folder")
+    path = Path(folder) / SUITE_FILE
+    if not is_plain_file(path):
+        raise plug_in.refusal(f"names {folder}, where there is no {SUITE_FILE}")
+    return _read_suite(path, path.parent)
 
 
 def _read_suite(path: Path, folder: Path | None) -> Suite:

@@ -12,6 +12,8 @@ from typing import Any
 
 import click
 
+from geneb_jax.cli.extras import EXTRAS, accelerator_advice, install_command, missing_packages
+
 __all__ = ["command"]
 
 LIBRARIES = (
@@ -55,6 +57,8 @@ def examine() -> dict[str, Any]:
         {"platform": device.platform, "kind": device.device_kind, "id": device.id}
         for device in jax.devices()
     ]
+    lacking = missing_packages(_version)
+    platforms = {device["platform"] for device in devices}
     shadow = importlib.util.find_spec("kernels")
     return {
         "geneb_jax": __version__,
@@ -66,6 +70,15 @@ def examine() -> dict[str, Any]:
         "cache": {"folder": str(cache_folder()), "free_bytes": _free_bytes(cache_folder())},
         "store": {"folder": str(store_folder()), "free_bytes": _free_bytes(store_folder())},
         "hub_offline": os.environ.get("HF_HUB_OFFLINE", "") not in ("", "0"),
+        "missing_extras": {
+            name: {
+                "packages": packages,
+                "purpose": EXTRAS[name].purpose,
+                "install": install_command(name),
+            }
+            for name, packages in lacking.items()
+        },
+        "accelerators": accelerator_advice(platforms, lacking, os.environ),
         "foreign_kernels_package": bool(shadow and shadow.origin),
     }
 
@@ -73,7 +86,7 @@ def examine() -> dict[str, Any]:
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def command(as_json: bool) -> None:
-    """Devices, versions, cache places.
+    """Devices, versions, cache places; extras that are missing, and how to get them.
 
     \b
     Example:
@@ -99,8 +112,9 @@ def command(as_json: bool) -> None:
         (place, f"{facts[place]['folder']} ({facts[place]['free_bytes'] / 2**30:.1f} GiB free)")
         for place in ("cache", "store")
     ]
-    if facts["libraries"]["torch"] is None:
-        rows.append(
-            ("note", ".bin checkpoints and the torch adapter need: pip install 'geneb-jax[torch]'")
-        )
+    rows += [
+        (f"without [{name}]", f"no {extra['purpose']}: {extra['install']}")
+        for name, extra in facts["missing_extras"].items()
+    ]
+    rows += [("note", sentence) for sentence in facts["accelerators"]]
     print_table(("what", "found"), rows)

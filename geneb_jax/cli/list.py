@@ -11,7 +11,7 @@ __all__ = ["command"]
 
 @click.group()
 def command() -> None:
-    """List models, tasks, categories, probes and presets."""
+    """List models, tasks, categories, probes, presets and plug-ins."""
 
 
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
@@ -121,16 +121,43 @@ def categories(suite: str, as_json: bool) -> None:
 def probes(as_json: bool) -> None:
     """The probes and solvers that run and probe know."""
     from geneb_jax.cli.console import print_json, print_table
-    from geneb_jax.runs.probe_kinds import probe_kinds
+    from geneb_jax.runs.probe_kinds import probe_kinds, probe_names
 
-    kinds = probe_kinds().values()
-    rows = [("probe", kind.name, kind.says) for kind in kinds]
-    rows += [("solver", name, says) for kind in kinds for name, says in kind.solvers.items()]
+    rows = [("probe", name, says) for name, says in probe_names().items()]
+    solvers = (kind.solvers.items() for kind in probe_kinds().values())
+    rows += [("solver", name, says) for found in solvers for name, says in found]
     if as_json:
         names = ("kind", "name", "description")
         print_json([dict(zip(names, row, strict=True)) for row in rows])
         return
     print_table(("kind", "name", "what"), rows)
+
+
+@command.command()
+@_as_json
+def plugins(as_json: bool) -> None:
+    """What installed packages add: models, suites, probes, solvers; nothing of them is imported.
+
+    docs/extending.md says how a package does that.
+    """
+    from geneb_jax.cli.console import print_json, print_table
+    from geneb_jax.plugins import GROUPS, plug_ins
+
+    found = [one for group in GROUPS for one in plug_ins(group).values()]
+    columns = ("kind", "name", "package", "place")
+    rows = [
+        (
+            one.group.rpartition(".")[2].removesuffix("s"),
+            one.name,
+            one.origin + "".join(f", and {rival}: refused" for rival in one.rivals),
+            one.place,
+        )
+        for one in found
+    ]
+    if as_json:
+        print_json([dict(zip(columns, row, strict=True)) for row in rows])
+        return
+    print_table(columns, rows)
 
 
 @command.command()

@@ -35,7 +35,7 @@ VERBS = {
     "stability": "Does the ranking hold with another probe, another C.",
     "compare": "Two models or runs, paired, with intervals.",
     "recommend": "The best model for a category under a budget.",
-    "list": "List models, tasks, categories, probes and presets.",
+    "list": "List models, tasks, categories, probes, presets and plug-ins.",
     "suite": "Make a suite of your own files, or of a published benchmark's.",
     "data": "Fetch, check and describe task files.",
     "verify": "A real checkpoint against embeddings recorded from it.",

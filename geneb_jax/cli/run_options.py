@@ -9,7 +9,9 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
-from geneb_jax.runs.probe_kinds import probe_kinds
+from geneb_jax.cli.open_choice import OpenChoice
+from geneb_jax.plugins import PROBES, SOLVERS
+from geneb_jax.runs.probe_kinds import own_solver_names, probe_kinds
 from geneb_jax.runs.request import DEMO_OUT, OUT, RunRequest
 
 __all__ = [
@@ -152,11 +154,14 @@ probe_options = _stack(
         help="Few-shot seeds, comma list. Default: the protocol's five.",
     ),
     click.option(
-        "--probe", type=click.Choice(list(probe_kinds())), default="logistic", show_default=True
+        "--probe",
+        type=OpenChoice(list(probe_kinds()), PROBES),
+        default="logistic",
+        show_default=True,
     ),
     click.option(
         "--solver",
-        type=click.Choice([name for kind in probe_kinds().values() for name in kind.solvers]),
+        type=OpenChoice(own_solver_names(), (PROBES, SOLVERS)),
         help="reference: scikit-learn up to 1.8 in float64, kin of the published scores; "
         "reference32: scikit-learn 1.9 and later in float32, beside a harness run of today; "
         "exact: the optimum. Default: the probe's first, see 'geneb-jax list probes'.",

@@ -183,6 +183,12 @@ class Model:
                 return embed_sequences(encoder, texts, forward=forward, progress=tell)
         return embed_sequences(encoder, texts, forward=forward, progress=progress)
 
+    def encode(self, sentences: Any, **options: Any) -> np.ndarray:
+        """Embed as sentence-transformers' and MTEB's encoders do; see :func:`encode`."""
+        from geneb_jax.embed.sentence_interface import encode
+
+        return encode(self, sentences, options)
+
     def __repr__(self) -> str:
         encoder = self.encoder
         identity = encoder.identity

@@ -15,13 +15,28 @@ import numpy as np
 
 from geneb_jax.benchmark import near_matches
 from geneb_jax.errors import SelectionError
-from geneb_jax_probes.solvers.choice import SOLVERS
+from geneb_jax.plugins import PROBES, find_plug_in, plug_ins
+from geneb_jax.plugins import SOLVERS as PLUGGED_SOLVERS
+from geneb_jax_probes.solvers.choice import SOLVERS, register
 
 if TYPE_CHECKING:
     from geneb_jax.runs.units import ProbeSettings
     from geneb_jax_probes import ProbeTask, TaskScores
+    from geneb_jax_probes.solvers.solver import Solver
 
-__all__ = ["ProbeKind", "find_probe", "probe_kinds", "register_probe"]
+__all__ = [
+    "ProbeKind",
+    "find_probe",
+    "list_solvers",
+    "own_solver_names",
+    "plugged_code",
+    "probe_kinds",
+    "probe_names",
+    "register_probe",
+]
+
+#: Names of ours, which no other package takes over.
+_OWN_SOLVERS = tuple(SOLVERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +79,7 @@ class ProbeKind:
 
 def _logistic_dtype(solver: str, platform: str) -> str:
     """The solver's own precision for float32 embeddings, where the device has it."""
-    from geneb_jax_probes.solvers.choice import find_solver
-
-    own = find_solver(solver).default_dtype(np.dtype(np.float32))
+    own = _solver(solver).default_dtype(np.dtype(np.float32))
     return "float32" if platform == "tpu" else own
 
 
@@ -80,9 +93,8 @@ def _fit_logistic(
     problems: Sequence[ProbeTask], settings: ProbeSettings, keep_predictions: bool
 ) -> list[TaskScores]:
     from geneb_jax_probes import fit_tasks
-    from geneb_jax_probes.solvers.choice import find_solver
 
-    solver = find_solver(settings.solver)
+    solver = _solver(settings.solver)
     return fit_tasks(
         problems,
         C=settings.C,
@@ -109,7 +121,7 @@ _KINDS = {
         ProbeKind(
             name="logistic",
             says="L2 logistic regression, the benchmark's probe",
-            list_solvers=lambda: {name: entry.says for name, entry in SOLVERS.items()},
+            list_solvers=lambda: list_solvers(),
             uses_C=True,
             seed_per_fit=False,
             dtype=_logistic_dtype,
@@ -129,8 +141,71 @@ _KINDS = {
 }
 
 
+_OWN_PROBES = tuple(_KINDS)
+
+
+def _solver(name: str) -> Solver:
+    """The solver, of ours or of another package.
+
+    Raises:
+        ConfigError: if a package's solver cannot be had.
+    """
+    from geneb_jax_probes.solvers.choice import find_solver
+
+    plug_in = None if name in _OWN_SOLVERS else find_plug_in(PLUGGED_SOLVERS, name)
+    if plug_in is None:
+        return find_solver(name)
+    from geneb_jax_probes.solvers.solver import Solver
+
+    solver = plug_in.load()
+    if not isinstance(solver, Solver) or solver.name != name:
+        raise plug_in.refusal(f"is no Solver called {name!r}")
+    return find_solver(name)
+
+
+def list_solvers() -> Mapping[str, str]:
+    """Solvers of the logistic probe, ours and those of other packages; imports none of them."""
+    for plug_in in plug_ins(PLUGGED_SOLVERS).values():
+        if plug_in.name not in SOLVERS:
+            register(plug_in.name, f"of {plug_in.origin}", plug_in.place)
+    return {name: entry.says for name, entry in SOLVERS.items()}
+
+
+def own_solver_names() -> list[str]:
+    """Names of the solvers of our own probes; other packages are not looked for."""
+    return [*_OWN_SOLVERS, *_KINDS["mlp"].solvers]
+
+
+def probe_names() -> Mapping[str, str]:
+    """Every probe's name and line; those of other packages are not imported for it."""
+    others = {one.name: f"of {one.origin}" for one in plug_ins(PROBES).values()}
+    return {**others, **{kind.name: kind.says for kind in _KINDS.values()}}
+
+
+def plugged_code(kind: ProbeKind, solver: str) -> str:
+    """Version of other packages' code in a fit, for its key; empty where all of it is ours."""
+    probe = None if kind.name in _OWN_PROBES else find_plug_in(PROBES, kind.name)
+    other = None if solver in _OWN_SOLVERS else find_plug_in(PLUGGED_SOLVERS, solver)
+    return "".join(f"+{one.revision}" for one in (probe, other) if one is not None)
+
+
+def _plugged(name: str) -> ProbeKind | None:
+    """The probe of another package, None where none declares it.
+
+    Raises:
+        ConfigError: if it cannot be had.
+    """
+    plug_in = find_plug_in(PROBES, name)
+    if plug_in is None:
+        return None
+    kind = plug_in.load()
+    if not isinstance(kind, ProbeKind) or kind.name != name:
+        raise plug_in.refusal(f"is no ProbeKind called {name!r}")
+    return kind
+
+
 def probe_kinds() -> Mapping[str, ProbeKind]:
-    """All probes by name; the benchmark's is first."""
+    """The probes that are loaded by name; the benchmark's is first."""
     return dict(_KINDS)
 
 
@@ -139,15 +214,19 @@ def find_probe(name: str) -> ProbeKind:
 
     Raises:
         SelectionError: naming the known ones.
+        ConfigError: if another package's probe cannot be had.
     """
-    if name not in _KINDS:
-        close = near_matches(name, _KINDS)
-        raise SelectionError(
-            f"unknown probe {name!r}",
-            hint=(f"did you mean {close[0]!r}? " if close else "")
-            + f"the probes are {', '.join(_KINDS)}",
-        )
-    return _KINDS[name]
+    if name in _KINDS:
+        return _KINDS[name]
+    plugged = _plugged(name)
+    if plugged is not None:
+        return plugged
+    close = near_matches(name, probe_names())
+    raise SelectionError(
+        f"unknown probe {name!r}",
+        hint=(f"did you mean {close[0]!r}? " if close else "")
+        + f"the probes are {', '.join(probe_names())}",
+    )
 
 
 def register_probe(kind: ProbeKind) -> None:

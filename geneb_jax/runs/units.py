@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from geneb_jax.benchmark import Regime, Suite, Task, select_regimes
 from geneb_jax.results import UnitKey
-from geneb_jax.runs.probe_kinds import ProbeKind, find_probe
+from geneb_jax.runs.probe_kinds import ProbeKind, find_probe, plugged_code
 from geneb_jax.runs.request import RunRequest
 
 Grouped = TypeVar("Grouped")
@@ -85,7 +85,7 @@ def probe_settings(request: RunRequest, suite: Suite, *, platform: str) -> Probe
         max_iter=protocol.max_iter,
         tol=protocol.tol,
         dtype=kind.dtype(solver, platform),
-        code=CODE_VERSION,
+        code=CODE_VERSION + plugged_code(kind, solver),
     )
 
 

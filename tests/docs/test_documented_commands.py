@@ -12,7 +12,7 @@ import pytest
 from geneb_jax.cli.main import command
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = ("README.md", "docs/faq.md", "docs/results.md")
+PAGES = ("README.md", "docs/extending.md", "docs/faq.md", "docs/results.md")
 
 
 def _commands(page: str) -> list[str]:

@@ -163,7 +163,8 @@ def test_every_missing_unknown_or_mistyped_key_is_named(tmp_path: Path, record: 
     for where in _keys(content):
         changes = [lambda place, name: place.__setitem__(name, {"neither": ["nor"]})]
         if isinstance(where[-1], str) and (len(where) < 2 or where[-2] not in _FREE):
-            changes.append(lambda place, name: place.pop(name))
+            if tuple(where) != ("request",):  # records of before it was kept lack it
+                changes.append(lambda place, name: place.pop(name))
             changes.append(lambda place, name: place.__setitem__(f"{name}_", 1))
         for change in changes:
             path.write_text(json.dumps(_changed(content, where, change)), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Models that are not native: ``torch:NAME``, ``path.py:Class``, and objects."""
+"""Models that are not native: ``torch:NAME``, ``path.py:Class``, objects, those of packages."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import os
 from typing import Any
 
 from geneb_jax.errors import SelectionError
-from geneb_jax.models.encoder import SequenceEncoder
+from geneb_jax.models.adapters.plugged import find_plugged, load_plugged
+from geneb_jax.models.encoder import Encoder
 from geneb_jax.models.load_options import LoadOptions
 
 __all__ = ["is_adapted", "load_adapted"]
@@ -20,10 +21,12 @@ def is_adapted(model: Any) -> bool:
     if not isinstance(model, str | os.PathLike):
         return True
     name = os.fspath(model)
-    return name.startswith(PREFIX) or split_file_class(name) is not None
+    if name.startswith(PREFIX) or split_file_class(name) is not None:
+        return True
+    return find_plugged(name) is not None
 
 
-def load_adapted(model: Any, options: LoadOptions) -> SequenceEncoder | None:
+def load_adapted(model: Any, options: LoadOptions) -> Encoder | None:
     """The encoder of a model that an adapter runs; None where the name is of another kind.
 
     Raises:
@@ -45,7 +48,8 @@ def load_adapted(model: Any, options: LoadOptions) -> SequenceEncoder | None:
             hint=f"name the model as {PREFIX}{name or 'ORG/MODEL'}",
         )
     named = split_file_class(name) if name is not None else None
-    if name is not None and named is None:
+    plugged = find_plugged(name) if name is not None and named is None else None
+    if name is not None and named is None and plugged is None:
         return None
     own = LoadOptions()
     differing = [
@@ -62,6 +66,12 @@ def load_adapted(model: Any, options: LoadOptions) -> SequenceEncoder | None:
         )
     from geneb_jax.models.adapters.object_adapter import encoder_from_file, encoder_from_object
 
+    if plugged is not None:
+        if options.path is not None:
+            raise SelectionError(f"{name} is a package's model and takes no --path")
+        return load_plugged(plugged)
+    if isinstance(model, Encoder):
+        return model
     if named is None:
         return encoder_from_object(model)
     return encoder_from_file(

@@ -4,7 +4,8 @@ Two forms are taken as they are:
 
 - a GENEB extractor: ``Class(name_model=..., device=...)`` with
   ``extract_embeddings(sequences, batch_size)``;
-- any object with ``embed(list[str])``.
+- any object with ``embed(list[str])``, or, as sentence-transformers and MTEB have it,
+  ``encode(list[str])``.
 
 Both give an array ``[n, width]``. ``path.py:Class`` runs the user's own file, in this process.
 """
@@ -297,13 +298,16 @@ def _embedder(model: Any, *, where: str) -> Embed:
         if _depends_on_company(lambda texts: rows_of(extract, texts, _BATCH, where=where), where):
             return lambda texts: rows_of(extract, list(texts), 1, where=where)
         return lambda texts: rows_of(extract, list(texts), _BATCH, where=where)
-    if callable(getattr(model, "embed", None)):
-        embed: Callable[..., Any] = model.embed
+    methods = [name for name in ("embed", "encode") if callable(getattr(model, name, None))]
+    if methods:
+        embed: Callable[..., Any] = getattr(model, methods[0])
         if _depends_on_company(lambda texts: rows_of(embed, texts, where=where), where):
             return lambda texts: np.concatenate([rows_of(embed, [t], where=where) for t in texts])
         return lambda texts: rows_of(embed, list(texts), where=where)
     raise ModelError(
-        "has neither extract_embeddings(sequences, batch_size) nor embed(sequences)", where=where
+        "has none of extract_embeddings(sequences, batch_size), embed(sequences) and "
+        "encode(sequences)",
+        where=where,
     )
 
 

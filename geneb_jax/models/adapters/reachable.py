@@ -270,7 +270,9 @@ def _as_array(value: Any) -> np.ndarray | None:
             return np.zeros((0, *value.shape), np.uint8)
         return np.asarray(kept.view(torch.uint8).numpy()).reshape(*value.shape, -1)
     if jax is not None and family in ("jax", "jaxlib") and isinstance(value, jax.Array):
-        return np.asarray(value)
+        # Keys of random numbers, as dropout holds them, have numbers beneath.
+        key = jax.dtypes.issubdtype(value.dtype, jax.dtypes.prng_key)
+        return np.asarray(jax.random.key_data(value) if key else value)
     return None
 
 

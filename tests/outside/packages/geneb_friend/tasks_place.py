@@ -1,0 +1,5 @@
+"""Where the suite is."""
+
+from pathlib import Path
+
+FOLDER = Path(__file__).parent / "tasks"
