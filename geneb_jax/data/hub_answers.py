@@ -30,7 +30,7 @@ def sane_answers() -> Iterator[None]:
     Raises:
         DownloadError: within the block, from whatever call of the library met such an answer.
     """
-    from huggingface_hub.utils import get_session
+    from huggingface_hub import get_session
 
     session: Any = get_session()
     hooks = session.event_hooks
