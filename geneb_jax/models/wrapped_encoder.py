@@ -123,10 +123,11 @@ class WrappedEncoder(TokenEncoder):
         )  # fmt: skip
         return True
 
-    def renamed(self, name: str, *, revision: str) -> WrappedEncoder:
-        """The same model under the name and revision of the package that declares it."""
+    def renamed(self, name: str, *, revision: str, weights: str | None = None) -> WrappedEncoder:
+        """The same model under the name, revision and digest of what declares it."""
         self._name = name
-        self._identity = replace(self._identity, model_id=name, revision=revision)
+        weights = weights or self._identity.weights
+        self._identity = replace(self._identity, model_id=name, revision=revision, weights=weights)
         return self
 
     @property

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from flax import linen, nnx
 
 import geneb_jax
 from geneb_jax.errors import ModelError, SelectionError
+from geneb_jax.models.encoder import TokenEncoder
 from tests.tolerance import Tolerance, relative_error
 
 TEXTS = ["ACGT", "GATTACAGATTACAGATTACA", "C"]
@@ -124,3 +127,19 @@ def test_encode_is_embed_in_another_s_words(tolerance: Tolerance) -> None:
         model.encode(TEXTS, truncate_dim=8)
     with pytest.raises(TypeError, match="no option 'speed'"):
         model.encode(TEXTS, speed=3)
+
+
+def test_a_file_that_holds_one_is_batched_and_filed_by_its_content(tmp_path: Path) -> None:
+    source = (
+        "import geneb_jax\nfrom flax import nnx\n"
+        "from tests.embed.test_wrap import Network, letters\n"
+        "model = geneb_jax.wrap(Network(nnx.Rngs(0)), letters)\n"
+    )
+    file = tmp_path / "mine.py"
+    file.write_text(source, encoding="utf-8")
+    first, again = (geneb_jax.load_model(f"{file}:model").encoder for _ in range(2))
+    assert isinstance(first, TokenEncoder)
+    assert first.identity == again.identity
+    assert first.identity.model_id == "mine.model"
+    file.write_text(source.replace("Rngs(0)", "Rngs(1)"), encoding="utf-8")
+    assert geneb_jax.load_model(f"{file}:model").encoder.identity != first.identity

@@ -169,7 +169,7 @@ def test_identity_follows_the_file_what_it_imports_and_the_checkpoint(
         ("NeedsACheckpoint", ModelError, "asks for name_model.*--path"),
         ("NeedsMore", ModelError, "asks for vocabulary"),
         ("Breaks", ModelError, "RuntimeError: out of luck"),
-        ("Nothing", ModelError, "neither extract_embeddings"),
+        ("Nothing", ModelError, "none of extract_embeddings"),
     ],
 )
 def test_what_cannot_run_is_one_error(

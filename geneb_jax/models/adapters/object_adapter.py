@@ -20,7 +20,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 
@@ -31,7 +31,10 @@ from geneb_jax.models.adapters.reachable import ContentDigest
 from geneb_jax.models.adapters.user_file import construct, own_files, package_name
 from geneb_jax.models.checkpoints.file_digests import file_sha256
 from geneb_jax.models.checkpoints.hub import HubSnapshot
-from geneb_jax.models.encoder import SequenceEncoder
+from geneb_jax.models.encoder import Encoder, SequenceEncoder
+
+if TYPE_CHECKING:
+    from geneb_jax.models.wrapped_encoder import WrappedEncoder
 
 __all__ = [
     "TRIAL",
@@ -120,7 +123,7 @@ def encoder_from_object(
     return _encoder(model, embed, name=name, weights=weights, width=width)
 
 
-def encoder_from_file(file: Path, name: str, *, name_model: str | None) -> ObjectEncoder:
+def encoder_from_file(file: Path, name: str, *, name_model: str | None) -> Encoder:
     """Run a file and wrap what it calls ``name``: a class, a function that makes one, an object.
 
     Args:
@@ -139,6 +142,9 @@ def encoder_from_file(file: Path, name: str, *, name_model: str | None) -> Objec
         return embed, embed(list(TRIAL)).shape[1]
 
     made = make_from_file(file, name, name_model=name_model, trial=tried)
+    wrapped = _wrapped(made.model)
+    if wrapped is not None:
+        return wrapped.renamed(made.label, revision="local", weights=made.weights)
     embed, width = made.tried
     guarded = made.with_known_files_only(embed)
     return _encoder(made.model, guarded, name=made.label, weights=made.weights, width=width)
@@ -231,7 +237,10 @@ def make_from_file(
         folders.append(beside.resolve())
     files = {path: file_sha256(path) for path in sorted(paths)}
     places = {str(folder): f"<{at}>" for at, folder in reversed(list(enumerate(folders)))}
-    content = ContentDigest(model, places | {package_name(file): "<package>"})
+    wrapped = _wrapped(model)
+    # A wrapped module says itself who it is; around it are compiled programs.
+    held = model if wrapped is None else wrapped.identity
+    content = ContentDigest(held, places | {package_name(file): "<package>"})
     opened.require_unchanged()
     # A folder counts by what is in it; a hub id stands for itself.
     named = "" if len(folders) > 1 else name_model or ""
@@ -248,6 +257,14 @@ def make_from_file(
         folders=tuple(folders),
         where=where,
     )
+
+
+def _wrapped(model: Any) -> WrappedEncoder | None:
+    """What :func:`geneb_jax.wrap` made, None for any other object."""
+    from geneb_jax.models.wrapped_encoder import WrappedEncoder
+
+    encoder = getattr(model, "encoder", None)
+    return encoder if isinstance(encoder, WrappedEncoder) else None
 
 
 def _unrepeated() -> str:
