@@ -77,6 +77,9 @@ def settled(code: int) -> int:
     Signals that come later change nothing.
     """
     _state.decided = True
+    # Where KeyboardInterrupt has passed through exec() of a text (dataclasses use it), Python ends
+    # by SIGINT whatever the code says; evaluating another text makes it forget.
+    exec("pass")  # noqa: S102
     return INTERRUPTED if _state.requests else code
 
 

@@ -181,6 +181,21 @@ main()
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.fault("F71")
+def test_f71_a_signal_inside_an_evaluated_text_is_no_death_by_sigint() -> None:
+    script = """
+import sys
+from geneb_jax.cli import main as module
+def broken(**_):
+    exec("import os, signal; os.kill(os.getpid(), signal.SIGTERM); [0 for _ in range(99)]")
+module.command.main = broken
+sys.argv = ["geneb-jax"]
+module.main()
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 75 and "resumes" in done.stderr
+
+
 def hears(process: subprocess.Popen[bytes]) -> bool:
     """Whether a process has handlers of its own for SIGTERM (Linux)."""
     status = Path(f"/proc/{process.pid}/status").read_text(encoding="ascii")
