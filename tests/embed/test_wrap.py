@@ -132,7 +132,10 @@ def test_encode_is_embed_in_another_s_words(tolerance: Tolerance) -> None:
 def test_a_file_that_holds_one_is_batched_and_filed_by_its_content(tmp_path: Path) -> None:
     source = (
         "import geneb_jax\nfrom flax import nnx\n"
-        "from tests.embed.test_wrap import Network, letters\n"
+        "def letters(text):\n    return ['ACGT'.find(letter) + 1 for letter in text]\n"
+        "class Network(nnx.Module):\n"
+        "    def __init__(self, rngs):\n        self.embed = nnx.Embed(5, 8, rngs=rngs)\n"
+        "    def __call__(self, ids, mask):\n        return self.embed(ids)\n"
         "model = geneb_jax.wrap(Network(nnx.Rngs(0)), letters)\n"
     )
     file = tmp_path / "mine.py"
