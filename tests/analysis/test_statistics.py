@@ -72,6 +72,7 @@ KEYS = {
     "settings",
     "metric_means",
     "sweep",
+    "layers",
 }
 
 

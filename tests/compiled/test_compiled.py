@@ -86,8 +86,8 @@ def test_a_program_that_does_not_compile_is_a_line() -> None:
 
 def test_every_published_model_and_every_probe_is_a_program() -> None:
     chosen = jobs(read_target("h100"))
-    assert len({job.model for job in chosen if job.kind == "forward"}) == 40
-    assert sum(job.kind == "forward" for job in chosen) == 80
+    assert len({job.model for job in chosen if job.kind == "forward"}) == 41
+    assert sum(job.kind == "forward" for job in chosen) == 82
     assert sum(job.kind == "probe" for job in chosen) > 10
     with pytest.raises(KeyError, match="unknown model"):
         jobs(read_target("h100"), models=["no such model"])

@@ -61,7 +61,7 @@ def compiled(encoder: TokenEncoder) -> Callable[..., Any]:
     @jax.jit
     def compute(params: Any, ids: Any, mask: Any) -> Any:
         states = [encoder.hidden_states(params, ids, mask, layer=layer) for layer in layers]
-        pooled = pool(encoder.identity.pooling, *states[-1])
+        pooled = pool(encoder.identity.pooling, states[-1].values, states[-1].mask)
         return [state.values for state in states], pooled
 
     return lambda ids, mask: compute(encoder.params, ids, mask)
