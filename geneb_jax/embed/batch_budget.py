@@ -88,6 +88,11 @@ class _Limited(TokenEncoder):
         return self._encoder.width
 
     @property
+    def vectors(self) -> tuple[tuple[str, int], ...]:
+        """The encoder's."""
+        return self._encoder.vectors
+
+    @property
     def parameter_count(self) -> int | None:
         """The encoder's."""
         return self._encoder.parameter_count

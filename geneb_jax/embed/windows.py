@@ -225,7 +225,7 @@ def mean_over_windows(
     Returns:
         float32 ``[len(texts), ...]``.
     """
-    unit_length = encoder.identity.pooling.endswith(_NORMALIZED)
+    unit_length = _of_unit_length(encoder)
     rows = np.empty((len(texts), encoder.width), np.float32)
     total = _Total()
     for block in window_blocks(encoder, texts):
@@ -236,12 +236,22 @@ def mean_over_windows(
         finished = 0
         for at, owner in enumerate(block.owners.tolist()):
             if owner != total.owner:
-                finished += total.write(rows, unit_length=unit_length)
+                finished += total.write(rows, unit_length)
                 total = _Total(owner)
             total.add(part[at], int(block.tokens[at]))
         done(finished, _new_letters(block))
-    done(total.write(rows, unit_length=unit_length), 0)
+    done(total.write(rows, unit_length), 0)
     return rows
+
+
+def _of_unit_length(encoder: Encoder) -> list[slice]:
+    """Columns of those vectors of a row that have length one each."""
+    found, first = [], 0
+    for pooling, width in encoder.vectors:
+        if pooling.endswith(_NORMALIZED):
+            found.append(slice(first, first + width))
+        first += width
+    return found
 
 
 def _new_letters(block: WindowBlock) -> int:
@@ -269,7 +279,7 @@ class _Total:
         self._count += 1
         self._weight += tokens
 
-    def write(self, rows: np.ndarray, *, unit_length: bool) -> int:
+    def write(self, rows: np.ndarray, unit_length: Sequence[slice]) -> int:
         """Put the mean in its place; the number of sequences that this finished."""
         if self.owner < 0:
             return 0
@@ -277,8 +287,9 @@ class _Total:
             rows[self.owner] = self._only
             return 1
         mean = self._sum / max(self._weight, 1)
-        if unit_length:
-            length = np.sqrt((mean * mean).sum(axis=-1, keepdims=True))
-            mean = mean / np.maximum(length, 1e-12)
+        for columns in unit_length:
+            part = mean[..., columns]
+            length = np.sqrt((part * part).sum(axis=-1, keepdims=True))
+            mean[..., columns] = part / np.maximum(length, 1e-12)
         rows[self.owner] = mean
         return 1

@@ -78,6 +78,11 @@ class Encoder(ABC):
         """Length of one embedding."""
 
     @property
+    def vectors(self) -> tuple[tuple[str, int], ...]:
+        """Pooling and width of each vector in a row: one, unless it is :meth:`joined`."""
+        return ((self.identity.pooling, self.width),)
+
+    @property
     def parameter_count(self) -> int | None:
         """Number of parameters, None where the encoder cannot know it."""
         return None

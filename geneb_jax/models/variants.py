@@ -85,6 +85,8 @@ class NativeVariants(TokenEncoder):
         self.length_multiple = first.length_multiple
         self.products = first.products
         self.batch_tokens = first.batch_tokens
+        self.overlong = first.overlong
+        self.counts_whole = first.counts_whole
 
     @property
     def params(self) -> Parameters:
@@ -100,6 +102,11 @@ class NativeVariants(TokenEncoder):
     def width(self) -> int:
         """Numbers of all vectors together."""
         return sum(member.width for member in self.members)
+
+    @property
+    def vectors(self) -> tuple[tuple[str, int], ...]:
+        """Those of the members."""
+        return tuple((member.identity.pooling, member.width) for member in self.members)
 
     @property
     def parameter_count(self) -> int:

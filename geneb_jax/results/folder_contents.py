@@ -16,6 +16,7 @@ from geneb_jax.identity import EncoderIdentity, identity_digest
 from geneb_jax.results.file_names import safe_folder_name
 from geneb_jax.results.labels import labels_of, variant_of
 from geneb_jax.results.model_facts import (
+    YOUNGER_FIELDS,
     EmbeddingFacts,
     ModelFacts,
     weights_kind,
@@ -91,7 +92,7 @@ def find_model_facts(records: Records, name: str, identity: str) -> ModelFacts |
         return None
     try:
         cost = read_sealed(folder / "cost.json", _COST_KIND)
-        embedding = from_plain(EmbeddingFacts, cost["embedding"])
+        embedding = from_plain(EmbeddingFacts, cost["embedding"], younger=YOUNGER_FIELDS)
         return replace(facts, embedding=embedding, probing_seconds=cost["probing_seconds"])
     except (OSError, ValueError, KeyError):
         return facts

@@ -15,6 +15,7 @@ from geneb_jax.results.typed_json import STRICT, from_plain, to_plain
 
 __all__ = [
     "UNTRAINED",
+    "YOUNGER_FIELDS",
     "EmbeddingFacts",
     "ModelFacts",
     "Source",
@@ -29,6 +30,8 @@ Source = Literal["user", "published", "live", "submission"]
 
 #: The word of a variant for random weights.
 UNTRAINED = "untrained"
+#: What files of earlier releases do not have: of an identity, of what embedding took, of a run.
+YOUNGER_FIELDS = frozenset({"overlong", "windowed_sequences", "windows", "request"})
 _IN_BRACKETS = (UNTRAINED, "run", "submission")
 _TEXTS = (
     "label", "name", "identity_short", "display", "architecture", "tokenization", "corpus", "url"
@@ -229,4 +232,4 @@ class ModelFacts:
         Raises:
             ValueError: naming the key, for an unknown, missing or mistyped one.
         """
-        return from_plain(cls, content)
+        return from_plain(cls, content, younger=YOUNGER_FIELDS)

@@ -18,7 +18,7 @@ from typing import Any
 from geneb_jax import durable_files
 from geneb_jax.benchmark import DatasetPin, Suite, pin_name
 from geneb_jax.errors import DataError
-from geneb_jax.results.model_facts import ModelFacts
+from geneb_jax.results.model_facts import YOUNGER_FIELDS, ModelFacts
 from geneb_jax.results.redaction import redacted_data
 from geneb_jax.results.suite_record import suite_record
 from geneb_jax.results.typed_json import STRICT, from_plain, to_plain
@@ -240,8 +240,7 @@ def read_run_record(out: Path) -> RunRecord:
             cause="another version wrote it",
             hint="run again into the folder: finished units are found and the record is rewritten",
         )
-    content.setdefault("request", None)  # younger than the layout
     try:
-        return from_plain(RunRecord, content)
+        return from_plain(RunRecord, content, younger=YOUNGER_FIELDS)
     except ValueError as error:
         raise DataError(str(error), where=path, cause="the file was edited or cut") from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -26,12 +26,14 @@ def to_plain(value: DataclassInstance) -> dict[str, Any]:
     return asdict(value)
 
 
-def from_plain(kind: type[T], content: object) -> T:
+def from_plain(kind: type[T], content: object, *, younger: Set[str] = frozenset()) -> T:
     """Make a dataclass of what :func:`to_plain` gave, and of nothing else.
 
     Args:
         kind: A dataclass with :data:`STRICT`; its ``__post_init__`` may raise ValueError.
         content: Parsed JSON.
+        younger: Fields that earlier releases did not write, at any depth: these may be absent, and
+            have their defaults then.
 
     Raises:
         ValueError: naming the key, for an unknown, missing or mistyped one. A field with a default
@@ -41,7 +43,7 @@ def from_plain(kind: type[T], content: object) -> T:
         value = TypeAdapter(kind).validate_json(json.dumps(content, allow_nan=False))
     except ValidationError as error:
         raise ValueError(_sentence(error)) from error
-    lacking = _lacking(to_plain(value), content, "")
+    lacking = _lacking(to_plain(value), content, "", younger)
     if lacking:
         raise ValueError(f"{lacking} is missing")
     return value
@@ -60,18 +62,22 @@ def _sentence(error: ValidationError) -> str:
     return f"{where}: {first['msg']}, not {first['input']!r:.{_SHOWN}}"
 
 
-def _lacking(whole: object, content: object, path: str) -> str:
+def _lacking(whole: object, content: object, path: str, younger: Set[str]) -> str:
     """The path of a key that the whole has and the content lacks; empty where there is none."""
     pairs: list[tuple[str, object, object]] = []
     if isinstance(whole, Mapping) and isinstance(content, Mapping):
-        missing = next((name for name in whole if name not in content), None)
+        missing = next(
+            (name for name in whole if name not in content and name not in younger), None
+        )
         if missing is not None:
             return f"{path}{missing}"
-        pairs = [(str(name), entry, content[name]) for name, entry in whole.items()]
+        pairs = [
+            (str(name), entry, content[name]) for name, entry in whole.items() if name in content
+        ]
     elif isinstance(whole, list | tuple) and isinstance(content, Sequence):
         pairs = [
             (str(at), entry, other)
             for at, (entry, other) in enumerate(zip(whole, content, strict=True))
         ]
-    found = (_lacking(entry, other, f"{path}{name}.") for name, entry, other in pairs)
+    found = (_lacking(entry, other, f"{path}{name}.", younger) for name, entry, other in pairs)
     return next((lacking for lacking in found if lacking), "")

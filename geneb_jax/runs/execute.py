@@ -69,6 +69,7 @@ def execute(
     stored_only: bool = False,
     executor: Executor | None = None,
     report: bool = True,
+    choices: bool = True,
     repeats: Path | None = None,
 ) -> RunOutcome:
     """Run, or resume, what the request describes.
@@ -79,6 +80,8 @@ def execute(
         stored_only: Probe embeddings that are in the store, and refuse to embed.
         executor: Who does the work; by default what the request says, else this process.
         report: Whether to draw the report; not worth it where another run follows at once.
+        choices: Whether to score on held-out training rows what a choice of C, layer or pooling
+            rests on, where there are several; a study that chooses nothing saves half its fits.
         repeats: The run.json of the run that this one must be again.
 
     Raises:
@@ -108,7 +111,8 @@ def execute(
     with ExitStack() as stack:
         if executor is None and any(model.absent for model in work.models):
             executor = stack.enter_context(open_executor(request, observer))
-        run = _Run(work, Records(request.out), observer, executor or SerialExecutor(), stored_only)
+        who = executor or SerialExecutor()
+        run = _Run(work, Records(request.out), observer, who, stored_only, choices)
         run.keep_task_facts()
         problems = dict(work.problems)
         models: list[ModelFacts] = []
@@ -143,6 +147,7 @@ class _Run:
     observer: RunObserver
     executor: Executor
     stored_only: bool
+    choices: bool = True
     waiting: dict[str, int] = field(default_factory=dict)
 
     def keep_task_facts(self) -> None:
@@ -256,7 +261,8 @@ class _Run:
         total = sum(task in tasks for model, tasks in wanted for task, _ in model.keys)
         done = total - sum(task in tasks for model, tasks in wanted for task, _ in model.absent)
         self.observer.probing(label, done, total)
-        calls = probe_groups(self.work, wanted, workers=worker_count(self.executor))
+        workers = worker_count(self.executor)
+        calls = probe_groups(self.work, wanted, workers=workers, choices=self.choices)
         given_up: list[dict[Task, str]] = [{} for _ in group]
         whose = {model.reference: lost for model, lost in zip(group, given_up, strict=True)}
         for scored in _but_lost(self.executor.map(fit_groups, calls), whose):

@@ -18,7 +18,7 @@ from geneb_jax.models.adapters.harness_encoder import HarnessEncoder
 from geneb_jax.results import FAILED, AnswerKey, ScoreRow, UnitKey, UnitPredictions
 from geneb_jax.runs.encoder_source import ModelReference
 from geneb_jax.runs.harness_order import read_split_rows
-from geneb_jax.runs.sweep_folds import score_folds, sweeps
+from geneb_jax.runs.sweep_folds import score_folds
 from geneb_jax.runs.task_choice import TaskTables
 from geneb_jax.runs.units import ProbeSettings
 from geneb_jax_probes import Ending, FeatureRows, ProbeTask, TaskScores
@@ -49,7 +49,7 @@ class ProbeGroup:
         units: Task -> keys of its units that have no record.
         settings: How they are probed.
         batch_tokens: Tokens of a batch, should a damaged embedding have to be made anew.
-        held_out: Whether to score on held-out training rows too, for a choice of layer and pooling.
+        held_out: Whether to score on held-out training rows too, for a choice of layer, pooling, C.
     """
 
     model: ModelReference
@@ -105,8 +105,7 @@ def fit_groups(groups: Sequence[ProbeGroup]) -> list[ScoredTask]:
     counts = _task_counts(groups)
     fitted = fit_problems(problems, settings, keep_predictions=True)
     folds: Sequence[np.ndarray | None] = [None] * len(problems)
-    wanted = sweeps(settings) or groups[0].held_out
-    if wanted and any(not regime.seeded for regime in settings.regimes):
+    if groups[0].held_out:
         folds = score_folds(problems, settings)
     return [
         ScoredTask(task, tuple(_scored(group, task, scores, counts[task])), answer, held_out)

@@ -73,8 +73,9 @@ def run_stability(
         regime=(full,),
         seed=tuple(mlp_seeds) or suite.protocol.seeds[:1],
     )
-    swept = execute(linear, observer, report=False)
-    trained = execute(mlp, observer)
+    # Nothing is chosen here, so nothing is held out for a choice.
+    swept = execute(linear, observer, report=False, choices=False)
+    trained = execute(mlp, observer, choices=False)
     tasks = tuple(task.task_id for task in select_tasks(suite, request.task))
     found = probe_stability(trained.rows, suite, trained.labels, tasks)
     tables = stability_tables(found)

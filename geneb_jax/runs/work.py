@@ -28,7 +28,7 @@ from geneb_jax.runs.encoder_source import EncoderSource, ModelReference, keep_lo
 from geneb_jax.runs.observer import RunObserver
 from geneb_jax.runs.probe_stage import ProbeGroup
 from geneb_jax.runs.request import RunRequest
-from geneb_jax.runs.sweep_folds import can_hold_out
+from geneb_jax.runs.sweep_folds import can_hold_out, sweeps
 from geneb_jax.runs.task_choice import ChosenTasks, ReadTasks, TaskTables, choose_tasks
 from geneb_jax.runs.units import ProbeSettings, group_tasks, probe_settings, unit_key
 from geneb_jax.runs.within_context import require_tasks_within_context
@@ -261,7 +261,11 @@ def _model_work(
 
 
 def probe_groups(
-    work: RunWork, models: Sequence[tuple[ModelWork, list[Task]]], *, workers: int = 1
+    work: RunWork,
+    models: Sequence[tuple[ModelWork, list[Task]]],
+    *,
+    workers: int = 1,
+    choices: bool = True,
 ) -> list[tuple[ProbeGroup, ...]]:
     """The absent units of a model, or of its layers and poolings, cut into batched calls.
 
@@ -271,6 +275,8 @@ def probe_groups(
         work: The run.
         models: Each with the tasks that are probed.
         workers: How many calls run at once: each gets several, as far as there are tasks.
+        choices: Whether what a choice of layer, pooling or C rests on is computed where there are
+            several.
 
     Returns:
         What each call fits: a group a model.
@@ -294,7 +300,8 @@ def probe_groups(
     if workers > 1:
         budget = min(budget, sum(sizes.values()) // (workers * GROUPS_A_WORKER))
     calls = group_tasks(list(absent), sizes, budget_bytes=budget)
-    held_out = work.request.many_variants and can_hold_out(work.settings)
+    several = work.request.many_variants or sweeps(work.settings)
+    held_out = choices and several and can_hold_out(work.settings)
     return [
         tuple(
             ProbeGroup(

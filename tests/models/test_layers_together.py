@@ -14,6 +14,7 @@ from transformers import BertModel
 from geneb_jax.embed import embed_sequences, limited, load_model
 from geneb_jax.errors import SelectionError
 from geneb_jax.models import Encoder, LoadOptions, blueprint, load_encoder, registry
+from geneb_jax.models.context import with_policy
 from geneb_jax.models.variants import chosen_variants
 from tests.models.test_encoder_contract import TINY
 from tests.models.test_torch_adapter import write_folder
@@ -104,6 +105,42 @@ def test_a_variant_is_what_loading_it_gives(monkeypatch: pytest.MonkeyPatch) -> 
         encoder.variant(4, None)
     with pytest.raises(SelectionError, match="unknown pooling 'avg'"):
         encoder.variant(0, "avg")
+
+
+def require_the_policy_of_each_alone(encoder: Encoder, plain: Encoder) -> None:
+    """In windows, several layers give each one's rows alone, of unit length where it is asked."""
+    members = [
+        encoder.variant(layer, pooling)
+        for layer in (1, -1)
+        for pooling in ("mean", "cls+normalize")
+    ]
+    assert {one.overlong for one in members} == {encoder.overlong}
+    require_same_bits(encoder, members, members)
+    joint = encoder.joined(members)
+    assert joint.overlong == encoder.overlong
+    rows = parts_of(embed_sequences(joint, TEXTS), members)
+    assert np.linalg.norm(rows[1], axis=1) == pytest.approx(1) == np.linalg.norm(rows[3], axis=1)
+    cut = embed_sequences(plain.variant(-1, "mean"), TEXTS)
+    assert (rows[2][1] == cut[1]).all() and (rows[2][2] != cut[2]).any()
+
+
+def test_windows_of_several_layers_are_those_of_each_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    encoder = tiny("esm", monkeypatch)
+    policy = "windows:60:30"
+    require_the_policy_of_each_alone(with_policy(encoder, policy), encoder)
+    smaller = limited(with_policy(encoder, policy), 64)
+    members = [smaller.variant(layer, "mean+normalize") for layer in (0, 1)]
+    assert smaller.joined(members).vectors == (("mean+normalize", encoder.width),) * 2
+
+
+def test_windows_and_refusals_of_torch_layers(tmp_path: Path) -> None:
+    name = f"torch:{write_folder('bert', tmp_path / 'bert')}"
+    encoder, plain = (load_encoder(name, LoadOptions(overlong=o)) for o in ("windows:60:30", None))
+    require_the_policy_of_each_alone(encoder, plain)
+    refusing = load_encoder(name, LoadOptions(overlong="refuse"))
+    assert refusing.variant(0, "cls").overlong.kind == "refuse"
 
 
 def test_smaller_batches_are_part_of_each_identity(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,6 +32,9 @@ from geneb_jax.results import (
     write_run_record,
     write_scores_csv,
 )
+from geneb_jax.results.folder_contents import find_model_facts
+from geneb_jax.results.model_facts import YOUNGER_FIELDS
+from geneb_jax.sealed_files import write_sealed
 from tests.run_records import run_record
 
 TOKEN = "hf_" + "Zq7" * 9
@@ -163,7 +166,7 @@ def test_every_missing_unknown_or_mistyped_key_is_named(tmp_path: Path, record: 
     for where in _keys(content):
         changes = [lambda place, name: place.__setitem__(name, {"neither": ["nor"]})]
         if isinstance(where[-1], str) and (len(where) < 2 or where[-2] not in _FREE):
-            if tuple(where) != ("request",):  # records of before it was kept lack it
+            if where[-1] not in YOUNGER_FIELDS:
                 changes.append(lambda place, name: place.pop(name))
             changes.append(lambda place, name: place.__setitem__(f"{name}_", 1))
         for change in changes:
@@ -174,6 +177,30 @@ def test_every_missing_unknown_or_mistyped_key_is_named(tmp_path: Path, record: 
                 assert str(where[-1]) in caught.value.message
             tried += 1
     assert tried > 150
+
+
+def test_a_folder_of_before_windows_is_read_as_it_is(tmp_path: Path) -> None:
+    """What an earlier release wrote has no key ``overlong`` and no counts of windows."""
+    identity = EncoderIdentity("a", "local", "none", "t", "mean", -1, "float32", "code")
+    took = EmbeddingFacts(
+        embedded=3, reused=0, tokens=9, padding_share=0.0, seconds=1.0, compile_count=1
+    )
+    facts = ModelFacts("a", identity=identity, identity_short=identity.short, embedding=took)
+    path = write_run_record(tmp_path, run_record(facts))
+    content = json.loads(path.read_text(encoding="utf-8"))
+    model = content["models"]["a"]
+    del model["identity"]["overlong"], content["request"]
+    del model["embedding"]["windowed_sequences"], model["embedding"]["windows"]
+    path.write_text(json.dumps(content), encoding="utf-8")
+    assert read_run_record(tmp_path).models == {"a": facts}
+    assert ModelFacts.from_dict(model) == facts
+    records = Records(tmp_path)
+    for name, kind, content in (
+        ("model.json", "model 1", model | {"embedding": None}),
+        ("cost.json", "cost 1", {"embedding": model["embedding"], "probing_seconds": None}),
+    ):
+        write_sealed(records.model_folder("a", identity.short) / name, kind, content)
+    assert find_model_facts(records, "a", identity.short) == facts
 
 
 def test_a_label_of_another_model_is_refused(tmp_path: Path, record: RunRecord) -> None:

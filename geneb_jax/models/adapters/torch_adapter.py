@@ -110,6 +110,13 @@ class TorchEncoder(SequenceEncoder):
         return self._width
 
     @property
+    def vectors(self) -> tuple[tuple[str, int], ...]:
+        """Of each layer and pooling that stands in a row."""
+        if len(self._variants) == 1:
+            return ((self._variants[0][1], self._width),)
+        return tuple((pooling, self._widths[layer]) for layer, pooling in self._variants)
+
+    @property
     def parameter_count(self) -> int:
         """Number of the model's parameters."""
         return sum(parameter.numel() for parameter in self._model.parameters())
@@ -139,7 +146,7 @@ class TorchEncoder(SequenceEncoder):
     def _making(
         self, identity: EncoderIdentity, variants: Sequence[tuple[int, str]]
     ) -> TorchEncoder:
-        return TorchEncoder(
+        made = TorchEncoder(
             model=self._model,
             tokenizer=self._tokenizer,
             identity=identity,
@@ -147,6 +154,9 @@ class TorchEncoder(SequenceEncoder):
             variants=variants,
             widths=self._widths,
         )
+        # The identity has the policy already; the rows have to be made under it too.
+        made.overlong = self.overlong
+        return made
 
     def embed(self, sequences: Sequence[str]) -> np.ndarray:
         """Embed texts: float32 ``[len(sequences), width]``; a text without tokens gives zeros."""
