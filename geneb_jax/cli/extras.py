@@ -30,6 +30,7 @@ EXTRAS: Mapping[str, Extra] = {
     ),
     "export": Extra(("pyarrow", "anndata", "h5py"), "--export to .parquet and .h5ad"),
     "formats": Extra(("pyarrow", "pyfaidx"), "suite import of parquet files and genomes"),
+    "cluster": Extra(("distributed",), "--scheduler: many workers"),
     "cuda": Extra(("jax-cuda12-plugin",), "NVIDIA GPUs"),
     "tpu": Extra(("libtpu",), "TPUs"),
 }

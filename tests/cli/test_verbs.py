@@ -156,7 +156,9 @@ def test_doctor_names_devices_versions_and_places(geneb) -> None:
     assert [device["platform"] for device in facts["devices"]] == ["cpu", "cpu"]
     assert facts["libraries"]["jax"]
     assert facts["store"]["folder"].startswith(facts["cache"]["folder"])
-    assert set(facts["missing_extras"]) <= {"torch", "export", "formats", "cuda", "tpu"}
+    assert set(facts["missing_extras"]) <= {
+        "torch", "export", "formats", "cluster", "cuda", "tpu",
+    }  # fmt: skip
     assert facts["accelerators"]
 
 
