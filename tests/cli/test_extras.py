@@ -22,7 +22,7 @@ def _machine(monkeypatch: pytest.MonkeyPatch, *, gpu: bool = False, tpu: bool = 
 def test_extras_are_those_of_the_package() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     declared = project["optional-dependencies"]
-    for name in ("torch", "export", "formats"):
+    for name in ("torch", "export", "formats", "cluster"):
         names = tuple(re.split(r"[<>=\[]", one)[0] for one in declared[name])
         assert EXTRAS[name].packages == names
     assert declared["cuda"] == ["jax[cuda12]"]
@@ -32,7 +32,9 @@ def test_extras_are_those_of_the_package() -> None:
 def test_missing_ones_are_named_where_they_are_of_use(monkeypatch: pytest.MonkeyPatch) -> None:
     _machine(monkeypatch)
     versions = {"torch": "2", "transformers": "5", "pyarrow": "21", "anndata": "1", "h5py": "3"}
-    assert missing_packages(versions.get) == {"torch": ["peft"], "formats": ["pyfaidx"]}
+    assert missing_packages(versions.get) == {
+        "torch": ["peft"], "formats": ["pyfaidx"], "cluster": ["distributed"],
+    }  # fmt: skip
     _machine(monkeypatch, gpu=True)
     assert missing_packages(versions.get)["cuda"] == ["jax-cuda12-plugin"]
 
