@@ -87,6 +87,6 @@ def test_a_model_and_the_package_say_what_they_are() -> None:
     shown = repr(load_model("kmer-4"))
     assert shown.startswith("<Model kmer-4: width 256,") and shown.endswith("on cpu>")
     assert "up to 1,000 tokens" in repr(load_model("tiny-nt-v1"))
-    assert dir(geneb_jax) == ["__version__", "kernels", "load_model", "probes", "run"]
+    assert dir(geneb_jax) == ["__version__", "kernels", "load_model", "probes", "run", "wrap"]
     for name in dir(geneb_jax):
         assert getattr(geneb_jax, name) is not None
