@@ -13,6 +13,7 @@ import numpy as np
 from geneb_jax.analysis import leaked_rows
 from geneb_jax.benchmark import Regime, Task
 from geneb_jax.data import few_shot_rows
+from geneb_jax.data.text_buffer import texts_at
 from geneb_jax.embed import open_store, read_or_embed, row_counts
 from geneb_jax.models.adapters.harness_encoder import HarnessEncoder
 from geneb_jax.results import FAILED, AnswerKey, ScoreRow, UnitKey, UnitPredictions
@@ -178,8 +179,7 @@ def _task_counts(groups: Sequence[ProbeGroup]) -> dict[Task, Mapping[str, int | 
     tasks = tuple(dict.fromkeys(task for group in groups for task in group.units))
     rows = {task: np.concatenate(read.rows_of(task)) for task in tasks}
     distinct = np.unique(np.concatenate(list(rows.values())))
-    texts = read.sequences.sequences
-    found = row_counts(encoder, [texts[at] for at in distinct.tolist()])
+    found = row_counts(encoder, texts_at(read.sequences.sequences, distinct))
     if found is None:
         return {task: {} for task in tasks}
     counts: dict[Task, Mapping[str, int | None]] = {}

@@ -73,9 +73,9 @@ def run_stability(
         regime=(full,),
         seed=tuple(mlp_seeds) or suite.protocol.seeds[:1],
     )
-    # Nothing is chosen here, so nothing is held out for a choice.
-    swept = execute(linear, observer, report=False, choices=False)
-    trained = execute(mlp, observer, choices=False)
+    # No C is chosen here, so nothing is held out for that; layers without it would be unfinished.
+    swept = execute(linear, observer, report=False, choices=request.many_variants)
+    trained = execute(mlp, observer)
     tasks = tuple(task.task_id for task in select_tasks(suite, request.task))
     found = probe_stability(trained.rows, suite, trained.labels, tasks)
     tables = stability_tables(found)
