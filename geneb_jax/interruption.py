@@ -7,7 +7,7 @@ those loops (reading, downloading, drawing a report) it also raises, so that nob
 that be lost, the request still decides the exit code.
 
 A second signal ends the process at once. Whatever is on its way to the disk is written so that an
-end at any moment is safe, so nothing but the running shard or group of fits is lost.
+end at any moment is safe, so nothing but the running shards or group of fits is lost.
 """
 
 from __future__ import annotations

@@ -150,7 +150,7 @@ def test_f01_an_embedding_killed_at_thirty_random_moments_ends_with_the_same_byt
     "how", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.sweep)]
 )
 @pytest.mark.fault("F49")
-def test_f49_a_signal_drops_at_most_one_shard_and_frees_the_lock(
+def test_f49_a_signal_drops_only_running_shards_and_frees_the_lock(
     tmp_path: Path, undisturbed: tuple[dict[str, str], float], how: int
 ) -> None:
     expected, seconds = undisturbed
@@ -171,7 +171,9 @@ def test_f49_an_interruption_in_the_middle_keeps_whole_shards(tmp_path: Path) ->
         patched.setattr(Clock, "_INTERVAL_SECONDS", original)
         with pytest.raises(KeyboardInterrupt):
             embed_into(store, encoder, table, progress=interrupt)
-    assert len(open_store(tmp_path / "one", encoder)) == 48
+    # Two shards of 16 rows are computed side by side: both running ones are dropped, or the first
+    # of them had ended.
+    assert len(open_store(tmp_path / "one", encoder)) in (32, 48)
     embed_into(open_store(tmp_path / "one", encoder), encoder, table)
     embed_into(open_store(tmp_path / "two", encoder), encoder, table)
     assert bytes_of(tmp_path / "one") == bytes_of(tmp_path / "two")
