@@ -25,12 +25,12 @@ from geneb_jax.models.checkpoints.config_json import ConfigJson
 from geneb_jax.models.checkpoints.key_map import (
     Drop,
     KeyMap,
-    Transform,
     Weight,
     dense_weights,
     norm_weights,
 )
 from geneb_jax.models.family import Family
+from geneb_jax.models.key_maps.enformer import attention_weights, trunk_weights
 from geneb_jax.models.layers.dense import ACTIVATIONS, Dense
 from geneb_jax.models.layers.network import (
     CLOSED_SCHEMA,
@@ -251,67 +251,6 @@ def rows_first(inner: Any) -> Any:
     return jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 0, 1), inner)
 
 
-def trunk_weights(config: EnformerConfig, copies: Callable[[str], tuple[str, ...]]) -> list[Weight]:
-    """Tower and final projection, which SPACE names likewise.
-
-    Args:
-        config: The sizes.
-        copies: Other names of a tensor.
-    """
-    weights: list[Weight] = []
-
-    def add(parameter: str, tensor: str, transform: Transform | None = None) -> None:
-        weights.append(Weight(parameter, tensor, transform or Transform(), copies(tensor)))
-
-    def norm(parameter: str, tensor: str) -> None:
-        for ours, theirs in (
-            ("scale", "weight"),
-            ("bias", "bias"),
-            ("mean", "running_mean"),
-            ("variance", "running_var"),
-        ):
-            add(f"{parameter}.{ours}", f"{tensor}.{theirs}")
-
-    def pointwise(parameter: str, tensor: str) -> None:
-        add(f"{parameter}.kernel", f"{tensor}.weight", Transform(squeeze=(2,), transpose=True))
-        add(f"{parameter}.bias", f"{tensor}.bias")
-
-    for index in range(len(config.stage_widths)):
-        stage = f"tower.stage_{index}"
-        place = f"conv_tower.{index - 1}." if index else "stem."
-        first = f"{place}0.2" if index else f"{place}0"
-        if index:
-            norm(f"{stage}.norm", f"{place}0.0")
-        add(f"{stage}.convolution.kernel", f"{first}.weight")
-        add(f"{stage}.convolution.bias", f"{first}.bias")
-        norm(f"{stage}.residual_norm", f"{place}1.fn.0")
-        pointwise(f"{stage}.residual", f"{place}1.fn.2")
-        pooling = Transform(squeeze=(2, 3), transpose=True)
-        add(f"{stage}.pooling", f"{place}2.to_attn_logits.weight", pooling)
-    norm("final.norm", "final_pointwise.1.0")
-    pointwise("final.projection", "final_pointwise.1.2")
-    return weights
-
-
-def attention_weights(place: str) -> list[Weight]:
-    """Norm (0) and attention (1) of a layer, without copies."""
-    bias = Transform(squeeze=(0, 2))
-    weights = [
-        *norm_weights("layers.attention.norm", f"{place}0", bias=True),
-        Weight("layers.attention.content_bias", f"{place}1.rel_content_bias", bias),
-        Weight("layers.attention.position_bias", f"{place}1.rel_pos_bias", bias),
-        *dense_weights("layers.attention.output", f"{place}1.to_out", bias=True),
-    ]
-    for part, tensor in (
-        ("query", "to_q"),
-        ("key", "to_k"),
-        ("value", "to_v"),
-        ("distance_key", "to_rel_k"),
-    ):
-        weights += dense_weights(f"layers.attention.{part}", f"{place}1.{tensor}", bias=False)
-    return weights
-
-
 def _trunk_name(tensor: str) -> tuple[str, ...]:
     """The same tensor as a part of the sequential trunk, under which the file repeats it."""
     first, rest = tensor.split(".", 1)
@@ -332,7 +271,7 @@ def _key_map(config: EnformerConfig) -> KeyMap:
         for weight in layers
     ]
     return KeyMap(
-        weights=(*trunk_weights(config, _trunk_name), *named),
+        weights=(*trunk_weights(len(config.stage_widths), _trunk_name), *named),
         drops=(
             Drop("*.num_batches_tracked", "batch norm counter"),
             *(

@@ -32,15 +32,14 @@ from geneb_jax.models.checkpoints.key_map import (
 from geneb_jax.models.families.enformer import (
     EnformerConfig,
     FinalPointwise,
-    attention_weights,
     bins_seen_by,
     every_bin,
     rows_first,
     trunk_sizes,
-    trunk_weights,
     with_last,
 )
 from geneb_jax.models.family import Family
+from geneb_jax.models.key_maps.enformer import attention_weights, trunk_weights
 from geneb_jax.models.layers.dense import Dense
 from geneb_jax.models.layers.network import CLOSED_SCHEMA, Each, HiddenStates
 from geneb_jax.models.layers.norms import LayerNorm
@@ -189,7 +188,7 @@ def _key_map(config: SpaceConfig) -> KeyMap:
     layer = "transformer.transformer.{layer}."
     mixture = layer + "feed_forward."
     weights = [
-        *trunk_weights(config, lambda _: ()),
+        *trunk_weights(len(config.stage_widths), lambda _: ()),
         *attention_weights(layer + "attention.fn."),
         Weight(
             "species",
