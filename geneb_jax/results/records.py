@@ -212,6 +212,16 @@ class Records:
         self._damaged.pop(self.path_of(key), None)
         return stored
 
+    def keeps_predictions(self, identity: str) -> bool:
+        """Whether there is any file of predictions of an identity, whole or not."""
+        return bool(identity) and any(
+            name.endswith(".npz")
+            for model in _entries(self.folder)
+            if model.endswith(f"-{identity}")
+            for task in _entries(model)
+            for name in _entries(task)
+        )
+
     def kept_unit(self, rows: Collection[ScoreRow]) -> KeptUnit | None:
         """The unit that some rows of scores.csv are of, with its predictions.
 

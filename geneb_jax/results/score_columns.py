@@ -47,6 +47,7 @@ class ScoreTable(Sequence[ScoreRow]):
     ) -> None:
         self.columns = columns
         self.names = names
+        self._groups: dict[tuple[str, ...], tuple[np.ndarray, np.ndarray]] = {}
 
     @classmethod
     def of(cls, rows: Iterable[ScoreRow]) -> ScoreTable:
@@ -170,25 +171,34 @@ class ScoreTable(Sequence[ScoreRow]):
             The number of each row's group, int64 ``[row]``, groups in the order in which they
             appear, and the place of each group's first row, int64 ``[group]``.
         """
-        key = np.zeros(len(self), np.int64)
+        known = self._groups.get(columns)
+        if known is not None:
+            return known
+        key, size = np.zeros(len(self), np.int64), 1
         for column in columns:
-            codes = _codes(self.columns[column])
-            # Numbered anew each time, so that products stay small.
-            _, key = np.unique(key * (int(codes.max(initial=0)) + 1) + codes, return_inverse=True)
+            codes, count = self.columns[column], len(self.names.get(column, ()))
+            if column not in TEXTS:
+                codes, count = _codes(codes)
+            if size * count >= 2**62:  # numbered anew, so that products stay small
+                key = np.unique(key, return_inverse=True)[1]
+                size = int(key.max(initial=0)) + 1
+            key, size = key * count + codes, size * count
         _, first, group = np.unique(key, return_index=True, return_inverse=True)
         order = np.argsort(first, kind="stable")
         place = np.empty_like(order)
         place[order] = np.arange(len(order))
-        return place[group], first[order]
+        found = self._groups[columns] = place[group], first[order]
+        return found
 
 
-def _codes(column: np.ndarray) -> np.ndarray:
-    """int64 ``[row]``: a number for each distinct value."""
+def _codes(column: np.ndarray) -> tuple[np.ndarray, int]:
+    """A number for each distinct value, int64 ``[row]``, and how many there are."""
     if column.dtype == object:
         known: dict[object, int] = {}
-        return np.array([known.setdefault(one, len(known)) for one in column.tolist()], np.int64)
-    codes: np.ndarray = np.unique(column, return_inverse=True)[1]
-    return codes
+        coded = [known.setdefault(one, len(known)) for one in column.tolist()]
+        return np.array(coded, np.int64), len(known)
+    values, codes = np.unique(column, return_inverse=True)
+    return codes, len(values)
 
 
 #: What sets a field of a row that is otherwise never changed.
