@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -111,6 +111,27 @@ def cube_from_scores(
     """
     table = ScoreTable.of(scores)
     setting = setting or chosen_setting(table, suite)
+    # A report asks for the same scores several times, with other facts beside them.
+    known = table.derived.get(("cube", id(suite), setting, metric))
+    if known is None:
+        known = suite, *_bare_cube(table, suite, setting, metric)
+        table.derived["cube", id(suite), setting, metric] = known
+    _, bare, notices = known
+    found = facts or {}
+    cube = replace(
+        bare,
+        models=tuple(found.get(model.label, model) for model in bare.models),
+        mcc=bare.mcc.copy(),
+        seed_sd=bare.seed_sd.copy(),
+        test_rows=bare.test_rows.copy(),
+    )
+    return cube, notices
+
+
+def _bare_cube(
+    table: ScoreTable, suite: Suite, setting: ProbeSetting | None, metric: str
+) -> tuple[ScoreCube, tuple[str, ...]]:
+    """The cube of models of which nothing is known but their labels."""
     notices: list[str] = []
     used = _rows_of_suite(rows_in(table, setting), suite, notices)
     _refuse_repeats(used)
@@ -124,9 +145,8 @@ def cube_from_scores(
     n_test = np.array([n or 0 for n in used.values("n_test", scored)], np.int64)
     np.maximum.at(test_rows, _task_places(used, suite)[scored], n_test)
     reasons = _setting_reasons(setting, suite)
-    known = facts or {}
     cube = ScoreCube(
-        models=tuple(known.get(label, ModelFacts(label)) for label in labels),
+        models=tuple(ModelFacts(label) for label in labels),
         regimes=tuple(regime.name for regime in suite.protocol.regimes),
         tasks=suite.tasks,
         mcc=mcc,

@@ -19,7 +19,7 @@ is 0 by construction and says nothing about uncertainty.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -253,12 +253,13 @@ def _all_lines(suite: Suite, table: ScoreTable) -> Iterator[SummaryRow]:
     _require_tasks(suite, table)
     names = ("model_id", "regime", "C", "probe", "solver")
     group, first = table.group(*names)
-    order = np.argsort(group, kind="stable")
-    ends = np.cumsum(np.bincount(group, minlength=len(first)))
-    for at, (start, stop) in enumerate(zip([0, *ends[:-1].tolist()], ends.tolist(), strict=True)):
-        row = table[int(first[at])]
-        setting = SummarySetting(row.model_id, row.regime, row.C, row.probe, row.solver)
-        yield from _lines(suite, setting, _scores_of(suite, table.take(order[start:stop])))
+    # Task by task, which decides the order of seeds that are not the protocol's.
+    ordered = table.take(np.lexsort((table.group(*names, "task_id")[0], group)))
+    ends = np.cumsum(np.bincount(group, minlength=len(first))).tolist()
+    settings = zip(*(table.values(name, first) for name in names), strict=True)
+    for setting, start, stop in zip(settings, [0, *ends[:-1]], ends, strict=True):
+        found = _scores_of(suite, ordered.take(slice(start, stop)))
+        yield from _lines(suite, SummarySetting(*setting), found)
 
 
 def _require_tasks(suite: Suite, table: ScoreTable) -> None:
@@ -273,8 +274,6 @@ def _require_tasks(suite: Suite, table: ScoreTable) -> None:
 
 
 def _scores_of(suite: Suite, table: ScoreTable) -> _SettingScores:
-    # Task by task, which decides the order of seeds that are not the protocol's.
-    table = table.take(np.argsort(table.group("task_id")[0], kind="stable"))
     places = {task.task_id: k for k, task in enumerate(suite.tasks)}
     task = np.array([places[name] for name in table.names["task_id"]], np.int64)
     task, tasks = task[table.columns["task_id"]], len(suite.tasks)
@@ -319,46 +318,53 @@ def _lines(suite: Suite, setting: SummarySetting, found: _SettingScores) -> Iter
 
     def line(
         level: str,
-        members: Sequence[int],
+        counts: tuple[int, int, int, int, int],
         means: Sequence[float],
         sds: Sequence[float | None],
-        **names: str,
+        task_id: str = "",
+        category: str = "",
     ) -> SummaryRow:
-        standing = int(found.standing[members].min())
+        failed, stopped, scored, expected, standing = counts
         return SummaryRow(
             level,
             setting,
-            names.get("task_id", ""),
-            names.get("category", ""),
+            task_id,
+            category,
             {
                 name: None if mean != mean else Spread(mean, sd if seed_count > 1 else None)
                 for name, mean, sd in zip(_METRICS, means, sds, strict=True)
             },
             seed_count=seed_count,
-            failed_count=int(found.failed[members].sum()),
-            not_converged_count=int(found.stopped[members].sum()),
-            task_count=int(known[members].sum()),
-            tasks_expected=len(members),
+            failed_count=failed,
+            not_converged_count=stopped,
+            task_count=scored,
+            tasks_expected=expected,
             data=_LEAST_NEAR[standing] if standing < len(_LEAST_NEAR) else "",
         )
 
-    def over(level: str, members: list[int], mean: np.ndarray, by_seed: np.ndarray) -> SummaryRow:
-        sds = sds_over_seeds(by_seed).tolist()
-        return line(level, members, mean.tolist(), sds)
+    def over(
+        level: str, members: list[int], mean: np.ndarray, by_seed: np.ndarray, category: str = ""
+    ) -> SummaryRow:
+        sums = (int(one[members].sum()) for one in (found.failed, found.stopped, known))
+        counts = (*sums, len(members), int(found.standing[members].min()))
+        return line(level, counts, mean.tolist(), sds_over_seeds(by_seed).tolist(), "", category)
 
+    each = zip(found.failed.tolist(), found.stopped.tolist(), known.tolist(), strict=True)
+    alone = [
+        (failed, stopped, int(scored), 1, standing)
+        for (failed, stopped, scored), standing in zip(each, found.standing.tolist(), strict=True)
+    ]
     by_task = of_tasks.T.tolist()
     for k in np.flatnonzero(found.there).tolist():
         task = suite.tasks[k]
-        yield line(
-            "task", [k], by_task[k], spreads[k], task_id=task.task_id, category=task.category
-        )
+        yield line("task", alone[k], by_task[k], spreads[k], task.task_id, task.category)
     for category in suite.categories:
         members = [k for k, task in enumerate(suite.tasks) if task.category == category]
         if found.there[members].any():
             # Of the tasks that are there: ``task_count`` says how many.
             some = [k for k in members if known[k]] or members
             mean, by_seed = mean_of(of_tasks[:, some]), mean_of(found.scores[:, :, some])
-            yield replace(over("category", members, mean, by_seed), category=category)
+            yield over("category", members, mean, by_seed, category)
     index = {name: k for k, name in enumerate(suite.categories)}
     place = np.array([index[task.category] for task in suite.tasks], dtype=np.int64)
     everything = list(range(tasks))

@@ -7,7 +7,7 @@ numbers the smallest one of their type.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, overload
 
 import numpy as np
@@ -40,6 +40,9 @@ class ScoreTable(Sequence[ScoreRow]):
         columns: Name -> array ``[row]``: codes (int32) of a text, float64, or int32 or int64; for
             every name of :data:`SCORE_COLUMNS`.
         names: Column of texts -> what its codes stand for, no two alike.
+
+    Attributes:
+        derived: What others have computed from the rows and may want again.
     """
 
     def __init__(
@@ -47,6 +50,7 @@ class ScoreTable(Sequence[ScoreRow]):
     ) -> None:
         self.columns = columns
         self.names = names
+        self.derived: dict[Hashable, Any] = {}
         self._groups: dict[tuple[str, ...], tuple[np.ndarray, np.ndarray]] = {}
 
     @classmethod
@@ -136,8 +140,8 @@ class ScoreTable(Sequence[ScoreRow]):
         nothing = np.iinfo(found.dtype).min if found.dtype != object else None
         return [None if value == nothing else value for value in found.tolist()]
 
-    def take(self, places: np.ndarray) -> ScoreTable:
-        """The rows at some places, or under a mask, as a table."""
+    def take(self, places: np.ndarray | slice) -> ScoreTable:
+        """The rows at some places, of a stretch, or under a mask, as a table."""
         return ScoreTable(
             {name: column[places] for name, column in self.columns.items()}, self.names
         )

@@ -66,10 +66,10 @@ def csv_text(header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
 
 
 def _cell(value: Cell) -> str:
-    if value is None:
-        return ""
     if isinstance(value, float):
         return float.__repr__(value)
+    if value is None:
+        return ""
     if isinstance(value, str):
         # A lone carriage return would end the row for a reader, and escape codes drive terminals.
         if not value.isprintable():
