@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -23,6 +22,7 @@ import numpy as np
 
 from geneb_jax import __version__, durable_files
 from geneb_jax.errors import OutputError
+from geneb_jax.plain_files import read_plain
 from geneb_jax.results.records import Records
 from geneb_jax.results.score_columns import FLOATS, INTEGERS, TEXTS, ScoreTable
 from geneb_jax.results.score_rows import SCORE_COLUMNS, ScoreRow
@@ -186,9 +186,8 @@ def _seal(arrays: Mapping[str, np.ndarray]) -> bytes:
 def _load(path: Path) -> _Kept | None:
     """A table, if there is one and all of it holds."""
     try:
-        if path.stat().st_size > _LARGEST_BYTES:
-            return None
-        with np.load(path, allow_pickle=False) as archive:
+        content = read_plain(path, largest_bytes=_LARGEST_BYTES)
+        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         if arrays["seal"].tobytes() != _seal(arrays):
             return None
@@ -200,7 +199,7 @@ def _load(path: Path) -> _Kept | None:
         ):
             return None
         return _kept(header, arrays)
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+    except Exception:  # what zip and headers of damaged bytes raise has no end
         return None
 
 
