@@ -98,7 +98,7 @@ def _write_model(out: Path, number: int) -> None:
 def _derive(out: Path) -> dict[str, Any]:
     """Seconds of each step of what a run does with its folder at the end."""
     from bench.scale import peak_mb
-    from geneb_jax.analysis import summarise, write_summary_csv
+    from geneb_jax.analysis import write_summary_of
     from geneb_jax.benchmark import load_suite
     from geneb_jax.report import write_report
     from geneb_jax.results import read_contents, write_scores_csv
@@ -114,9 +114,8 @@ def _derive(out: Path) -> dict[str, Any]:
         found[f"{name}_peak_mb"] = round(peak_mb())
         return result
 
-    contents = timed("assemble", lambda: read_contents(out, suite, code=CODE_VERSION))
+    contents = timed("assemble", lambda: read_contents(out, suite, code=CODE_VERSION, keep=True))
     timed("scores_csv", lambda: write_scores_csv(out, contents.rows))
-    summary = timed("summary", lambda: summarise(suite, contents.rows))
-    timed("summary_csv", lambda: write_summary_csv(out, summary))
+    timed("summary_csv", lambda: write_summary_of(out, suite, contents.rows))
     timed("report", lambda: write_report(out, suite=suite, scores=contents.rows, run=None))
     return {"score_rows": len(contents.rows), **found}

@@ -32,6 +32,7 @@ from geneb_jax.analysis.cube_from_scores import (
     ProbeSetting,
     chosen_setting,
     cube_from_scores,
+    rows_in,
     setting_of,
     settings_of,
 )
@@ -125,6 +126,7 @@ from geneb_jax.analysis.summary import (
     SummarySetting,
     summarise,
     write_summary_csv,
+    write_summary_of,
 )
 from geneb_jax.analysis.sweep import SweepLine, sweep_lines
 from geneb_jax.analysis.test_row_comparison import RowComparison, TaskRowDifference, compare_rows
@@ -259,6 +261,7 @@ __all__ = [
     "row_bootstrap",
     "row_bootstrap_mcc",
     "row_spread",
+    "rows_in",
     "scaling",
     "score_interval",
     "seed_spread",
@@ -282,4 +285,5 @@ __all__ = [
     "win_counts",
     "without_changed_files",
     "write_summary_csv",
+    "write_summary_of",
 ]

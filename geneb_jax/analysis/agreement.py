@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -21,6 +21,7 @@ __all__ = [
     "micro_macro",
     "regime_agreement",
     "setting_agreement",
+    "settings_apart",
 ]
 
 
@@ -216,11 +217,46 @@ def _setting_pair(
         models=spearman(*means),
         top3=_shared_top(*means, 3),
         top5=_shared_top(*means, 5),
-        tasks={name: spearman(one[:, k], two[:, k]) for k, name in enumerate(tasks)},
+        tasks=_TaskCorrelations(tasks, one, two),
         mean_change=float((two - one).mean()),
         largest_change=float(change[np.argmax(np.abs(change))]),
         shared_models=len(one),
         shared_tasks=len(tasks),
+    )
+
+
+class _TaskCorrelations(Mapping[str, Correlation | None]):
+    """Task id -> rank correlation over models, computed when asked for: few tables show it."""
+
+    def __init__(self, tasks: Sequence[str], one: np.ndarray, two: np.ndarray) -> None:
+        self._places = {name: k for k, name in enumerate(tasks)}
+        self._one, self._two = one, two
+        self._known: dict[str, Correlation | None] = {}
+
+    def __getitem__(self, task_id: str) -> Correlation | None:
+        if task_id not in self._known:
+            k = self._places[task_id]
+            self._known[task_id] = spearman(self._one[:, k], self._two[:, k])
+        return self._known[task_id]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
+
+
+def settings_apart(
+    cubes: Mapping[ProbeSetting, ScoreCube], regime: str
+) -> tuple[tuple[ProbeSetting, ProbeSetting], ...]:
+    """Pairs of settings without a model that has a common task: they have no agreement."""
+    return tuple(
+        (one, two)
+        for one, two in combinations(sorted(cubes), 2)
+        if _shared(cubes[one], cubes[two], regime) is None
     )
 
 

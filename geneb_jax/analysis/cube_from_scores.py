@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -24,15 +24,21 @@ from geneb_jax.results import (
     PROTOCOL_SOLVER,
     ModelFacts,
     ScoreRow,
+    ScoreTable,
     listed,
-    mean_over_seeds,
-    metric_of,
-    rows_of_every_seed,
-    sd_over_seeds,
+    means_over_seeds,
+    sds_over_seeds,
     seeds_of_the_mean,
 )
 
-__all__ = ["ProbeSetting", "chosen_setting", "cube_from_scores", "setting_of", "settings_of"]
+__all__ = [
+    "ProbeSetting",
+    "chosen_setting",
+    "cube_from_scores",
+    "rows_in",
+    "setting_of",
+    "settings_of",
+]
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -54,7 +60,17 @@ def setting_of(row: ScoreRow) -> ProbeSetting:
 
 def settings_of(scores: Iterable[ScoreRow]) -> tuple[ProbeSetting, ...]:
     """The settings present in the rows, sorted."""
-    return tuple(sorted({setting_of(row) for row in scores}))
+    table = ScoreTable.of(scores)
+    firsts = table.rows(table.group("probe", "C", "solver")[1])
+    return tuple(sorted({setting_of(row) for row in firsts}))
+
+
+def rows_in(scores: Iterable[ScoreRow], setting: ProbeSetting | None) -> ScoreTable:
+    """The rows of one setting, in their order; None has none."""
+    table = ScoreTable.of(scores)
+    if setting is None:
+        return table.take(np.zeros(0, np.int64))
+    return table.where(probe=setting.probe, C=setting.C, solver=setting.solver)
 
 
 def chosen_setting(scores: Iterable[ScoreRow], suite: Suite) -> ProbeSetting | None:
@@ -93,25 +109,44 @@ def cube_from_scores(
     Raises:
         DataError: for rows that contradict each other or the suite.
     """
-    setting = setting or chosen_setting(scores, suite)
+    table = ScoreTable.of(scores)
+    setting = setting or chosen_setting(table, suite)
+    # A report asks for the same scores several times, with other facts beside them.
+    known = table.derived.get(("cube", id(suite), setting, metric))
+    if known is None:
+        known = suite, *_bare_cube(table, suite, setting, metric)
+        table.derived["cube", id(suite), setting, metric] = known
+    _, bare, notices = known
+    found = facts or {}
+    cube = replace(
+        bare,
+        models=tuple(found.get(model.label, model) for model in bare.models),
+        mcc=bare.mcc.copy(),
+        seed_sd=bare.seed_sd.copy(),
+        test_rows=bare.test_rows.copy(),
+    )
+    return cube, notices
+
+
+def _bare_cube(
+    table: ScoreTable, suite: Suite, setting: ProbeSetting | None, metric: str
+) -> tuple[ScoreCube, tuple[str, ...]]:
+    """The cube of models of which nothing is known but their labels."""
     notices: list[str] = []
-    used = _rows_of_suite([row for row in scores if setting_of(row) == setting], suite, notices)
+    used = _rows_of_suite(rows_in(table, setting), suite, notices)
     _refuse_repeats(used)
-    _count_other_settings(scores, setting, notices)
+    _count_other_settings(table, setting, notices)
     _count_failures(used, notices)
     seeds = _seeds_of(used, suite, notices)
-    labels = tuple(dict.fromkeys(row.model_id for row in used))
+    labels = tuple(used.values("model_id", used.group("model_id")[1]))
     mcc, seed_sd = _means(used, labels, seeds, suite, notices, metric)
     test_rows = np.zeros(len(suite.tasks), dtype=np.int64)
-    task_place = {task.task_id: place for place, task in enumerate(suite.tasks)}
-    for row in used:
-        if not row.failed:
-            place = task_place[row.task_id]
-            test_rows[place] = max(test_rows[place], row.n_test or 0)
+    scored = np.flatnonzero(~used.failed)
+    n_test = np.array([n or 0 for n in used.values("n_test", scored)], np.int64)
+    np.maximum.at(test_rows, _task_places(used, suite)[scored], n_test)
     reasons = _setting_reasons(setting, suite)
-    known = facts or {}
     cube = ScoreCube(
-        models=tuple(known.get(label, ModelFacts(label)) for label in labels),
+        models=tuple(ModelFacts(label) for label in labels),
         regimes=tuple(regime.name for regime in suite.protocol.regimes),
         tasks=suite.tasks,
         mcc=mcc,
@@ -128,12 +163,26 @@ def cube_from_scores(
     return cube, tuple(notices)
 
 
-def _standings(rows: Iterable[ScoreRow]) -> dict[str, dict[str, str]]:
+def _task_places(table: ScoreTable, suite: Suite) -> np.ndarray:
+    """int64 ``[row]``: the place of each row's task in the suite."""
+    places = {task.task_id: place for place, task in enumerate(suite.tasks)}
+    of_code = np.array([places.get(name, -1) for name in table.names["task_id"]], np.int64)
+    found: np.ndarray = of_code[table.columns["task_id"]]
+    return found
+
+
+def _standings(table: ScoreTable) -> dict[str, dict[str, str]]:
     """Label -> task id -> how near its data are to the benchmark's, where known."""
     found: dict[str, dict[str, str]] = {}
-    for row in rows:
-        if row.data:
-            found.setdefault(row.model_id, {})[row.task_id] = row.data
+    # One row of each word suffices, the last ones as they came.
+    group, first = table.group("model_id", "task_id", "data")
+    last = np.zeros(len(first), np.int64)
+    last[group] = np.arange(len(table))
+    places = np.sort(np.concatenate([first, last]))
+    cells = (table.values(name, places) for name in ("model_id", "task_id", "data"))
+    for label, task_id, word in zip(*cells, strict=True):
+        if word:
+            found.setdefault(label, {})[task_id] = word
     return found
 
 
@@ -141,9 +190,9 @@ def _standings(rows: Iterable[ScoreRow]) -> dict[str, dict[str, str]]:
 _Seeds = Mapping[tuple[str, str], Mapping[int, None]]
 
 
-def _seeds_of(rows: Iterable[ScoreRow], suite: Suite, notices: list[str]) -> _Seeds:
+def _seeds_of(table: ScoreTable, suite: Suite, notices: list[str]) -> _Seeds:
     present: dict[tuple[str, str], dict[int, None]] = {}
-    for row in rows:
+    for row in table.rows(table.group("model_id", "regime", "seed")[1]):
         present.setdefault((row.model_id, row.regime), {})[row.seed] = None
     chosen = {
         cell: dict.fromkeys(seeds_of_the_mean(found, suite.protocol.seeds))
@@ -162,7 +211,7 @@ def _seeds_of(rows: Iterable[ScoreRow], suite: Suite, notices: list[str]) -> _Se
 
 
 def _means(
-    rows: Iterable[ScoreRow],
+    table: ScoreTable,
     labels: Sequence[str],
     seeds: _Seeds,
     suite: Suite,
@@ -170,28 +219,35 @@ def _means(
     metric: str,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Mean over seeds and its spread, float64 ``[label, regime, task]`` each."""
-    cells: dict[tuple[str, str, str], list[ScoreRow]] = {}
-    for row in rows:
-        cells.setdefault((row.model_id, row.regime, row.task_id), []).append(row)
     shape = (len(labels), len(suite.protocol.regimes), len(suite.tasks))
     mcc, seed_sd = np.full(shape, np.nan), np.full(shape, np.nan)
+    scored = table.take(~table.failed)
+    group, first = scored.group("model_id", "regime")
+    task = _task_places(scored, suite)
+    column = -scored.columns["brier"] if metric == "neg_brier" else scored.columns[metric]
+    label_place = {label: m for m, label in enumerate(labels)}
+    regime_place = {regime.name: r for r, regime in enumerate(suite.protocol.regimes)}
+    of_seed = np.array(scored.values("seed"), dtype=object)
     short = unknown = 0
-    for m, label in enumerate(labels):
-        for r, regime in enumerate(suite.protocol.regimes):
-            for t, task in enumerate(suite.tasks):
-                found = cells.get((label, regime.name, task.task_id), [])
-                whole = rows_of_every_seed(found, seeds.get((label, regime.name), {}))
-                if not found or whole is None:
-                    short += not all(row.failed for row in found)  # those count as failed
-                    continue
-                scores = [metric_of(row, metric) for row in whole]
-                values = [score for score in scores if score is not None]
-                if len(values) < len(scores):
-                    unknown += 1
-                    continue
-                mcc[m, r, t] = mean_over_seeds(values)
-                spread = sd_over_seeds(values) if regime.seeded else None
-                seed_sd[m, r, t] = np.nan if spread is None else spread
+    for at, row in enumerate(scored.rows(first)):
+        wanted = list(seeds[row.model_id, row.regime])
+        m, r = label_place[row.model_id], regime_place[row.regime]
+        mine = np.flatnonzero(group == at)
+        places = {seed: place for place, seed in enumerate(wanted)}
+        seed = np.array([places.get(value, -1) for value in of_seed[mine].tolist()], np.int64)
+        cells = np.full((len(suite.tasks), len(wanted)), -1)
+        kept = seed >= 0
+        cells[task[mine][kept], seed[kept]] = mine[kept]
+        whole = (cells >= 0).all(axis=1)
+        # A task without any scored fit counts as failed.
+        short += int((np.bincount(task[mine], minlength=len(whole)) > 0)[~whole].sum())
+        values = column[cells[whole]]
+        known = ~np.isnan(values).any(axis=1)
+        unknown += int((~known).sum())
+        there = np.flatnonzero(whole)[known]
+        mcc[m, r, there] = means_over_seeds(values[known])
+        if suite.protocol.regimes[r].seeded:
+            seed_sd[m, r, there] = sds_over_seeds(values[known])
     if short:
         notices.append(
             f"{short} scores lack some of the seeds their model was run with and count as missing."
@@ -204,14 +260,16 @@ def _means(
     return mcc, seed_sd
 
 
-def _rows_of_suite(
-    rows: Sequence[ScoreRow], suite: Suite, notices: list[str]
-) -> tuple[ScoreRow, ...]:
+def _rows_of_suite(table: ScoreTable, suite: Suite, notices: list[str]) -> ScoreTable:
     category = {task.task_id: task.category for task in suite.tasks}
     regimes = {regime.name for regime in suite.protocol.regimes}
+    there = {
+        "tasks": table.values("task_id", table.group("task_id")[1]),
+        "regimes": table.values("regime", table.group("regime")[1]),
+    }
     strange = {
-        "tasks": sorted({row.task_id for row in rows} - category.keys()),
-        "regimes": sorted({row.regime for row in rows} - regimes),
+        "tasks": sorted(set(there["tasks"]) - category.keys()),
+        "regimes": sorted(set(there["regimes"]) - regimes),
     }
     for kind, names in strange.items():
         if names:
@@ -219,8 +277,12 @@ def _rows_of_suite(
                 f"{len(names)} {kind} are not of the suite {suite.name!r} and are left out: "
                 f"{listed(names)}."
             )
-    kept = tuple(row for row in rows if row.task_id in category and row.regime in regimes)
-    for row in kept:
+    keep = np.ones(len(table), bool)
+    for name, known in (("task_id", category.keys()), ("regime", regimes)):
+        usual = np.array([one in known for one in table.names[name]], bool)
+        keep &= usual[table.columns[name]]
+    kept = table if keep.all() else table.take(keep)
+    for row in kept.rows(kept.group("task_id", "category")[1]):
         if row.category != category[row.task_id]:
             raise DataError(
                 f"task {row.task_id!r} is filed under {row.category!r}, but the suite "
@@ -231,27 +293,28 @@ def _rows_of_suite(
     return kept
 
 
-def _refuse_repeats(rows: Sequence[ScoreRow]) -> None:
-    seen = set()
-    for row in rows:
-        if row.fit in seen:
-            raise DataError(
-                f"two rows for model {row.model_id!r}, task {row.task_id!r}, regime {row.regime}, "
-                f"seed {row.seed}",
-                cause="two runs were pasted together, or the table was edited",
-                hint="keep one of the rows, or run geneb-jax run again to rewrite the table",
-            )
-        seen.add(row.fit)
+def _refuse_repeats(table: ScoreTable) -> None:
+    group, first = table.group("model_id", "task_id", "regime", "seed", "C", "probe", "solver")
+    if len(first) < len(table):
+        again = np.flatnonzero(first[group] != np.arange(len(table)))
+        row = table[int(again[0])]
+        raise DataError(
+            f"two rows for model {row.model_id!r}, task {row.task_id!r}, regime {row.regime}, "
+            f"seed {row.seed}",
+            cause="two runs were pasted together, or the table was edited",
+            hint="keep one of the rows, or run geneb-jax run again to rewrite the table",
+        )
 
 
 def _count_other_settings(
-    scores: Sequence[ScoreRow], setting: ProbeSetting | None, notices: list[str]
+    table: ScoreTable, setting: ProbeSetting | None, notices: list[str]
 ) -> None:
-    others = settings_of(row for row in scores if setting_of(row) != setting)
+    others = tuple(one for one in settings_of(table) if one != setting)
     if setting is None or not others:
         return
-    shown = {row.model_id for row in scores if setting_of(row) == setting}
-    absent = sorted({row.model_id for row in scores} - shown)
+    mine = rows_in(table, setting)
+    shown = set(mine.values("model_id", mine.group("model_id")[1]))
+    absent = sorted(set(table.values("model_id", table.group("model_id")[1])) - shown)
     notices.append(
         f"Shown are scores of one probe setting ({setting}); others are only in the agreement of "
         f"settings: {'; '.join(map(str, others))}."
@@ -259,10 +322,10 @@ def _count_other_settings(
     )
 
 
-def _count_failures(rows: Sequence[ScoreRow], notices: list[str]) -> None:
-    failed = [row for row in rows if row.failed]
-    if failed:
-        tasks = sorted({row.task_id for row in failed})
+def _count_failures(table: ScoreTable, notices: list[str]) -> None:
+    failed = table.take(table.failed)
+    if len(failed):
+        tasks = sorted(failed.values("task_id", failed.group("task_id")[1]))
         notices.append(
             f"{len(failed)} fits failed and count as missing ({listed(tasks)}); "
             "scores.csv says why."

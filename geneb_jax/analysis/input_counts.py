@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from geneb_jax.benchmark import Suite
-from geneb_jax.results import ScoreRow, listed
+from geneb_jax.results import ScoreRow, ScoreTable, listed
 
 __all__ = ["input_sentences"]
 
@@ -25,7 +25,8 @@ def input_sentences(
     """
     names = {task.task_id: task.label for task in suite.tasks}
     by_model: dict[str, dict[str, ScoreRow]] = {}
-    for row in rows:
+    table = ScoreTable.of(rows)
+    for row in table.rows(table.group("model_id", "task_id")[1]):
         if row.task_id in names and (models is None or row.model_id in models):
             by_model.setdefault(row.model_id, {}).setdefault(row.task_id, row)
     said = []

@@ -10,12 +10,10 @@ import numpy as np
 
 from geneb_jax.analysis.cube import ScoreCube
 from geneb_jax.analysis.cube_from_scores import ProbeSetting, chosen_setting, cube_from_scores
+from geneb_jax.analysis.unit_rows import SettingRows, rows_by_unit
 from geneb_jax.identity import EncoderIdentity, identity_digest
-from geneb_jax.results import RunScores, ScoreRow
+from geneb_jax.results import RunScores
 from geneb_jax.results.fold_scores import find_fold_scores
-
-#: (label, regime, task id) -> the rows of one setting.
-Units = dict[tuple[str, str, str], list[ScoreRow]]
 
 __all__ = ["LayerCurves", "LayerScore", "layer_curves", "layers_document"]
 
@@ -133,15 +131,14 @@ def layer_curves(runs: Sequence[RunScores]) -> tuple[LayerCurves, ...]:
 
 def _curves(run: RunScores, setting: ProbeSetting) -> list[LayerCurves]:
     cube = cube_from_scores(run.scores, run.suite, setting=setting)[0]
-    rows: Units = {}
-    for row in run.scores:
-        if (row.probe, row.solver, row.C) == (setting.probe, setting.solver, setting.C):
-            rows.setdefault((row.model_id, row.regime, row.task_id), []).append(row)
     groups: dict[str, dict[str, EncoderIdentity]] = {}
     for label in cube.model_ids:
         facts = run.model_facts.get(label)
         if facts is not None and facts.identity is not None:
             groups.setdefault(_model_of(facts.identity), {})[label] = facts.identity
+    if all(len(members) < 2 for members in groups.values()):
+        return []
+    rows = rows_by_unit(run.scores, setting)
     return [
         curves
         for members in groups.values()
@@ -164,7 +161,7 @@ def _depth(layer: int) -> tuple[bool, int]:
 def _of_regime(
     run: RunScores,
     cube: ScoreCube,
-    rows: Units,
+    rows: SettingRows,
     setting: ProbeSetting,
     members: Mapping[str, EncoderIdentity],
     regime: str,
@@ -210,7 +207,7 @@ def _macro(means: Mapping[str, float]) -> float:
 
 
 def _held_out(
-    run: RunScores, rows: Units, label: str, regime: str, C: float, common: np.ndarray
+    run: RunScores, rows: SettingRows, label: str, regime: str, C: float, common: np.ndarray
 ) -> np.ndarray | None:
     """MCC of each task on held-out training rows; None unless every common task has it."""
     if run.folder is None:

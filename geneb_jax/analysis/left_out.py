@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import combinations
 
 import numpy as np
 
-from geneb_jax.analysis.agreement import setting_agreement
+from geneb_jax.analysis.agreement import settings_apart
 from geneb_jax.analysis.cube import ScoreCube
 from geneb_jax.analysis.cube_from_scores import ProbeSetting
 from geneb_jax.analysis.published import ControlledPair
@@ -69,14 +68,11 @@ def _of_settings(settings: Mapping[ProbeSetting, ScoreCube], regime: str) -> Ite
     """Pairs of settings that share nothing, so that the agreement of settings lacks them."""
     if len(settings) < 2:
         return
-    found = setting_agreement(settings, regime)
-    there = {(pair.first, pair.second) for pair in found.pairs} if found else set()
-    for one, two in combinations(sorted(settings), 2):
-        if (one, two) not in there:
-            yield (
-                f"No model has a common task in both settings {one} and {two}: the agreement of "
-                "settings lacks this pair."
-            )
+    for one, two in settings_apart(settings, regime):
+        yield (
+            f"No model has a common task in both settings {one} and {two}: the agreement of "
+            "settings lacks this pair."
+        )
 
 
 def _ids(cube: ScoreCube, chosen: np.ndarray) -> list[str]:

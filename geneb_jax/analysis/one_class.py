@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+import numpy as np
+
 from geneb_jax.benchmark import Suite
-from geneb_jax.results import ScoreRow, listed
+from geneb_jax.results import ScoreRow, ScoreTable, listed
 
 __all__ = ["one_class_sentences", "predicts_one_class"]
 
@@ -39,8 +41,14 @@ def one_class_sentences(
     regime = suite.protocol.regimes[0].name
     tasks = {task.task_id: task.label for task in suite.tasks}
     scored: dict[tuple[str, float, str], dict[str, bool]] = {}
-    for row in rows:
-        if row.regime != regime or row.failed or row.task_id not in tasks:
+    table = ScoreTable.of(rows)
+    table = table.take(table.equal("regime", regime) & ~table.failed)
+    # Of rows that do not look so, one of a task says it.
+    zero = table.columns["mcc"] == 0.0
+    other = np.flatnonzero(~zero)
+    _, first = table.take(other).group("model_id", "C", "probe", "task_id", "weights")
+    for row in table.rows(np.sort(np.concatenate([np.flatnonzero(zero), other[first]]))):
+        if row.task_id not in tasks:
             continue
         if row.weights.startswith("random:") or (models is not None and row.model_id not in models):
             continue

@@ -12,7 +12,7 @@ from geneb_jax.analysis.cube_from_scores import (
     ProbeSetting,
     chosen_setting,
     cube_from_scores,
-    setting_of,
+    rows_in,
     settings_of,
 )
 from geneb_jax.analysis.elsewhere import gather_elsewhere
@@ -31,6 +31,7 @@ from geneb_jax.results import (
     ModelFacts,
     ReadSubmission,
     RunScores,
+    ScoreTable,
     listed,
     other_revision,
     require_same_data,
@@ -139,6 +140,7 @@ def build_panel(
             raise DataError("there are no scores: neither a run nor the published models")
         return Panel(load_suite("geneb"), elsewhere.cube, None, published, elsewhere.notices)
     require_same_data(runs)
+    runs = [replace(run, scores=ScoreTable.of(run.scores)) for run in runs]
     suite = runs[0].suite
     fair = comparable_with_published(suite)
     if submissions and not fair:
@@ -166,7 +168,7 @@ def build_panel(
         )
     for run in runs:
         shown = setting or chosen_setting(run.scores, run.suite)
-        rows = [row for row in run.scores if setting_of(row) == shown]
+        rows = rows_in(run.scores, shown)
         notices += input_sentences(rows, run.suite)
         notices += one_class_sentences(rows, run.suite)
     split = part_unlike(compared, suite, beside=elsewhere is not None)
@@ -262,7 +264,8 @@ def _facts(run: RunScores, known: Mapping[str, ModelFacts]) -> dict[str, ModelFa
     """Label -> facts: what run.json says, and the published table where it is silent."""
     said = run.model_facts
     found = {}
-    for label in dict.fromkeys(row.model_id for row in run.scores):
+    table = ScoreTable.of(run.scores)
+    for label in table.values("model_id", table.group("model_id")[1]):
         facts = said.get(label, ModelFacts(label))
         published = known.get(facts.name)
         found[label] = facts if published is None else facts.filled_from(published)

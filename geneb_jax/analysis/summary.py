@@ -30,12 +30,13 @@ from geneb_jax.benchmark import DataStanding, Suite
 from geneb_jax.errors import DataError
 from geneb_jax.results import (
     ScoreRow,
-    mean_over_seeds,
-    rows_of_every_seed,
-    sd_over_seeds,
+    means_over_seeds,
+    sds_over_seeds,
     seeds_of_the_mean,
 )
+from geneb_jax.results.score_columns import ScoreTable
 from geneb_jax.results.score_tables import Cell, csv_text
+from geneb_jax_probes.endings import Ending
 
 __all__ = [
     "LEVELS",
@@ -47,6 +48,7 @@ __all__ = [
     "SummarySetting",
     "summarise",
     "write_summary_csv",
+    "write_summary_of",
 ]
 
 SUMMARY_FILE = "summary.csv"
@@ -198,19 +200,7 @@ def summarise(suite: Suite, rows: Iterable[ScoreRow]) -> Summary:
     Raises:
         DataError: if a row names a task that the suite does not have, or another category for it.
     """
-    categories = {task.task_id: task.category for task in suite.tasks}
-    settings: dict[SummarySetting, dict[str, list[ScoreRow]]] = {}
-    for row in rows:
-        if categories.get(row.task_id) != row.category:
-            raise DataError(
-                f"the suite {suite.name} has no task {row.task_id!r} in {row.category!r}",
-                hint="summarise scores with the suite they were made with",
-            )
-        setting = SummarySetting(row.model_id, row.regime, row.C, row.probe, row.solver)
-        settings.setdefault(setting, {}).setdefault(row.task_id, []).append(row)
-    return Summary(
-        tuple(line for setting, tasks in settings.items() for line in _lines(suite, setting, tasks))
-    )
+    return Summary(tuple(_all_lines(suite, ScoreTable.of(rows))))
 
 
 def write_summary_csv(out: Path, summary: Summary) -> Path:
@@ -219,96 +209,165 @@ def write_summary_csv(out: Path, summary: Summary) -> Path:
     Raises:
         OutputError: if the file cannot be written.
     """
+    return _write(out, summary.rows)
+
+
+def write_summary_of(out: Path, suite: Suite, rows: Iterable[ScoreRow]) -> Path:
+    """Write ``out/summary.csv`` of score rows, a line at a time.
+
+    Raises:
+        DataError: see :func:`summarise`.
+        OutputError: if the file cannot be written.
+    """
+    return _write(out, _all_lines(suite, ScoreTable.of(rows)))
+
+
+def _write(out: Path, lines: Iterable[SummaryRow]) -> Path:
     path = out / SUMMARY_FILE
-    durable_files.write_text(path, csv_text(SUMMARY_COLUMNS, (row.cells() for row in summary.rows)))
+    durable_files.write_text(path, csv_text(SUMMARY_COLUMNS, (row.cells() for row in lines)))
     return path
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _SettingScores:
-    """The scores of one setting: float64 ``[metric, seed, task]``, NaN where a mean is withheld."""
+    """What the rows of one setting say, by task of the suite.
 
-    suite: Suite
-    seeds: tuple[int, ...]
-    rows: Mapping[str, Sequence[ScoreRow]]
+    Attributes:
+        there: Bool ``[task]``: whether it has rows.
+        scores: float64 ``[metric, seed, task]``; NaN where a mean is withheld.
+        failed: int64 ``[task]``, fits without a score.
+        stopped: int64 ``[task]``, scored fits that did not converge.
+        standing: Places in ``_LEAST_NEAR`` of the least near of the scored fits, int64 ``[task]``;
+            its length for none.
+    """
+
+    there: np.ndarray
     scores: np.ndarray
-
-    @property
-    def of_tasks(self) -> np.ndarray:
-        """float64 ``[metric, task]``: means over seeds, as in every score cube."""
-        return np.apply_along_axis(lambda values: mean_over_seeds(values.tolist()), 1, self.scores)
-
-    def counts(self, tasks: Sequence[int]) -> tuple[int, int]:
-        """Failed and not converged fits on some of the tasks."""
-        names = [self.suite.tasks[k].task_id for k in tasks]
-        rows = [row for name in names for row in self.rows.get(name, ())]
-        failed = sum(row.failed for row in rows)
-        return failed, sum(not row.failed and not row.converged for row in rows)
-
-    def standing(self, tasks: Sequence[int]) -> str:
-        """The least near standing of the scored ones of some tasks."""
-        names = [self.suite.tasks[k].task_id for k in tasks]
-        found = {row.data for name in names for row in self.rows.get(name, ()) if not row.failed}
-        return next((word for word in _LEAST_NEAR if word in found), "")
+    failed: np.ndarray
+    stopped: np.ndarray
+    standing: np.ndarray
 
 
-def _scores_of(suite: Suite, rows: Mapping[str, Sequence[ScoreRow]]) -> _SettingScores:
-    present = (row.seed for found in rows.values() for row in found)
-    seeds = seeds_of_the_mean(present, suite.protocol.seeds)
-    scores = np.full((len(_METRICS), len(seeds), len(suite.tasks)), np.nan)
-    for k, task in enumerate(suite.tasks):
-        whole = rows_of_every_seed(rows.get(task.task_id, ()), seeds)
-        if whole is not None:
-            for metric, name in enumerate(_METRICS):
-                values = [getattr(row, name) for row in whole]
-                scores[metric, :, k] = [np.nan if one is None else one for one in values]
-    return _SettingScores(suite, seeds, rows, scores)
+def _all_lines(suite: Suite, table: ScoreTable) -> Iterator[SummaryRow]:
+    """Settings in order of appearance."""
+    _require_tasks(suite, table)
+    names = ("model_id", "regime", "C", "probe", "solver")
+    group, first = table.group(*names)
+    # Task by task, which decides the order of seeds that are not the protocol's.
+    ordered = table.take(np.lexsort((table.group(*names, "task_id")[0], group)))
+    ends = np.cumsum(np.bincount(group, minlength=len(first))).tolist()
+    settings = zip(*(table.values(name, first) for name in names), strict=True)
+    for setting, start, stop in zip(settings, [0, *ends[:-1]], ends, strict=True):
+        found = _scores_of(suite, ordered.take(slice(start, stop)))
+        yield from _lines(suite, SummarySetting(*setting), found)
 
 
-def _lines(
-    suite: Suite, setting: SummarySetting, rows: Mapping[str, Sequence[ScoreRow]]
-) -> Iterator[SummaryRow]:
+def _require_tasks(suite: Suite, table: ScoreTable) -> None:
+    categories = {task.task_id: task.category for task in suite.tasks}
+    for place in table.group("task_id", "category")[1].tolist():
+        row = table[place]
+        if categories.get(row.task_id) != row.category:
+            raise DataError(
+                f"the suite {suite.name} has no task {row.task_id!r} in {row.category!r}",
+                hint="summarise scores with the suite they were made with",
+            )
+
+
+def _scores_of(suite: Suite, table: ScoreTable) -> _SettingScores:
+    places = {task.task_id: k for k, task in enumerate(suite.tasks)}
+    task = np.array([places[name] for name in table.names["task_id"]], np.int64)
+    task, tasks = task[table.columns["task_id"]], len(suite.tasks)
+    seeds = seeds_of_the_mean(table.values("seed", table.group("seed")[1]), suite.protocol.seeds)
+    at_seed = {seed: at for at, seed in enumerate(seeds)}
+    seed = np.array([at_seed.get(value, -1) for value in table.values("seed")], np.int64)
+    scored = ~table.failed
+    # Where rows of one task and seed repeat, the last one counts.
+    cells = np.full((len(seeds), tasks), -1)
+    chosen = np.flatnonzero(scored & (seed >= 0))
+    cells[seed[chosen], task[chosen]] = chosen
+    whole = (cells >= 0).all(axis=0)
+    scores = np.full((len(_METRICS), len(seeds), tasks), np.nan)
+    for metric, name in enumerate(_METRICS):
+        scores[metric][:, whole] = table.columns[name][cells[:, whole]]
+    words = [
+        _LEAST_NEAR.index(word) if word in _LEAST_NEAR else len(_LEAST_NEAR)
+        for word in table.names["data"]
+    ]
+    standing = np.full(tasks, len(_LEAST_NEAR))
+    near = np.array(words, np.int64)[table.columns["data"]]
+    np.minimum.at(standing, task[scored], near[scored])
+    ended = np.array([Ending(word).converged for word in table.names["status"]], bool)
+    stopped = scored & ~ended[table.columns["status"]]
+    return _SettingScores(
+        there=np.bincount(task, minlength=tasks) > 0,
+        scores=scores,
+        failed=np.bincount(task[~scored], minlength=tasks),
+        stopped=np.bincount(task[stopped], minlength=tasks),
+        standing=standing,
+    )
+
+
+def _lines(suite: Suite, setting: SummarySetting, found: _SettingScores) -> Iterator[SummaryRow]:
     """Tasks and categories that have rows, then macro and micro."""
-    found = _scores_of(suite, rows)
-    of_tasks = found.of_tasks
+    seed_count, tasks = found.scores.shape[1:]
+    # float64 [metric, task]: means over seeds, as in every score cube, and their spread.
+    flat = np.moveaxis(found.scores, 1, 2).reshape(-1, seed_count)
+    of_tasks = means_over_seeds(flat).reshape(-1, tasks)
+    spreads = sds_over_seeds(flat).reshape(-1, tasks).T.tolist()
     known = np.isfinite(of_tasks[0])
 
     def line(
-        level: str, tasks: Sequence[int], mean: np.ndarray, by_seed: np.ndarray, **names: str
+        level: str,
+        counts: tuple[int, int, int, int, int],
+        means: Sequence[float],
+        sds: Sequence[float | None],
+        task_id: str = "",
+        category: str = "",
     ) -> SummaryRow:
-        failed, stopped = found.counts(tasks)
-        scores = {
-            name: None if np.isnan(value) else Spread(value, sd_over_seeds(values))
-            for name, value, values in zip(_METRICS, mean.tolist(), by_seed.tolist(), strict=True)
-        }
+        failed, stopped, scored, expected, standing = counts
         return SummaryRow(
             level,
             setting,
-            names.get("task_id", ""),
-            names.get("category", ""),
-            scores,
-            seed_count=len(found.seeds),
+            task_id,
+            category,
+            {
+                name: None if mean != mean else Spread(mean, sd if seed_count > 1 else None)
+                for name, mean, sd in zip(_METRICS, means, sds, strict=True)
+            },
+            seed_count=seed_count,
             failed_count=failed,
             not_converged_count=stopped,
-            task_count=int(known[list(tasks)].sum()),
-            tasks_expected=len(tasks),
-            data=found.standing(tasks),
+            task_count=scored,
+            tasks_expected=expected,
+            data=_LEAST_NEAR[standing] if standing < len(_LEAST_NEAR) else "",
         )
 
-    for k, task in enumerate(suite.tasks):
-        if task.task_id in rows:
-            names = {"task_id": task.task_id, "category": task.category}
-            yield line("task", [k], of_tasks[:, k], found.scores[:, :, k], **names)
+    def over(
+        level: str, members: list[int], mean: np.ndarray, by_seed: np.ndarray, category: str = ""
+    ) -> SummaryRow:
+        sums = (int(one[members].sum()) for one in (found.failed, found.stopped, known))
+        counts = (*sums, len(members), int(found.standing[members].min()))
+        return line(level, counts, mean.tolist(), sds_over_seeds(by_seed).tolist(), "", category)
+
+    each = zip(found.failed.tolist(), found.stopped.tolist(), known.tolist(), strict=True)
+    alone = [
+        (failed, stopped, int(scored), 1, standing)
+        for (failed, stopped, scored), standing in zip(each, found.standing.tolist(), strict=True)
+    ]
+    by_task = of_tasks.T.tolist()
+    for k in np.flatnonzero(found.there).tolist():
+        task = suite.tasks[k]
+        yield line("task", alone[k], by_task[k], spreads[k], task.task_id, task.category)
     for category in suite.categories:
         members = [k for k, task in enumerate(suite.tasks) if task.category == category]
-        if any(suite.tasks[k].task_id in rows for k in members):
+        if found.there[members].any():
             # Of the tasks that are there: ``task_count`` says how many.
-            there = [k for k in members if known[k]] or members
-            means = mean_of(of_tasks[:, there]), mean_of(found.scores[:, :, there])
-            yield line("category", members, *means, category=category)
+            some = [k for k in members if known[k]] or members
+            mean, by_seed = mean_of(of_tasks[:, some]), mean_of(found.scores[:, :, some])
+            yield over("category", members, mean, by_seed, category)
     index = {name: k for k, name in enumerate(suite.categories)}
     place = np.array([index[task.category] for task in suite.tasks], dtype=np.int64)
-    everything = range(len(suite.tasks))
+    everything = list(range(tasks))
     macro = (mean_of(category_means(values, place)) for values in (of_tasks, found.scores))
-    yield line("macro", everything, *macro)
-    yield line("micro", everything, mean_of(of_tasks), mean_of(found.scores))
+    yield over("macro", everything, *macro)
+    yield over("micro", everything, mean_of(of_tasks), mean_of(found.scores))

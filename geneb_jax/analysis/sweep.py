@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from geneb_jax.analysis.cube_from_scores import ProbeSetting, cube_from_scores, settings_of
+from geneb_jax.analysis.unit_rows import SettingRows, rows_by_unit
 from geneb_jax.benchmark import Suite
-from geneb_jax.results import RunScores, ScoreRow
+from geneb_jax.results import RunScores, ScoreTable
 from geneb_jax.results.fold_scores import find_fold_scores
 
 __all__ = ["SweepLine", "sweep_lines"]
@@ -59,8 +60,10 @@ def sweep_lines(runs: Sequence[RunScores]) -> tuple[SweepLine, ...]:
 
 
 def _lines(run: RunScores, settings: Sequence[ProbeSetting]) -> list[SweepLine]:
-    cubes = {s.C: cube_from_scores(run.scores, run.suite, setting=s)[0] for s in settings}
+    table = ScoreTable.of(run.scores)
+    cubes = {s.C: cube_from_scores(table, run.suite, setting=s)[0] for s in settings}
     labels = list(dict.fromkeys(label for cube in cubes.values() for label in cube.model_ids))
+    units: dict[float, SettingRows] = {}
     lines = []
     for label in labels:
         for regime in next(iter(cubes.values())).regimes:
@@ -76,7 +79,11 @@ def _lines(run: RunScores, settings: Sequence[ProbeSetting]) -> list[SweepLine]:
             if not common.any():
                 continue
             test = {C: _macro(run.suite, values, common) for C, values in sorted(scored.items())}
-            held = _held_out(run, label, regime, settings[0], common, list(test))
+            lowest = min(test)  # what was held out stands beside a unit, whatever its C
+            if lowest not in units:
+                setting = next(one for one in settings if one.C == lowest)
+                units[lowest] = rows_by_unit(table, setting)
+            held = _held_out(run, units[lowest], label, regime, common, list(test))
             probe, solver = settings[0].probe, settings[0].solver
             lines.append(SweepLine(label, regime, probe, solver, int(common.sum()), test, held))
     return lines
@@ -84,23 +91,18 @@ def _lines(run: RunScores, settings: Sequence[ProbeSetting]) -> list[SweepLine]:
 
 def _held_out(
     run: RunScores,
+    rows: SettingRows,
     label: str,
     regime: str,
-    setting: ProbeSetting,
     common: np.ndarray,
     strengths: Sequence[float],
 ) -> dict[float, float]:
     if run.folder is None:
         return {}
-    tasks = [run.suite.tasks[k].task_id for k in np.flatnonzero(common).tolist()]
-    wanted = (label, regime, setting.probe, setting.solver)
-    rows: dict[str, list[ScoreRow]] = {}
-    for row in run.scores:
-        if (row.model_id, row.regime, row.probe, row.solver) == wanted and row.C == strengths[0]:
-            rows.setdefault(row.task_id, []).append(row)
     values = np.full((len(strengths), len(run.suite.tasks)), np.nan)
-    for place, task_id in zip(np.flatnonzero(common).tolist(), tasks, strict=True):
-        found = find_fold_scores(run.folder, rows.get(task_id, ()))
+    for place in np.flatnonzero(common).tolist():
+        unit = rows.get((label, regime, run.suite.tasks[place].task_id), ())
+        found = find_fold_scores(run.folder, unit)
         if found is None:
             return {}
         for k, C in enumerate(strengths):

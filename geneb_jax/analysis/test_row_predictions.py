@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from geneb_jax.analysis.bootstrap import row_bootstrap
-from geneb_jax.analysis.cube_from_scores import ProbeSetting, setting_of
+from geneb_jax.analysis.cube_from_scores import ProbeSetting, rows_in
+from geneb_jax.analysis.unit_rows import SettingRows
 from geneb_jax.results import Records, ScoreRow, find_answer_key, find_repeats
 
 __all__ = ["ModelPredictions", "TaskRows", "model_predictions"]
@@ -75,11 +76,12 @@ class ModelPredictions:
 
     Attributes:
         folder: The run's output folder.
-        scores: (regime, task id) -> the model's rows of scores.csv, one a seed.
+        scores: (regime, task id) -> the model's rows of scores.csv, one a seed; empty where the
+            folder keeps no prediction of the model.
     """
 
     folder: Path
-    scores: Mapping[tuple[str, str], tuple[ScoreRow, ...]]
+    scores: Mapping[tuple[str, ...], tuple[ScoreRow, ...]]
 
     def task(self, regime: str, task_id: str) -> TaskRows | None:
         """The predictions behind one score, or None where they were not kept or do not give it."""
@@ -110,12 +112,13 @@ def model_predictions(
     folder: Path, scores: Iterable[ScoreRow], setting: ProbeSetting | None
 ) -> dict[str, ModelPredictions]:
     """Model id -> where its predictions in a setting are; nothing is read yet."""
-    found: dict[str, dict[tuple[str, str], list[ScoreRow]]] = {}
-    for row in scores:
-        if setting_of(row) == setting:
-            units = found.setdefault(row.model_id, {})
-            units.setdefault((row.regime, row.task_id), []).append(row)
-    return {
-        model_id: ModelPredictions(folder, {unit: tuple(rows) for unit, rows in units.items()})
-        for model_id, units in found.items()
-    }
+    table = rows_in(scores, setting)
+    found = {}
+    for label in table.values("model_id", table.group("model_id")[1]):
+        mine = table.where(model_id=label)
+        identities = mine.values("identity", mine.group("identity")[1])
+        if any(Records(folder).keeps_predictions(one) for one in identities):
+            found[label] = ModelPredictions(folder, SettingRows(mine, "regime", "task_id"))
+        else:
+            found[label] = ModelPredictions(folder, {})
+    return found

@@ -157,8 +157,8 @@ def _embed_tasks(request: RunRequest, export: Path | None, *, as_json: bool) -> 
     from geneb_jax.cli.console import note, print_json, print_table
     from geneb_jax.cli.progress import ConsoleObserver
     from geneb_jax.runs.compiled_programs import keep_compiled_programs
-    from geneb_jax.runs.embed_stage import embed_models
-    from geneb_jax.runs.executors import open_executor, prepare_driver
+    from geneb_jax.runs.embed_stage import anything_missing, embed_models
+    from geneb_jax.runs.executors import Executor, SerialExecutor, open_executor, prepare_driver
     from geneb_jax.runs.vector_export import export_tasks
     from geneb_jax.runs.work import plan_work
     from geneb_jax.vectors import check_export_path
@@ -173,7 +173,9 @@ def _embed_tasks(request: RunRequest, export: Path | None, *, as_json: bool) -> 
     with ExitStack() as stack:
         observer = stack.enter_context(ConsoleObserver())
         work = plan_work(request, observer)
-        executor = stack.enter_context(open_executor(request, observer))
+        executor: Executor = SerialExecutor()
+        if request.scheduler is not None and anything_missing(work, observer):
+            executor = stack.enter_context(open_executor(request, observer))
         failed = dict(work.problems)
         for group in work.groups:
             done = embed_models(work, group, observer, executor)

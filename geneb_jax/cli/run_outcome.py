@@ -156,12 +156,11 @@ def _print_layers(layers: Sequence[LayerCurves]) -> None:
         click.echo(plain(line))
 
 
-def _shown(outcome: RunOutcome) -> list[ScoreRow]:
+def _shown(outcome: RunOutcome) -> Sequence[ScoreRow]:
     """The rows of the setting that the leaderboard is of."""
-    from geneb_jax.analysis import chosen_setting, setting_of
+    from geneb_jax.analysis import chosen_setting, rows_in
 
-    setting = chosen_setting(outcome.rows, outcome.suite)
-    return [row for row in outcome.rows if setting_of(row) == setting]
+    return rows_in(outcome.rows, chosen_setting(outcome.rows, outcome.suite))
 
 
 def problem_lines(problems: Mapping[str, str]) -> Iterator[str]:

@@ -63,9 +63,14 @@ def _entries(root: str, patterns: tuple[str, ...]) -> list[StoreEntry]:
         )
     ]
     if patterns and not chosen:
+        unread = [entry for entry in entries if entry.contents is None]
         raise SelectionError(
             f"no stored embeddings match {', '.join(patterns)}",
             where=root,
+            cause=f"{len(unread)} of {len(entries)} stores there cannot be read, so nobody knows "
+            f"whose they are, such as {unread[0].name}: {unread[0].problem}"
+            if unread
+            else None,
             hint="see: geneb-jax store list",
         )
     return chosen
@@ -78,8 +83,8 @@ def _model_id(entry: StoreEntry) -> str:
 @command.command("list")
 @_store_option
 @_json_option
-def list_command(store: str | None, as_json: bool) -> None:
-    """Models, rows and bytes of every store.
+def list_command(store: str | None, as_json: bool) -> int:
+    """Models, rows and bytes of every store; exit code 1 if one cannot be read.
 
     \b
     Example:
@@ -89,9 +94,10 @@ def list_command(store: str | None, as_json: bool) -> None:
 
     root = _root(store)
     facts = [_facts(entry) for entry in _entries(root, ())]
+    unread = any(fact["problem"] for fact in facts)
     if as_json:
         print_json({"root": root, "stores": facts})
-        return
+        return int(unread)
     columns = ("model_id", "revision", "pooling", "layer", "dtype", "rows", "width", "bytes")
     print_table(
         (*columns, "store", "note"),
@@ -101,6 +107,7 @@ def list_command(store: str | None, as_json: bool) -> None:
         ],
         right=("layer", "rows", "width", "bytes"),
     )
+    return int(unread)
 
 
 def _facts(entry: StoreEntry) -> dict[str, Any]:
@@ -265,11 +272,11 @@ def export(store: str | None, model: tuple[str, ...], export: Path, as_json: boo
 @_store_option
 @click.option("-m", "--model", multiple=True, help="Only the stores of these models (glob).")
 @_json_option
-def compact(store: str | None, model: tuple[str, ...], as_json: bool) -> None:
+def compact(store: str | None, model: tuple[str, ...], as_json: bool) -> int:
     """Merge small shards and what the manifest says of them: fewer files, opened faster.
 
     Every row that is moved is checked. Killed in the middle, it loses nothing; other processes may
-    read and write meanwhile.
+    read and write meanwhile. Exit code 1 if a store cannot be read.
 
     \b
     Examples:
@@ -294,6 +301,7 @@ def compact(store: str | None, model: tuple[str, ...], as_json: bool) -> None:
         print_json([dict(zip(columns, row, strict=True)) for row in done])
     else:
         print_table(columns, done, right=columns[1:5])
+    return int(any(problem for *_, problem in done))
 
 
 @command.command()

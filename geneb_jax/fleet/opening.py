@@ -6,7 +6,8 @@ import logging
 import os
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import TypeVar
 
 from geneb_jax.errors import ConfigError
 from geneb_jax.fleet.address import LocalWorkers, read_scheduler
@@ -14,7 +15,11 @@ from geneb_jax.fleet.dispatch import Fleet
 from geneb_jax.fleet.losses import FleetEndedError
 from geneb_jax.fleet.roster import Patience
 
-__all__ = ["open_fleet"]
+__all__ = ["closed_at_the_end", "open_fleet"]
+
+Opened = TypeVar("Opened")
+
+_LOG = logging.getLogger(__name__)
 
 _CONNECT_SECONDS = 30
 
@@ -60,7 +65,7 @@ def open_fleet(
         if isinstance(asked, LocalWorkers):
             platform, count = devices()
             variables = device_variables(platform, count, asked.count, os.environ)
-            cluster = stack.enter_context(local_cluster(variables))
+            cluster = stack.enter_context(closed_at_the_end(local_cluster(variables)))
             address = cluster.scheduler_address
             workers_here = asked.count if platform == "cpu" else None
         # Versions are compared by the units, which know what decides a result.
@@ -68,7 +73,9 @@ def open_fleet(
             warnings.simplefilter("ignore", VersionMismatchWarning)
             try:
                 client = stack.enter_context(
-                    Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
+                    closed_at_the_end(
+                        Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
+                    )
                 )
             except (OSError, TimeoutError) as error:
                 raise FleetEndedError(
@@ -85,6 +92,23 @@ def open_fleet(
             workers_may_come=not isinstance(asked, LocalWorkers),
             patience=patience,
         )
+
+
+@contextmanager
+def closed_at_the_end(opened: AbstractContextManager[Opened]) -> Iterator[Opened]:
+    """A context whose end is only logged if it fails.
+
+    By then results are here and rows are in the store: on a machine so busy that workers do not end
+    in time, a finished run must not be lost to that.
+    """
+    value = opened.__enter__()
+    try:
+        yield value
+    finally:
+        try:
+            opened.__exit__(None, None, None)
+        except (OSError, TimeoutError, RuntimeError) as error:
+            _LOG.info("workers did not end in order: %s: %s", type(error).__name__, error)
 
 
 @contextmanager

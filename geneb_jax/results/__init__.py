@@ -37,6 +37,7 @@ from geneb_jax.results.run_scores import (
     other_revision,
     require_same_data,
 )
+from geneb_jax.results.score_columns import ScoreTable
 from geneb_jax.results.score_rows import (
     DECISION_RANGES,
     FAILED,
@@ -51,8 +52,10 @@ from geneb_jax.results.score_rows import (
 from geneb_jax.results.score_tables import SCORES_FILE, csv_text, read_scores, write_scores_csv
 from geneb_jax.results.seed_means import (
     mean_over_seeds,
+    means_over_seeds,
     rows_of_every_seed,
     sd_over_seeds,
+    sds_over_seeds,
     seeds_of_the_mean,
 )
 from geneb_jax.results.submission import (
@@ -102,6 +105,7 @@ __all__ = [
     "RunScores",
     "RunSettings",
     "ScoreRow",
+    "ScoreTable",
     "SubmissionMeta",
     "SubmissionVerdict",
     "SuiteFacts",
@@ -119,6 +123,7 @@ __all__ = [
     "keep_repeats",
     "listed",
     "mean_over_seeds",
+    "means_over_seeds",
     "metric_of",
     "note_submissions",
     "one_at_a_time",
@@ -138,6 +143,7 @@ __all__ = [
     "rows_of_every_seed",
     "safe_folder_name",
     "sd_over_seeds",
+    "sds_over_seeds",
     "seeds_of_the_mean",
     "submission_file_name",
     "submission_gaps",

@@ -7,13 +7,14 @@ tables is accounted for in :attr:`FolderContents.left_out`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from geneb_jax.benchmark import Suite, data_standing
-from geneb_jax.identity import EncoderIdentity, identity_digest
+from geneb_jax.benchmark import Suite
+from geneb_jax.identity import EncoderIdentity
 from geneb_jax.results.file_names import safe_folder_name
+from geneb_jax.results.kept_rows import read_units
 from geneb_jax.results.labels import labels_of, variant_of
 from geneb_jax.results.model_facts import (
     YOUNGER_FIELDS,
@@ -22,10 +23,10 @@ from geneb_jax.results.model_facts import (
     weights_kind,
     with_variant,
 )
-from geneb_jax.results.name_lists import listed
-from geneb_jax.results.records import Records, StoredUnit
+from geneb_jax.results.records import Records
 from geneb_jax.results.run_record import TaskFacts
-from geneb_jax.results.score_rows import ScoreRow
+from geneb_jax.results.score_columns import ScoreTable
+from geneb_jax.results.shown_rows import identity_of, shown_rows
 from geneb_jax.results.suite_record import SuiteRecord, suite_record
 from geneb_jax.results.typed_json import from_plain, to_plain
 from geneb_jax.results.unit_keys import UnitKey
@@ -40,8 +41,6 @@ __all__ = [
     "read_contents",
 ]
 
-#: The precision of a fit that is shown where the same fit was made in several.
-_PRECISE = "float64"
 _MODEL_KIND, _COST_KIND, _TASK_KIND = "model 1", "cost 1", "task 1"
 
 
@@ -57,7 +56,7 @@ class FolderContents:
             version of the probes' code made than the rest.
     """
 
-    rows: tuple[ScoreRow, ...]
+    rows: ScoreTable
     models: Mapping[str, ModelFacts]
     tasks: Mapping[str, TaskFacts]
     left_out: tuple[str, ...]
@@ -122,7 +121,7 @@ def _task_path(records: Records, task_id: str) -> Path:
     return records.task_facts_folder / f"{safe_folder_name(task_id)}.json"
 
 
-def read_contents(out: Path, suite: Suite, *, code: str) -> FolderContents:
+def read_contents(out: Path, suite: Suite, *, code: str, keep: bool = False) -> FolderContents:
     """Read every record of a folder and decide what its tables show.
 
     A row is shown if its task is in the suite and was fitted under the suite's protocol on the
@@ -133,49 +132,52 @@ def read_contents(out: Path, suite: Suite, *, code: str) -> FolderContents:
         out: The output folder.
         suite: The suite that it belongs to.
         code: Version of the probes' code that is preferred.
+        keep: Whether to leave tables for the next reader (:mod:`geneb_jax.results.kept_rows`).
     """
     records = Records(out)
-    units = list(records.units())
+    units = read_units(records, keep=keep)
     found = {task.task_id: find_task_facts(records, task.task_id) for task in suite.tasks}
     tasks = {task_id: facts for task_id, facts in found.items() if facts is not None}
     wanted = suite_record(suite)
-    reasons = [_why_not(unit.key, wanted, tasks) for unit in units]
-    shown = [unit for unit, why in zip(units, reasons, strict=True) if not why]
+    reasons = [_why_not(key, wanted, tasks) for key in units.keys]
+    shown = [at for at, why in enumerate(reasons) if not why]
     lost: list[str] = []
-    alone = _facts(records, shown, lost)
+    alone = _facts(records, [units.keys[at] for at in shown], lost)
     labels = labels_of({identity: one.label for identity, one in alone.items()})
     models = [replace(one, label=labels[identity]) for identity, one in alone.items()]
-    rows = _rows(shown, labels, suite, tasks, code)
+    rows, of_other_code = shown_rows(units, shown, labels, suite, tasks, code)
     return FolderContents(
-        rows=tuple(_in_order(rows, suite)),
+        rows=rows,
         models={one.label: one for one in sorted(models, key=lambda one: one.label)},
         tasks=tasks,
         left_out=(
-            *_left_out(units, reasons),
-            *_of_other_code(rows, shown, labels, code),
+            *_left_out(units.keys, reasons),
+            *of_other_code,
             *lost,
             *(f"{one.path}: not believed ({one.reason}), and left out" for one in records.damaged),
         ),
     )
 
 
-def _left_out(units: list[StoredUnit], reasons: list[str]) -> list[str]:
+def _left_out(keys: Sequence[UnitKey], reasons: Sequence[str]) -> list[str]:
     """A sentence for each model and reason why some of its units are in no table.
 
     An earlier record of what a table shows anew is history, not a loss.
     """
-    paired = list(zip(units, reasons, strict=True))
-    shown = {fit for unit, why in paired if not why for fit in _fits(unit.key)}
+    paired = list(zip(keys, reasons, strict=True))
+    if not any(reasons):
+        return []
+    shown = {fit for key, why in paired if not why for fit in _fits(key)}
     hidden: dict[tuple[str, str], set[str]] = {}
-    for unit, why in paired:
-        if why and not _fits(unit.key) <= shown:
-            hidden.setdefault((unit.key.model_id, why), set()).add(unit.key.task_id)
+    for key, why in paired:
+        if why and not _fits(key) <= shown:
+            hidden.setdefault((key.model_id, why), set()).add(key.task_id)
     return [_sentence(name, why, tasks) for (name, why), tasks in sorted(hidden.items())]
 
 
 def _fits(key: UnitKey) -> set[tuple[object, ...]]:
     """The places in a table that a unit fills, one a C and seed."""
-    unit = (identity_digest(key.embedding), key.task_id, key.regime, key.probe, key.solver)
+    unit = (identity_of(key), key.task_id, key.regime, key.probe, key.solver)
     return {(*unit, C, seed) for C in key.C for seed in key.seeds}
 
 
@@ -201,20 +203,20 @@ def _sentence(name: str, why: str, tasks: Iterable[str]) -> str:
     return f"not in the tables: rows of {name} on {shown}: {why}"
 
 
-def _facts(records: Records, units: Iterable[StoredUnit], lost: list[str]) -> dict[str, ModelFacts]:
+def _facts(records: Records, keys: Iterable[UnitKey], lost: list[str]) -> dict[str, ModelFacts]:
     """Identity digest -> facts, with the label that the model would have alone.
 
     Adds a sentence to ``lost`` for each model whose facts are absent or not believed.
     """
     found: dict[str, ModelFacts] = {}
-    for unit in units:
-        digest = identity_digest(unit.key.embedding)
+    for key in keys:
+        digest = identity_of(key)
         if digest not in found:
-            facts = find_model_facts(records, unit.key.model_id, unit.key.identity)
+            facts = find_model_facts(records, key.model_id, key.identity)
             if facts is None or facts.identity is None or facts.identity.digest != digest:
-                facts = _facts_of_key(unit.key)
+                facts = _facts_of_key(key)
                 lost.append(
-                    f"{records.model_folder(unit.key.model_id, unit.key.identity) / 'model.json'}: "
+                    f"{records.model_folder(key.model_id, key.identity) / 'model.json'}: "
                     "absent, edited or damaged; the model's label, size and display name are lost "
                     "until it is run again"
                 )
@@ -237,74 +239,4 @@ def _facts_of_key(key: UnitKey) -> ModelFacts:
         variant=variant,
         identity_short=key.identity,
         weights=weights_kind(str(key.embedding.get("weights", ""))),
-    )
-
-
-def _rows(
-    units: Iterable[StoredUnit],
-    labels: Mapping[str, str],
-    suite: Suite,
-    files: Mapping[str, TaskFacts],
-    code: str,
-) -> list[ScoreRow]:
-    by_id = {task.task_id: task for task in suite.tasks}
-    best: dict[tuple[object, ...], tuple[tuple[bool, bool, bool, str], ScoreRow]] = {}
-    for unit in units:
-        label = labels[identity_digest(unit.key.embedding)]
-        for row in unit.rows:
-            task, facts = by_id[row.task_id], files[row.task_id]
-            standing = data_standing(
-                suite,
-                task,
-                test_rows=facts.test_rows or row.n_test,
-                verified_as=facts.verified_as,
-            )
-            shown = replace(row, model_id=label, category=task.category, data=standing.value)
-            lower = unit.key.dtype != _PRECISE
-            rank = (row.failed, unit.key.code != code, lower, unit.key.digest)
-            there = best.get(shown.fit)
-            if there is None or rank < there[0]:
-                best[shown.fit] = (rank, shown)
-    return [row for _, row in best.values()]
-
-
-def _of_other_code(
-    rows: Iterable[ScoreRow], units: Iterable[StoredUnit], labels: Mapping[str, str], code: str
-) -> list[str]:
-    """A sentence for each model and version of the code that some shown rows are still of."""
-    made: dict[tuple[object, ...], set[str]] = {}
-    for unit in units:
-        label = labels[identity_digest(unit.key.embedding)]
-        for row in unit.rows:
-            made.setdefault((label, *row.fit[1:]), set()).add(unit.key.code)
-    old: dict[tuple[str, str], set[str]] = {}
-    for row in rows:
-        codes = made[row.fit]
-        if not row.failed and code not in codes:
-            old.setdefault((row.model_id, max(codes)), set()).add(row.task_id)
-    return [
-        f"rows of {label} on {listed(sorted(tasks))} were made by another version of the probes' "
-        f"code, {version}, and the present one is {code}: run the model again to compare like with "
-        "like"
-        for (label, version), tasks in sorted(old.items())
-    ]
-
-
-def _in_order(rows: Iterable[ScoreRow], suite: Suite) -> list[ScoreRow]:
-    """Models by label, tasks and regimes as the suite has them, then C, probe, solver and seed."""
-    task_order = {task.task_id: at for at, task in enumerate(suite.tasks)}
-    regime_order = {regime.name: at for at, regime in enumerate(suite.protocol.regimes)}
-    seed_order = {seed: at for at, seed in enumerate(suite.protocol.seeds)}
-    return sorted(
-        rows,
-        key=lambda row: (
-            row.model_id,
-            task_order[row.task_id],
-            regime_order[row.regime],
-            row.probe,
-            row.solver,
-            row.C,
-            seed_order.get(row.seed, len(seed_order)),
-            row.seed,
-        ),
     )

@@ -13,8 +13,11 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from geneb_jax import durable_files
 from geneb_jax.errors import DataError
+from geneb_jax.results.score_columns import FLOATS, INTEGERS, TEXTS, ScoreTable
 from geneb_jax.results.score_rows import (
     DECISION_RANGES,
     EARLIER_RECORD_COLUMNS,
@@ -31,8 +34,11 @@ __all__ = ["SCORES_FILE", "csv_text", "read_scores", "write_scores_csv"]
 
 SCORES_FILE = "scores.csv"
 
-_FLOATS = frozenset({"C", *SCORE_RANGES, *DECISION_RANGES, "grad_norm"})
-_INTEGERS = frozenset({"seed", "layer", "n_train", "n_test", "n_classes", "n_iter", *TASK_COUNTS})
+#: Columns whose values are hardly ever alike.
+_MANY_VALUED = frozenset({*SCORE_RANGES, *DECISION_RANGES})
+_FIT = ("model_id", "task_id", "regime", "seed", "C", "probe", "solver")
+#: Rows whose text is made at once.
+_BLOCK = 8192
 #: This release's header, and those of earlier ones: without counts of the task's rows, scores of
 #: decision values or ``data``.
 _HEADERS = (
@@ -60,10 +66,10 @@ def csv_text(header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
 
 
 def _cell(value: Cell) -> str:
-    if value is None:
-        return ""
     if isinstance(value, float):
         return float.__repr__(value)
+    if value is None:
+        return ""
     if isinstance(value, str):
         # A lone carriage return would end the row for a reader, and escape codes drive terminals.
         if not value.isprintable():
@@ -82,16 +88,48 @@ def write_scores_csv(out: Path, rows: Iterable[ScoreRow]) -> Path:
         ValueError: if two rows are about the same fit.
         OutputError: if the file cannot be written.
     """
-    seen: set[FitName] = set()
-    cells: list[tuple[Cell, ...]] = []
-    for row in rows:
-        if row.fit in seen:
-            raise ValueError(f"two rows for {row.fit}")
-        seen.add(row.fit)
-        cells.append(row.cells())
+    table = ScoreTable.of(rows)
+    group, first = table.group(*_FIT)
+    if len(first) < len(table):
+        again = np.flatnonzero(first[group] != np.arange(len(table)))
+        raise ValueError(f"two rows for {table[int(again[0])].fit}")
     path = out / SCORES_FILE
-    durable_files.write_text(path, csv_text(SCORE_COLUMNS, cells))
+    durable_files.write_bytes(path, _csv_bytes(table))
     return path
+
+
+def _csv_bytes(table: ScoreTable) -> bytes:
+    """What :func:`csv_text` gives for the table, made a column at a time."""
+    buffer = io.BytesIO()
+    buffer.write((",".join(SCORE_COLUMNS) + "\n").encode("utf-8"))
+    coded = {name: _cells_of(table, name) for name in SCORE_COLUMNS if name not in _MANY_VALUED}
+    for start in range(0, len(table), _BLOCK):
+        stop = min(start + _BLOCK, len(table))
+        parts = []
+        for name in SCORE_COLUMNS:
+            if name in coded:
+                cells, codes = coded[name]
+                parts.append([cells[code] for code in codes[start:stop].tolist()])
+            else:
+                values = table.columns[name][start:stop].tolist()
+                parts.append(["" if one != one else float.__repr__(one) for one in values])
+        buffer.write(("\n".join(map(",".join, zip(*parts, strict=True))) + "\n").encode("utf-8"))
+    return buffer.getvalue()
+
+
+def _cells_of(table: ScoreTable, name: str) -> tuple[list[str], np.ndarray]:
+    """The distinct cells of a column as CSV has them, and which one each row has."""
+    if name in TEXTS:
+        return [_in_a_row(value) for value in table.names[name]], table.columns[name]
+    codes, first = table.group(name)
+    return [_cell(value) for value in table.values(name, first)], codes
+
+
+def _in_a_row(text: str) -> str:
+    """A text as a cell among others."""
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="\n").writerow([_cell(text), ""])
+    return buffer.getvalue()[:-2]
 
 
 def read_scores(source: Path) -> list[ScoreRow]:
@@ -149,7 +187,7 @@ def _parse(header: Sequence[str], cells: list[str]) -> ScoreRow:
         raise ValueError(f"{len(cells)} cells where {len(header)} belong")
     values: dict[str, Cell] = {}
     for column, cell in zip(header, cells, strict=True):
-        if column in _FLOATS or column in _INTEGERS:
+        if column in FLOATS or column in INTEGERS:
             values[column] = _number(column, cell)
         else:
             values[column] = cell.removeprefix("'")
@@ -159,7 +197,7 @@ def _parse(header: Sequence[str], cells: list[str]) -> ScoreRow:
 def _number(column: str, cell: str) -> float | int | None:
     if not cell:
         return None
-    if column in _INTEGERS:
+    if column in INTEGERS:
         if not _INTEGER.fullmatch(cell):
             raise ValueError(f"{column} {cell!r} is not a whole number")
         return int(cell)

@@ -23,6 +23,7 @@ from geneb_jax.benchmark import DataStanding, Suite, load_suite
 from geneb_jax.errors import SubmissionError
 from geneb_jax.results.file_names import submission_file_name
 from geneb_jax.results.model_facts import ModelFacts
+from geneb_jax.results.score_columns import ScoreTable
 from geneb_jax.results.score_rows import PROTOCOL_PROBE, PROTOCOL_SOLVER, SCORE_RANGES, ScoreRow
 from geneb_jax.results.seed_means import mean_over_seeds
 from geneb_jax.results.submission_check import SCHEMA_VERSION, check_submission
@@ -104,6 +105,7 @@ def submission_obstacles(
     """
     found: dict[str, tuple[str, ...]] = {}
     taken: dict[str, str] = {}
+    rows = ScoreTable.of(rows)
     for facts in models:
         if facts.untrained:
             found[facts.label] = ("its weights are random: a control, not a submission",)
@@ -217,13 +219,9 @@ def _collect(
         return {}, (f"the suite {suite.name} does not pin the benchmark's data set",)
     protocol = suite.protocol
     scores: _Scores = {}
-    for row in rows:
-        if (row.model_id, row.C, row.probe, row.solver) == (
-            model_id,
-            protocol.C,
-            PROTOCOL_PROBE,
-            PROTOCOL_SOLVER,
-        ) and row.seed in protocol.seeds:
+    wanted = {"C": protocol.C, "probe": PROTOCOL_PROBE, "solver": PROTOCOL_SOLVER}
+    for row in ScoreTable.of(rows).where(model_id=model_id, **wanted):
+        if row.seed in protocol.seeds:
             seeds = scores.setdefault((row.regime, row.task_id), {})
             if row.seed in seeds:
                 raise ValueError(f"two rows for {row.fit}")

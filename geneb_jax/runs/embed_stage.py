@@ -37,7 +37,7 @@ from geneb_jax.runs.task_choice import ReadTasks
 from geneb_jax.runs.work import ModelWork, RunWork
 from geneb_jax.store import EmbeddingStore
 
-__all__ = ["Embedded", "embed_models", "require_stores"]
+__all__ = ["Embedded", "anything_missing", "embed_models", "require_stores"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +134,28 @@ def _stored_embeddings(read: ReadTasks, store: EmbeddingStore, model_id: str) ->
         hint="run `geneb-jax embed` with the same options first, or `geneb-jax run`",
     )
     return Embedded(report, _without(read, missing, error))
+
+
+def anything_missing(work: RunWork, observer: RunObserver | None = None) -> bool:
+    """Whether the stores lack any embedding of the run: whether workers would have something to do.
+
+    True also where that cannot be told yet, such as for a store that cannot be opened.
+
+    Args:
+        work: The run.
+        observer: Receives progress of reading the task files.
+    """
+    for model in work.models:
+        try:
+            encoder = model.reference.encoder()
+            store = open_store(model.reference.store, encoder)
+            if isinstance(encoder, HarnessEncoder):
+                return True
+            if len(store.missing(work.tables.read(observer).sequences.digests)):
+                return True
+        except GenebError:
+            return True
+    return False
 
 
 def embed_models(

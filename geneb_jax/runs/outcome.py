@@ -9,7 +9,7 @@ from pathlib import Path
 
 import jax
 
-from geneb_jax.analysis import summarise, write_summary_csv
+from geneb_jax.analysis import write_summary_of
 from geneb_jax.benchmark import Suite
 from geneb_jax.errors import OutputError
 from geneb_jax.report import write_report
@@ -59,7 +59,7 @@ class RunOutcome:
 
     out: Path
     suite: Suite
-    rows: tuple[ScoreRow, ...]
+    rows: Sequence[ScoreRow]
     run: RunRecord
     report: Path | None
     submissions: tuple[Path, ...]
@@ -100,7 +100,7 @@ def write_outcome(
         OutputError: if all that was recorded has gone meanwhile.
     """
     out, suite = work.request.out, work.suite
-    contents = read_contents(out, suite, code=work.settings.code)
+    contents = read_contents(out, suite, code=work.settings.code, keep=True)
     for sentence in contents.left_out:
         observer.note(sentence)
     lost = _lost(work, models, contents, waiting or {})
@@ -139,7 +139,7 @@ def write_outcome(
         request=request_facts(work.request, labels),
     )
     write_scores_csv(out, contents.rows)
-    write_summary_csv(out, summarise(suite, contents.rows))
+    write_summary_of(out, suite, contents.rows)
     write_run_record(out, run)
     submissions: list[Path] = []
     for label, obstacles in submission_obstacles(shown.values(), contents.rows, suite).items():
@@ -169,8 +169,8 @@ def write_outcome(
         problems=problems,
         failed=tuple(
             row
-            for row in contents.rows
-            if row.failed and (row.identity, row.task_id, row.regime) in asked
+            for row in contents.rows.take(contents.rows.failed)
+            if (row.identity, row.task_id, row.regime) in asked
         ),
         left_out=contents.left_out,
         labels=labels,
@@ -185,7 +185,8 @@ def _lost(
     waiting: Mapping[str, int],
 ) -> dict[str, str]:
     """Tasks whose scores this run recorded, or found recorded, and that are not there any more."""
-    there = {(row.identity, row.task_id, row.regime) for row in contents.rows}
+    firsts = contents.rows.rows(contents.rows.group("identity", "task_id", "regime")[1])
+    there = {(row.identity, row.task_id, row.regime) for row in firsts}
     lost: Counter[str] = Counter(
         task.task_id
         for one in models
@@ -215,5 +216,5 @@ def _measured(recorded: ModelFacts, now: ModelFacts) -> ModelFacts:
 
 def _scored(contents: FolderContents) -> dict[str, TaskFacts]:
     """The files of the tasks that have rows."""
-    there = {row.task_id for row in contents.rows}
+    there = set(contents.rows.values("task_id", contents.rows.group("task_id")[1]))
     return {task_id: facts for task_id, facts in contents.tasks.items() if task_id in there}

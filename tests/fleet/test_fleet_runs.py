@@ -84,9 +84,6 @@ def test_two_workers_give_the_bytes_of_one_process(
     assert last.sequences_done == last.sequences_total == len(here)
 
 
-# In the sweep: of three runs one ended with a worker's "loaded again, it is not the model that was
-# planned"; the extractor's key was the same in every process that was looked at.
-@pytest.mark.sweep
 def test_sequences_without_a_vector_are_named_as_by_one_process(
     fleet: Fleet, suite: Path, tmp_path: Path
 ) -> None:

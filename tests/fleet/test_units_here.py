@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -10,15 +12,18 @@ from typing import Any
 import numpy as np
 import pytest
 
+from geneb_jax.cli.embed import _embed_tasks
 from geneb_jax.embed import ShardRows, embed_shard, embedder_of, plan_shards
 from geneb_jax.embed.row_counts import RowCounts
 from geneb_jax.embed.short_shard import ShortShards, joined
 from geneb_jax.fleet import LostUnitsError, WorkerError
 from geneb_jax.fleet.dispatch import Fleet
+from geneb_jax.fleet.opening import closed_at_the_end
 from geneb_jax.runs import embed_unit as embed_unit_module
-from geneb_jax.runs import fleet_embedding
+from geneb_jax.runs import executors, fleet_embedding
 from geneb_jax.runs.embed_unit import EmbedUnit, embed_unit, release_kept
 from geneb_jax.runs.execute import execute
+from geneb_jax.runs.executors import SerialExecutor
 from geneb_jax.runs.observer import RunObserver
 from geneb_jax.runs.work import plan_work
 from geneb_jax.store.claims import CLAIMS_FOLDER
@@ -255,3 +260,43 @@ def test_units_are_cut_to_the_speed_that_was_seen(suite: Path, tmp_path: Path) -
     assert len(units) >= 3, "each worker has one"
     rows = [position for unit in units for position in unit.positions.tolist()]
     assert sorted(rows) == list(range(len(rows))), "every sequence once"
+
+
+# What is left when workers do not end, and where there is no work for them
+
+
+class Opened:
+    """A context that does not end in order."""
+
+    def __enter__(self) -> str:
+        return "workers"
+
+    def __exit__(self, *error: object) -> None:
+        raise TimeoutError
+
+
+def test_workers_that_do_not_end_in_time_lose_no_finished_run() -> None:
+    with closed_at_the_end(Opened()) as opened:
+        assert opened == "workers"
+    with pytest.raises(KeyError, match="of the run"), closed_at_the_end(Opened()):
+        raise KeyError("of the run")
+
+
+def test_no_worker_is_started_where_nothing_is_missing(
+    suite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    execute(request_of(suite, tmp_path, "kmer-3", regime=["1shot"]), report=False)
+    began: list[str] = []
+
+    @contextmanager
+    def noted(request: Any, observer: RunObserver) -> Iterator[Any]:
+        began.append(request.scheduler)
+        yield SerialExecutor()
+
+    monkeypatch.setattr(executors, "open_executor", noted)
+    for model, started in (("kmer-3", []), ("kmer-2", ["local:2"])):
+        request = request_of(suite, tmp_path, model, scheduler="local:2")
+        assert _embed_tasks(request, None, as_json=True) == 0
+        assert began == started
+        report = json.loads(capsys.readouterr().out)["models"][model]
+        assert (report["embedded"] > 0) == bool(started)

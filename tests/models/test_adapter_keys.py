@@ -155,6 +155,11 @@ def test_f61_a_moved_extractor_keeps_its_key(module: Path, tmp_path: Path) -> No
 @pytest.mark.fault("F61")
 def test_f61_what_a_process_imports_for_the_first_time_is_no_part_of_a_key(module: Path) -> None:
     script = module.parent.parent / "program"
+    # A checkout on the path, as of a package that is installed editable: torch looks for plug-ins.
+    metadata = script.with_name("some_package.egg-info")
+    metadata.mkdir()
+    (metadata / "PKG-INFO").write_text("Name: some-package\nVersion: 1\n", encoding="utf-8")
+    (metadata / "entry_points.txt").write_text("[some.group]\nx = y\n", encoding="utf-8")
     script.write_text(
         "from geneb_jax.models import load_encoder\n"
         f"print(*(load_encoder('{module}:InAList').identity.weights for _ in range(2)))\n",

@@ -105,6 +105,20 @@ def test_prune_deletes_whole_stores_only_by_name_or_when_unreadable(
     assert not folder.exists()
 
 
+def test_a_store_that_cannot_be_read_is_an_exit_code_and_a_cause(
+    call: Call, root: Path, identity: Any
+) -> None:
+    for verb in ("list", "compact"):
+        assert call(verb, "--store", root).return_value == 0
+    (root / folder_name(identity, 6) / "manifest.json").write_bytes(b"{}")
+    for verb in ("list", "compact"):
+        result = call(verb, "--store", root, "--json")
+        assert result.return_value == 1 and "manifest" in result.stdout
+    error = call("export", "--store", root, "-m", identity.model_id, "--export", "x.npz").exception
+    assert isinstance(error, SelectionError)
+    assert "1 of 1 stores there cannot be read" in error.message and "manifest" in error.message
+
+
 @pytest.mark.fault("F30")
 def test_a_sample_is_embedded_again_and_compared(call: Call, tmp_path: Path, table: Any) -> None:
     rng = np.random.default_rng(0)

@@ -40,6 +40,8 @@ _CODE_SUFFIXES = {".py", ".pyc", ".pyd", ".so"}
 _CONFIG = "config.json"
 #: What every Python calls the folders of installed packages, its own or another's that it uses.
 _PACKAGE_FOLDERS = {"site-packages", "dist-packages"}
+#: Folders of what is written about a package; one may stand in a checkout, beside nobody's model.
+_METADATA_SUFFIXES = (".dist-info", ".egg-info")
 #: Where a system keeps what is nobody's model.
 _SYSTEM = ("/proc", "/sys", "/dev", "/etc")
 
@@ -149,8 +151,14 @@ def may_be_read(name: Path) -> bool:
 
 
 def is_installed(path: Path) -> bool:
-    """Whether a file belongs to Python, an installed package, this library or the system."""
+    """Whether a file belongs to Python, an installed package, this library or the system.
+
+    So does what is written about a package, wherever it is: whoever first imports a package that
+    looks for plug-ins, as torch does, reads it for every folder on the path.
+    """
     if not _PACKAGE_FOLDERS.isdisjoint(path.parts):
+        return True
+    if any(part.endswith(_METADATA_SUFFIXES) for part in path.parts):
         return True
     return any(path.is_relative_to(root) for root in _roots())
 

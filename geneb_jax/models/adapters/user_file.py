@@ -105,10 +105,11 @@ def _files_of(parts: list[str], places: tuple[Path, ...]) -> Iterator[Path]:
 
 
 def _arguments(factory: Any, *, where: str, name_model: str | None) -> dict[str, Any]:
-    known: dict[str, Any] = {"device": _device()}
+    parameters = inspect.signature(factory).parameters
+    # torch takes seconds to import: only for who asks.
+    known: dict[str, Any] = {"device": _device()} if "device" in parameters else {}
     if name_model is not None:
         known["name_model"] = name_model
-    parameters = inspect.signature(factory).parameters
     arguments = {key: value for key, value in known.items() if key in parameters}
     lacking = [
         key
