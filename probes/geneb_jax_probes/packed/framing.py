@@ -269,7 +269,8 @@ class Framing:
         first = np.asarray(tables.column_pieces.first)
         bends = []
         for seat, steps in seats:
-            about, course = self._about[seat.fit.problem, seat.fit.subset], self._courses[_key(seat)]
+            course = self._courses[_key(seat)]
+            about = self._about[seat.fit.problem, seat.fit.subset]
             course.steps += steps
             course.anew = True
             own = curved[first[seat.column] * PIECE_ROWS :][: seat.rows]

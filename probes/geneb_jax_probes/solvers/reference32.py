@@ -22,8 +22,7 @@ from geneb_jax_kernels.rounded_loss import (
 )
 from geneb_jax_probes.lanes import Lane
 from geneb_jax_probes.lbfgs.machines import REFERENCE as RULES
-from geneb_jax_probes.lbfgs.machines import Rules
-from geneb_jax_probes.lbfgs.machines import Evaluation
+from geneb_jax_probes.lbfgs.machines import Evaluation, Rules
 from geneb_jax_probes.matrix.arithmetic import Arithmetic
 from geneb_jax_probes.matrix.end_points import EndPoints
 from geneb_jax_probes.matrix.few_rows import FewRows
