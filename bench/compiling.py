@@ -113,6 +113,7 @@ def compile_job(job: Job, keep_hlo: str | None = None) -> dict[str, Any]:
             )
         compiled, without, _ = made.compile()
         text = compiled.as_text()
+        costs = costs_of(read_module(text), target)
     except Exception as error:  # whatever it is, it belongs to this program
         return job.failed(f"{type(error).__name__}: {error}".splitlines()[0])
     if keep_hlo:
@@ -120,7 +121,6 @@ def compile_job(job: Job, keep_hlo: str | None = None) -> dict[str, Any]:
         folder.mkdir(parents=True, exist_ok=True)
         name = f"{job.model}-{job.dtype}-{job.target}-{job.devices}.hlo"
         (folder / name.replace("/", "-")).write_text(text, encoding="utf-8")
-    costs = costs_of(read_module(text), target)
     memory = compiled.memory_analysis()
     jax.clear_caches()
     return job.row(

@@ -16,13 +16,11 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
 from bench.forward_programs import Traced
+from bench.packed_programs import PACKED_PROGRAMS, WIDTH, Made, Shape, state_of
 from geneb_jax.embed.pooled_program import CompiledForm
 from geneb_jax_kernels.gram import weighted_gram
-from geneb_jax_kernels.ragged_loss import ColumnPieces, ListedRows, Pieces
 from geneb_jax_probes.lbfgs.loop import Stop
 from geneb_jax_probes.lbfgs.machines import REFERENCE as STEPS
-from geneb_jax_probes.lbfgs.machines import begin
-from geneb_jax_probes.lbfgs.side_by_side import Columns
 from geneb_jax_probes.matrix.arithmetic import PLAIN
 from geneb_jax_probes.matrix.feature_space import minimise_features
 from geneb_jax_probes.matrix.gram_sample import GRAM_ROWS
@@ -32,11 +30,6 @@ from geneb_jax_probes.matrix.small_features import minimise_small
 from geneb_jax_probes.mlp import program as mlp
 from geneb_jax_probes.mlp.recipe import MLPRecipe
 from geneb_jax_probes.mlp.shapes import HELD_BLOCK, room_for_classes, room_for_features
-from geneb_jax_probes.packed.decide import decisions
-from geneb_jax_probes.packed.resident import BLOCK_ROWS, nothing, resident_rows, write_block
-from geneb_jax_probes.packed.room import Room, most_logits_for
-from geneb_jax_probes.packed.rounds import empty_places, rearrange, some_ticks
-from geneb_jax_probes.packed.seating import Tables
 from geneb_jax_probes.scoring import _count
 from geneb_jax_probes.shapes import (
     block_rows_for,
@@ -45,23 +38,16 @@ from geneb_jax_probes.shapes import (
     matrices_per_call,
     row_capacity,
     small_rows,
-    step_up,
 )
 from geneb_jax_probes.solvers.exact import RULES as EXACT_RULES
 from geneb_jax_probes.solvers.optax import _minimise as minimise_by_optax
 from geneb_jax_probes.solvers.reference32 import AS_FLOAT32
 
-__all__ = ["PACKED_ROWS", "PROBES", "dtype_of", "probe"]
+__all__ = ["PROBES", "dtype_of", "probe"]
 
-_WIDTH, _ROWS, _SHOTS, _STRENGTHS = 2560, 10_000, 20, 5
+_ROWS, _SHOTS, _STRENGTHS = 10_000, 20, 5
 #: Columns of one run over the matrix: all values of C for two classes, one for more.
 _PROBLEMS = {2: 5, 5: 1, 20: 1}
-
-#: Distinct rows of a suite, of training and of test sets.
-PACKED_ROWS = 3_100_000
-
-_Shape = Callable[..., jax.ShapeDtypeStruct]
-_Made = tuple[Any, tuple[Any, ...], dict[str, Any]]  # jitted, arguments, static arguments
 
 
 def probe(name: str, mesh: Any, platform: str) -> Traced:
@@ -98,31 +84,27 @@ def _as_on_lanes(name: str, platform: str) -> Iterator[None]:
         yield
 
 
-def _state(platform: str) -> Any:
-    return np.float32 if platform == "tpu" else np.float64
+def _stop(shape: Shape, platform: str) -> Stop:
+    return Stop(*(shape((), state_of(platform)) for _ in range(2)))
 
 
-def _stop(shape: _Shape, platform: str) -> Stop:
-    return Stop(*(shape((), _state(platform)) for _ in range(2)))
-
-
-def _by_features(classes: int, solver: str, shape: _Shape, platform: str) -> _Made:
+def _by_features(classes: int, solver: str, shape: Shape, platform: str) -> Made:
     """L-BFGS over one matrix that the device holds."""
     exact, rounded = solver == "exact", solver == "reference32"
     compute = "float32" if exact or rounded or platform == "tpu" else "float64"
     problems = min(_PROBLEMS[classes], 3) if exact else _PROBLEMS[classes]
     logits = 1 if classes == 2 else classes
-    block_rows = block_rows_for(max(_WIDTH, problems * logits), platform)
+    block_rows = block_rows_for(max(WIDTH, problems * logits), platform)
     capacity = row_capacity(_ROWS, max(block_rows, GRAM_ROWS), platform)
-    state = _state(platform)
+    state = state_of(platform)
     groups = shape((problems,), state)
-    factors = Preconditioner(shape((problems, _WIDTH, _WIDTH), np.float32), groups)
+    factors = Preconditioner(shape((problems, WIDTH, WIDTH), np.float32), groups)
     arguments = (
-        shape((capacity, _WIDTH), np.float32),
+        shape((capacity, WIDTH), np.float32),
         shape((capacity,), np.int32),
         shape((capacity, 1), state if rounded else np.dtype(compute)),
         groups,
-        shape((problems, logits, _WIDTH + 1), state),
+        shape((problems, logits, WIDTH + 1), state),
         factors if exact else None,
         None if blocks_with_data(_ROWS, block_rows, platform) is None else shape((), np.int32),
         _stop(shape, platform),
@@ -137,13 +119,13 @@ def _by_features(classes: int, solver: str, shape: _Shape, platform: str) -> _Ma
     return minimise_features.on(platform), arguments, static
 
 
-def _few_shot(solver: str, shape: _Shape, platform: str) -> _Made:
+def _few_shot(solver: str, shape: Shape, platform: str) -> Made:
     """Many small matrices of two classes, in the coordinates of their rows."""
-    rows, state = small_rows(_SHOTS), _state(platform)
-    matrices = matrices_per_call(rows, _WIDTH, platform)
+    rows, state = small_rows(_SHOTS), state_of(platform)
+    matrices = matrices_per_call(rows, WIDTH, platform)
     dtype = "float32" if platform == "tpu" else "float64"
     packed = (
-        shape((matrices, rows, _WIDTH), np.float32),
+        shape((matrices, rows, WIDTH), np.float32),
         shape((matrices, rows), np.int32),
         shape((matrices, rows), state),
         shape((matrices, _STRENGTHS), state),
@@ -161,65 +143,10 @@ def _few_shot(solver: str, shape: _Shape, platform: str) -> _Made:
     return minimise_rows.on(platform), (*packed, _stop(shape, platform)), static
 
 
-def _packed(shape: _Shape, platform: str) -> tuple[_Shape, Room, Any, Any, Any, Any]:
-    """Arrays of the packed programs: features, the list of rows, machines, tables."""
-    room, state = Room(), _state(platform)
-    X = shape((resident_rows(PACKED_ROWS), _WIDTH), np.float32)
-    place = (step_up(PACKED_ROWS, 1024),)
-    listed = ListedRows(shape(place, np.int32), shape(place, np.int32), shape(place, state))
-    column, piece = shape((room.columns,), np.int32), shape((room.pieces,), np.int32)
-    made = jax.eval_shape(
-        lambda points: begin(points, with_dual=False),
-        jax.ShapeDtypeStruct((room.columns, _WIDTH + 1), state),
-    )
-    machines = jax.tree.map(lambda leaf: shape(leaf.shape, leaf.dtype), made)
-    tables = Tables(
-        Columns(column, column),
-        Pieces(*[piece] * 5),
-        ColumnPieces(*[column] * 3),
-        shape((room.columns,), state),
-        column,
-    )
-    return shape, room, X, listed, machines, tables
-
-
-def _packed_ticks(shape: _Shape, platform: str) -> _Made:
-    shape, _, X, listed, machines, tables = _packed(shape, platform)
-    arguments = (X, listed, machines, *tables[:4], _stop(shape, platform), shape((), np.int32))
-    return some_ticks.on(platform), arguments, {"rules": STEPS, "most_logits": most_logits_for(2)}
-
-
-def _packed_places(shape: _Shape, platform: str) -> _Made:
-    machines, tables = _packed(shape, platform)[4:]
-    return rearrange.on(platform), (machines, tables.source), {}
-
-
-def _packed_decisions(shape: _Shape, platform: str) -> _Made:
-    shape, room, X, listed, _, tables = _packed(shape, platform)
-    theta = shape((room.columns, _WIDTH + 1), _state(platform))
-    return decisions.on(platform), (X, listed.rows, theta, tables.pieces), {}
-
-
-def _packed_rows(shape: _Shape, platform: str) -> _Made:
-    X = _packed(shape, platform)[2]
-    block = shape((BLOCK_ROWS, _WIDTH), np.float32)
-    return write_block.on(platform), (X, block, shape((), np.int32)), {}
-
-
-def _packed_nothing(shape: _Shape, platform: str) -> _Made:
-    static = {"rows": resident_rows(PACKED_ROWS), "width": _WIDTH}
-    return nothing.on(platform), (shape((), np.int32),), static
-
-
-def _packed_empty(shape: _Shape, platform: str) -> _Made:
-    static = {"columns": Room().columns, "width": _WIDTH + 1}
-    return empty_places.on(platform), (shape((), _state(platform)),), static
-
-
-def _gram(shape: _Shape, platform: str) -> _Made:
+def _gram(shape: Shape, platform: str) -> Made:
     capacity = row_capacity(_ROWS, GRAM_ROWS, platform)
     arguments = (
-        shape((capacity, _WIDTH), np.float32),
+        shape((capacity, WIDTH), np.float32),
         shape((capacity,), np.float32),
         shape((), np.int32),
         shape((), np.int32),
@@ -227,19 +154,19 @@ def _gram(shape: _Shape, platform: str) -> _Made:
     return weighted_gram, arguments, {"block_rows": GRAM_ROWS}
 
 
-def _factors(shape: _Shape, platform: str) -> _Made:
-    state = _state(platform)
-    arguments = (shape((_WIDTH, _WIDTH), np.float32), shape((1,), state), shape((), state))
+def _factors(shape: Shape, platform: str) -> Made:
+    state = state_of(platform)
+    arguments = (shape((WIDTH, WIDTH), np.float32), shape((1,), state), shape((), state))
     return precondition.on(platform), arguments, {}
 
 
-def _counts(shape: _Shape, platform: str) -> _Made:
-    block_rows = block_rows_for(_WIDTH, platform)
+def _counts(shape: Shape, platform: str) -> Made:
+    block_rows = block_rows_for(WIDTH, platform)
     capacity = row_capacity(_ROWS // 5, block_rows, platform)
     arguments = (
-        shape((capacity, _WIDTH), np.float32),
+        shape((capacity, WIDTH), np.float32),
         shape((capacity,), np.int32),
-        shape((_STRENGTHS, 1, _WIDTH), np.float32),
+        shape((_STRENGTHS, 1, WIDTH), np.float32),
         shape((_STRENGTHS, 1), np.float32),
         shape((2,), np.int32),
         shape((), np.int32),
@@ -248,19 +175,19 @@ def _counts(shape: _Shape, platform: str) -> _Made:
     return _count.on(platform), arguments, {"block_rows": block_rows, "class_count": 2}
 
 
-def _by_optax(shape: _Shape, platform: str) -> _Made:
+def _by_optax(shape: Shape, platform: str) -> Made:
     arguments = (
-        shape((_ROWS, _WIDTH), np.float32),
+        shape((_ROWS, WIDTH), np.float32),
         shape((_ROWS,), np.int32),
         shape((_ROWS, 1), np.float32),
         shape((_STRENGTHS, 1), np.float32),
-        shape((_STRENGTHS, 1, 1, _WIDTH + 1), np.float32),
+        shape((_STRENGTHS, 1, 1, WIDTH + 1), np.float32),
         Stop(shape((), np.float32), shape((), np.float32)),
     )
     return minimise_by_optax.on(platform), arguments, {}
 
 
-def _mlp(shape: _Shape, platform: str) -> _Made:
+def _mlp(shape: Shape, platform: str) -> Made:
     """Five fits of one matrix; computed in float32 with 64-bit types off."""
     fits, slots, held = 5, 2048, HELD_BLOCK
     rows = mlp.FitRows(
@@ -271,7 +198,7 @@ def _mlp(shape: _Shape, platform: str) -> _Made:
     )
     size = mlp.RealSize(shape((), np.int32), shape((), np.int32), shape((2,), np.float32))
     arguments = (
-        shape((slots, room_for_features(_WIDTH)), np.float32),
+        shape((slots, room_for_features(WIDTH)), np.float32),
         shape((slots,), np.int32),
         rows,
         size,
@@ -282,7 +209,7 @@ def _mlp(shape: _Shape, platform: str) -> _Made:
 
 
 #: Program by name.
-PROBES: Mapping[str, Callable[[_Shape, str], _Made]] = MappingProxyType(
+PROBES: Mapping[str, Callable[[Shape, str], Made]] = MappingProxyType(
     {
         f"{solver}-features-{classes}": partial(_by_features, classes, solver)
         for solver in ("reference", "reference32", "exact")
@@ -292,14 +219,7 @@ PROBES: Mapping[str, Callable[[_Shape, str], _Made]] = MappingProxyType(
         f"{solver}-few-shot": partial(_few_shot, solver)
         for solver in ("reference", "reference32", "exact")
     }
-    | {
-        "packed-nothing": _packed_nothing,
-        "packed-rows": _packed_rows,
-        "packed-empty": _packed_empty,
-        "packed-places": _packed_places,
-        "packed-ticks": _packed_ticks,
-        "packed-decisions": _packed_decisions,
-    }
+    | PACKED_PROGRAMS
     | {
         "exact-gram": _gram,
         "exact-factors": _factors,

@@ -8,6 +8,8 @@ nor which pieces they skip, so they are charged here, for the pieces at work in 
 the bandwidth (every logit of a fit reads its rows anew, though most come from cache), conversions
 to float64 at the rate of the card, and programs that leave at once.
 
+``--solver exact`` does the same for a sweep over C (:mod:`bench.framed_suite`).
+
 Exit code 1 where a limit of :data:`LIMITS` is exceeded, 2 where the compiler is missing.
 """
 
@@ -25,7 +27,15 @@ import numpy as np
 
 from bench.compile_targets import Target, missing_packages, read_target, set_environment
 
-__all__ = ["ASSUMED", "LIMITS", "PROGRAMS", "estimate", "main"]
+__all__ = [
+    "ASSUMED",
+    "LIMITS",
+    "PROGRAMS",
+    "estimate",
+    "main",
+    "own_kernels",
+    "suite_of",
+]
 
 PROGRAMS = (
     *("packed-nothing", "packed-rows", "packed-empty", "packed-places"),
@@ -63,7 +73,7 @@ class _Sums:
     gigabytes: float = 0.0
 
 
-def _suite(ratio: float) -> list[tuple[int, int, int]]:
+def suite_of(ratio: float) -> list[tuple[int, int, int]]:
     """Training rows, test rows and classes of every task."""
     from geneb_jax.benchmark import load_suite
 
@@ -108,7 +118,7 @@ def estimate(target: Target, rows: dict[str, dict[str, Any]], ratio: float) -> d
     from geneb_jax_probes.packed.seating import seat_more, tables_of
 
     room, sums = Room(), _Sums()
-    suite = _suite(ratio)
+    suite = suite_of(ratio)
     waiting, left = _seats(suite)
     waiting.sort(key=lambda seat: -seat.cost)
     distinct = sum(train + test for train, test, _ in suite)
@@ -127,7 +137,7 @@ def estimate(target: Target, rows: dict[str, dict[str, Any]], ratio: float) -> d
         sums.between_rounds += seconds["packed-places"] + size / host
         for _ in range(min(room.ticks, max(left[id(seat.fit)] for seat in seated))):
             live = [seat for seat in seated if left[id(seat.fit)] > 0]
-            moved, taken = _own_kernels(target, live, room.pieces)
+            moved, taken = own_kernels(target, live, room.pieces)
             sums.ticks_own += taken
             sums.ticks_xla += seconds["packed-ticks"] - 1e-3 * own
             sums.gigabytes += 1e-9 * moved
@@ -169,7 +179,7 @@ def estimate(target: Target, rows: dict[str, dict[str, Any]], ratio: float) -> d
     }
 
 
-def _own_kernels(target: Target, live: Sequence[Any], capacity: int) -> tuple[float, float]:
+def own_kernels(target: Target, live: Sequence[Any], capacity: int) -> tuple[float, float]:
     """Bytes and seconds of our kernels in one tick over these fits."""
     read = sum(seat.rows * seat.fit.logits for seat in live)
     pieces = sum(seat.cost for seat in live)
@@ -189,6 +199,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--target", default="h100", choices=("h100",))
     parser.add_argument(
+        "--solver",
+        default="reference",
+        choices=("reference", "exact"),
+        help="reference: the protocol at one C; exact: five values of C in the full regime",
+    )
+    parser.add_argument(
         "--ratio",
         type=float,
         default=ASSUMED["train rows for a test row"],
@@ -205,18 +221,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from bench.compiled import run_jobs
     from bench.compiling import Job
 
-    chosen = [Job("probe", name, "float64", target.name, 1, 0, None) for name in PROGRAMS]
+    programs: Sequence[str] = PROGRAMS
+    estimated, limits, assumed = estimate, LIMITS, ASSUMED
+    if asked.solver == "exact":
+        from bench import framed_suite as framed
+
+        programs, estimated = framed.FRAMED_PROGRAMS, framed.estimate_framed
+        limits, assumed = framed.FRAMED_LIMITS, ASSUMED | framed.FRAMED_ASSUMED
+    chosen = [Job("probe", name, "float64", target.name, 1, 0, None) for name in programs]
     rows = {row["model"]: row for row in run_jobs(chosen)}
     refused = {name: row["error"] for name, row in rows.items() if row["error"]}
     if refused:
         print(json.dumps(refused), file=sys.stderr)
         return 1
-    found = estimate(target, rows, asked.ratio)
-    exceeded = [name for name, limit in LIMITS.items() if found[name] > limit]
+    found = estimated(target, rows, asked.ratio)
+    exceeded = [name for name, limit in limits.items() if found[name] > limit]
     if asked.json:
         print(json.dumps(found | {"exceeded": exceeded}))
     else:
-        for table in (found, ASSUMED):
+        for table in (found, assumed):
             for name, value in table.items():
                 print(f"{name:50} {value}")
             print()

@@ -12,7 +12,6 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from bench.compile_targets import Target
@@ -276,4 +275,6 @@ def _kind_of_product(one: Instruction, names: dict[str, Instruction]) -> str:
     return "tf32" if kind == "f32" and not precise else kind
 
 
-_width: Callable[[str], int] = {"f64": 8, "c128": 16, "f32": 4, "c64": 8}.get  # type: ignore[assignment]
+def _width(dtype: str) -> int:
+    """Bytes of what decides the kind of a product; narrower dtypes do not."""
+    return {"f64": 8, "c128": 16, "f32": 4, "c64": 8}.get(dtype, 2 if dtype == "bf16" else 1)

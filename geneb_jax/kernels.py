@@ -11,6 +11,7 @@ from typing import Any
 #: Public name to its module; the reference forms that tests compare with stay behind.
 _HOMES = {
     "ColumnPieces": "ragged_loss",
+    "FACTOR_TILE": "factor_products",
     "ListedRows": "ragged_loss",
     "PAIRWISE_ROWS": "rounded_loss",
     "PIECE_ROWS": "ragged_loss",
@@ -19,8 +20,10 @@ _HOMES = {
     "binary_terms": "logistic_loss",
     "causal_depthwise_convolution": "causal_depthwise_convolution",
     "confusion_counts": "confusion",
+    "factor_products": "factor_products",
     "fft_convolution": "fft_convolution",
     "fft_length": "fft_convolution",
+    "fused_factor_products": "factor_products",
     "fused_gradient": "fused_ragged_loss",
     "fused_kernels_allowed": "plain_forms",
     "fused_products": "fused_ragged_loss",

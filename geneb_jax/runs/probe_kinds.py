@@ -86,7 +86,8 @@ def _logistic_dtype(solver: str, platform: str) -> str:
 def _packs(solver: str, platform: str) -> bool:
     from geneb_jax_probes.solvers.choice import find_solver
 
-    return platform == "gpu" and find_solver(solver).packed_rules is not None
+    found = find_solver(solver)
+    return platform == "gpu" and found.rules_when_packed(found.default_dtype(None)) is not None
 
 
 def _fit_logistic(

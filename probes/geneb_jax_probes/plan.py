@@ -19,7 +19,16 @@ from geneb_jax_probes.errors import ProbeDataError
 from geneb_jax_probes.problem import Problem
 from geneb_jax_probes.shapes import matrices_per_call, small_rows
 
-__all__ = ["FeatureGroup", "Fit", "Plan", "RowGroup", "make_plan", "one_fit"]
+__all__ = [
+    "FeatureGroup",
+    "Fit",
+    "Plan",
+    "RowGroup",
+    "make_plan",
+    "one_fit",
+    "row_groups",
+    "solved_by_rows",
+]
 
 #: A subset of at least this share of the rows is a mask over X, a smaller one is copied out: a
 #: masked fit pays for all rows of a pass, a copied one for the copy and a pass of its own.
@@ -119,6 +128,15 @@ def one_fit(problem: Problem, index: int, subset: int) -> Fit:
     return Fit(index, subset, rows, codes.astype(np.int32), present, shares, total)
 
 
+def solved_by_rows(rows: int, width: int, most_rows: int) -> bool:
+    """Whether the coordinates of so many rows are the better ones.
+
+    A pass costs 2 n d products a logit by features; by rows 2 n^2 with the Gram matrix and n d for
+    max|g|. They are equal at 2 n = d.
+    """
+    return 2 * rows <= width and rows <= most_rows
+
+
 def make_plan(
     problems: Sequence[Problem],
     *,
@@ -151,16 +169,16 @@ def make_plan(
             count = len(fit.codes)
             if len(fit.present) == 1:
                 one_class.append(fit)
-            # A pass costs 2 n d products a logit by features; by rows 2 n^2 with the Gram matrix
-            # and n d for max|g|. They are equal at 2 n = d.
             elif never:
                 in_features.append(fit)
-            elif count <= any_width_rows or (2 * count <= width and count <= most_rows):
+            elif count <= any_width_rows or solved_by_rows(count, width, most_rows):
                 by_rows.append(fit)
             else:
                 in_features.append(fit)
     return Plan(
-        _feature_groups(in_features, problems), _row_groups(by_rows, problems, platform), one_class
+        _feature_groups(in_features, problems),
+        row_groups(by_rows, [problem.X.shape[1] for problem in problems], platform),
+        one_class,
     )
 
 
@@ -177,12 +195,18 @@ def _feature_groups(fits: list[Fit], problems: Sequence[Problem]) -> list[Featur
     return groups + [FeatureGroup(tuple(members), None) for members in shared.values()]
 
 
-def _row_groups(fits: list[Fit], problems: Sequence[Problem], platform: str) -> list[RowGroup]:
-    """Few-shot matrices of one padded shape, a fixed number a program."""
+def row_groups(fits: Sequence[Fit], widths: Sequence[int], platform: str) -> list[RowGroup]:
+    """Few-shot matrices of one padded shape, a fixed number a program.
+
+    Args:
+        fits: The fits.
+        widths: Features of each problem.
+        platform: Where the programs run.
+    """
     alike: dict[tuple[int, int, int], list[Fit]] = {}
     for fit in fits:
-        width = problems[fit.problem].X.shape[1]
-        alike.setdefault((small_rows(len(fit.codes)), width, fit.logits), []).append(fit)
+        shape = small_rows(len(fit.codes)), widths[fit.problem]
+        alike.setdefault((*shape, fit.logits), []).append(fit)
     groups: list[RowGroup] = []
     for (rows, width, _), members in alike.items():
         count = matrices_per_call(rows, width, platform)

@@ -115,12 +115,12 @@ def check_dtype(dtype: str | np.dtype | type) -> Dtype:
     raise ProbeOptionError(f"dtype must be float32 or float64, got {name}")
 
 
-def uneven_scales(X: Float[np.ndarray, "row dim"], squares: Float[np.ndarray, " row"]) -> bool:
+def uneven_scales(X: Float[np.ndarray, "some dim"], squares: Float[np.ndarray, " row"]) -> bool:
     """Whether columns, or rows, are so far apart in size that float32 products of X lose some.
 
     Args:
-        X: Features.
-        squares: Sum of squares of each row.
+        X: Features, or evenly spaced rows of them.
+        squares: Sum of squares of each row, of all of them.
     """
     usual = np.median(squares[squares > 0]) if (squares > 0).any() else 0.0
     if not np.isfinite(usual) or squares.max() > _UNEVEN_ROWS * usual > 0:

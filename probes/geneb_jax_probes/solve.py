@@ -10,10 +10,10 @@ import numpy as np
 from geneb_jax_probes.fits import FitCollector, LogisticFits
 from geneb_jax_probes.lanes import Lane, lanes, run_on_lanes
 from geneb_jax_probes.matrix.end_points import EndPoints
-from geneb_jax_probes.matrix.few_rows import pack_rows
 from geneb_jax_probes.matrix.layout import Columns, lay_out
 from geneb_jax_probes.plan import FeatureGroup, RowGroup, make_plan
 from geneb_jax_probes.problem import Problem
+from geneb_jax_probes.row_groups import solve_row_group
 from geneb_jax_probes.settings import Settings
 from geneb_jax_probes.solvers.solver import Solver
 
@@ -58,7 +58,8 @@ class _Call:
     def solve(self, group: FeatureGroup | RowGroup, lane: Lane) -> None:
         """Solve every (fit, C) of one group and hand the solutions in."""
         if isinstance(group, RowGroup):
-            self._by_rows(group, lane)
+            features = [problem.X for problem in self.problems]
+            solve_row_group(group, features, self.solver, self.settings, self.collectors, lane)
         else:
             self._by_features(group, lane)
 
@@ -88,21 +89,3 @@ class _Call:
                     at = i * len(group.fits) + s
                     weights = ended.weights[at] * layout.scale
                     self.collectors[fit.problem].put(fit, c, unscaled, (at,), weights, layout.mean)
-
-    def _by_rows(self, group: RowGroup, lane: Lane) -> None:
-        solver, settings = self.solver, self.settings
-        matrices = pack_rows(
-            group,
-            self.problems,
-            settings.strengths,
-            lane,
-            centre=solver.centres,
-            start=solver.start,
-        )
-        ended = solver.solve_rows(matrices, settings)
-        for t, fit in enumerate(group.fits):
-            weights = solver.row_weights(matrices, t, np.asarray(ended.weights)[t], settings)
-            for c in range(len(settings.strengths)):
-                self.collectors[fit.problem].put(
-                    fit, c, ended, (t, c), weights[c], matrices.mean[t]
-                )

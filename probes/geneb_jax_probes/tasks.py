@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float, Int, Shaped
@@ -132,9 +132,32 @@ def _score_packed(task: ProbeTask, packed: PackedFits, keep_predictions: bool) -
     return _scored(task, packed.problem, test, fits, decided, keep_predictions)
 
 
+def _settle(
+    tasks: Sequence[ProbeTask],
+    packed: Mapping[int, PackedFits],
+    solver: Solver,
+    settings: Settings,
+) -> None:
+    """Solve the fits by themselves whose packed end does not stand, in place of those."""
+    for c in range(len(settings.strengths)):
+        again = [number for number, one in packed.items() if one.unsettled[:, c].any()]
+        problems = []
+        for number in again:
+            which, task = np.flatnonzero(packed[number].unsettled[:, c]), tasks[number]
+            subsets = [None] if task.subsets is None else [task.subsets[s] for s in which.tolist()]
+            problems.append(make_problem(np.asarray(task.X_train), task.y_train, subsets))
+        if not again:
+            continue
+        solved = solve_problems(
+            problems, solver, replace(settings, strengths=settings.strengths[c : c + 1])
+        )
+        for number, fits in zip(again, solved, strict=True):
+            packed[number].put(c, fits, tasks[number].X_test)
+
+
 def _room(packed: bool | Room | None, solver: Solver, working: Dtype) -> Room | None:
     """What tasks are packed into; None where they are not."""
-    if solver.packed_rules is None or working != "float64" or packed is False:
+    if packed is False or solver.rules_when_packed(working) is None:
         return None
     place = lanes()[0]
     if place.state_dtype != "float64" or (packed is None and not place.compiles_triton):
@@ -169,7 +192,8 @@ def fit_tasks(
         keep_predictions: Whether to return the predicted labels.
         memory_bytes: As in :func:`fit_logistic`.
         packed: Whether the tasks' features are held together and all fits run in one program
-            (``reference`` in float64 alone), and what that has room for; None: on NVIDIA GPUs.
+            (``reference`` in float64, and ``exact``), and what that has room for; None: on NVIDIA
+            GPUs.
 
     Returns:
         One :class:`TaskScores` a task, in order.
@@ -193,7 +217,10 @@ def fit_tasks(
     room = _room(packed, chosen, usual)
     if room is not None:
         settings = Settings(strengths, tol, max_iter, usual, memory_bytes)
-        for position, one in fit_packed(tasks, chosen, settings, room).items():
+        together = fit_packed(tasks, chosen, settings, room)
+        fitted_so = {at: one for at, one in together.items() if isinstance(one, PackedFits)}
+        _settle(tasks, fitted_so, chosen, settings)
+        for position, one in together.items():
             task = tasks[position]
             if isinstance(one, ProbeError):
                 found[position] = failed(task, one)

@@ -241,7 +241,7 @@ def test_what_has_no_room_goes_the_other_way(
     assert list(found) == [1]
 
 
-def test_only_the_reference_in_float64_is_packed(
+def test_which_solvers_are_packed_in_what_precision(
     suite: list[ProbeTask], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def path(name: str) -> Callable[..., None]:
@@ -257,14 +257,15 @@ def test_only_the_reference_in_float64_is_packed(
         {"packed": False},
         {"packed": True, "dtype": "float32"},
         {"packed": True, "solver": "reference32"},
-        {"packed": True, "solver": "exact"},
+        {"solver": "exact"},
         {"packed": True, "solver": "optax"},
     ):
         with pytest.raises(KeyboardInterrupt, match="task by task"):
             fit_tasks(suite, **options)  # type: ignore[arg-type]
-    for asked in (True, SMALL):
-        with pytest.raises(KeyboardInterrupt, match="packed"):
-            fit_tasks(suite, packed=asked)
+    for more in ({}, {"solver": "exact"}, {"solver": "exact", "dtype": "float64"}):
+        for asked in (True, SMALL):
+            with pytest.raises(KeyboardInterrupt, match="packed"):
+                fit_tasks(suite, packed=asked, **more)  # type: ignore[arg-type]
     on_gpu = [replace(lane, platform="gpu") for lane in lanes()]
     monkeypatch.setattr("geneb_jax_probes.tasks.lanes", lambda: on_gpu)
     with pytest.raises(KeyboardInterrupt, match="packed"):

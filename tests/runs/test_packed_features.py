@@ -50,7 +50,8 @@ def test_tasks_name_rows_of_one_matrix(
         ("reference", "cpu", False),
         ("reference", "tpu", False),
         ("reference32", "gpu", False),
-        ("exact", "gpu", False),
+        ("exact", "gpu", True),
+        ("exact", "cpu", False),
     ],
 )
 def test_who_shares_one(solver: str, platform: str, packs: bool) -> None:

@@ -44,9 +44,11 @@ from geneb_jax_probes.lbfgs.more_thuente import (
 )
 
 __all__ = [
+    "CONVERGED",
     "LINE_SEARCH",
     "OWN",
     "REFERENCE",
+    "SLOPE_0",
     "STEP",
     "Evaluation",
     "Machine",
@@ -89,7 +91,7 @@ class Rules:
 REFERENCE = Rules(short_first_step=True, decrease=64 * _EPS, gap=0.0, slack=0.0, evaluations=50)
 
 #: Endings as the scalars hold them; 0 is a machine still at work.
-_CONVERGED, _NO_PROGRESS, _MAX_ITER, LINE_SEARCH, _NOT_FINITE = (
+CONVERGED, _NO_PROGRESS, _MAX_ITER, LINE_SEARCH, _NOT_FINITE = (
     float(ending.code)
     for ending in (
         Ending.CONVERGED,
@@ -141,7 +143,7 @@ class Evaluation(NamedTuple):
 
 OWN = len(Progress._fields)
 STEP = OWN + LineSearch._fields.index("step")
-_SLOPE_0 = OWN + LineSearch._fields.index("slope_0")
+SLOPE_0 = OWN + LineSearch._fields.index("slope_0")
 
 
 def progress(machines: Machine) -> Progress:
@@ -171,7 +173,7 @@ def begin(points: Float[Array, "problem p"], *, with_dual: bool) -> Machine:
 def promised(machines: Machine) -> Float[Array, " problem"]:
     """What the step to come would gain, relative to the objective: an estimate of the gap."""
     value = jnp.maximum(jnp.abs(progress(machines).value), jnp.finfo(machines.base.dtype).tiny)
-    return -0.5 * machines.scalars[:, _SLOPE_0] / value
+    return -0.5 * machines.scalars[:, SLOPE_0] / value
 
 
 def trial_points(machines: Machine) -> Float[Array, "problem p"]:
@@ -246,7 +248,7 @@ def judge(
         ending = ends(ended & (level >= rules.patience), _NO_PROGRESS, ending)
     ending = ends(accepted & (steps >= max_iter), _MAX_ITER, ending)
     ending = ends(accepted & wild, _NOT_FINITE, ending)
-    ending = ends(accepted & (norm <= tol), _CONVERGED, ending)
+    ending = ends(accepted & (norm <= tol), CONVERGED, ending)
     new = Progress(
         value=pick(accepted, value, old.value),
         norm=pick(accepted, norm, old.norm),
@@ -318,7 +320,7 @@ def _turn(
     ending = seen.ending
     if rules.gap:
         small = accepted & (-downhill <= 2 * rules.gap * jnp.abs(seen.value))
-        ending = pick(small & (ending == 0), _CONVERGED, ending)
+        ending = pick(small & (ending == 0), CONVERGED, ending)
     ending = pick(drop & (pair_count == 0) & (ending == 0), LINE_SEARCH, ending)
     first_step = jnp.ones_like(downhill)
     if rules.short_first_step:

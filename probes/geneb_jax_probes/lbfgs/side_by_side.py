@@ -21,6 +21,7 @@ from jaxtyping import Array, Bool, Float, Int
 from geneb_jax_probes.lbfgs.compact_memory import PAIRS, renew
 from geneb_jax_probes.lbfgs.loop import Stop
 from geneb_jax_probes.lbfgs.machines import (
+    CONVERGED,
     LINE_SEARCH,
     OWN,
     STEP,
@@ -48,6 +49,7 @@ class Found(NamedTuple):
     value: Float[Array, " column"]  # at the first column of a machine
     gradient: Float[Array, "column dim"]
     norm: Float[Array, " column"]  # max|g|, likewise
+    dual: Float[Array, "column dim"] | None = None  # of the gradient; None where it is the gradient
 
 
 def at_work(machines: Machine, columns: Columns) -> Bool[Array, " column"]:
@@ -79,7 +81,11 @@ def move_on(
     total = partial(over_columns, columns=columns, most_logits=most_logits)
     owner, live = columns.owner, at_work(old, columns)
     gradient = jnp.where(live[owner][:, None], found.gradient, old.gradient)
-    slope = total(jnp.sum(gradient * old.direction, axis=1))
+    dual, old_dual = gradient, old.gradient
+    plain = found.dual is None or old.dual is None
+    if found.dual is not None and old.dual is not None:
+        dual, old_dual = jnp.where(live[owner][:, None], found.dual, old.dual), old.dual
+    slope = total(jnp.sum(dual * old.direction, axis=1))
     scalars = judge(rules, old.scalars, found.value, found.norm, slope, *stop)
     scalars = jnp.where(live[:, None], scalars, old.scalars)
     scalars = jax.lax.optimization_barrier(scalars)
@@ -96,7 +102,11 @@ def move_on(
     second = jnp.where(slot < PAIRS, slot + PAIRS, slot)
     pairs = pairs.at[number, second].set(change, mode="drop", unique_indices=True)
     here = jnp.where(accepted[owner][:, None], gradient, old.gradient)
-    dots = total(jnp.einsum("qrd,qjd->qrj", pairs, jnp.stack([here, change], axis=1)))
+    here_dual, dual_change = here, change
+    if not plain:
+        here_dual = jnp.where(accepted[owner][:, None], dual, old_dual)
+        dual_change = dual - old_dual
+    dots = total(jnp.einsum("qrd,qjd->qrj", pairs, jnp.stack([here_dual, dual_change], axis=1)))
     mark = fresh[:, None] & (jnp.arange(PAIRS, dtype=dots.dtype)[None, :] == seen.slot[:, None])
     mark = mark.astype(dots.dtype)
     s_dot_y = jnp.sum(mark * dots[:, :PAIRS, 1], axis=1)
@@ -111,13 +121,19 @@ def move_on(
     newton = -(gamma[owner][:, None] * here + jnp.einsum("qr,qrd->qd", weights, pairs))
 
     # A direction that does not descend (or is NaN) drops the memory, as an impossible search does.
-    lengths = jnp.stack([jnp.sum(here * newton, axis=1), jnp.sum(here * here, axis=1)], axis=1)
+    lengths = jnp.stack(
+        [jnp.sum(here_dual * newton, axis=1), jnp.sum(here_dual * here, axis=1)], axis=1
+    )
     downhill, square = unpack(total(lengths))
     bad = ~(downhill < 0)
     downhill = jnp.where(bad, -square, downhill)
     pair_count = seen.pair_count + fresh.astype(dots.dtype)
     drop = bad & moved
-    ending = jnp.where(drop & (pair_count == 0) & (seen.ending == 0), LINE_SEARCH, seen.ending)
+    ending = seen.ending
+    if rules.gap:
+        small = accepted & (-downhill <= 2 * rules.gap * jnp.abs(seen.value))
+        ending = jnp.where(small & (ending == 0), CONVERGED, ending)
+    ending = jnp.where(drop & (pair_count == 0) & (ending == 0), LINE_SEARCH, ending)
     first_step = jnp.ones_like(downhill)
     if rules.short_first_step:
         length = jnp.minimum(1.0 / jnp.sqrt(-downhill), STEP_LIMIT)
@@ -138,7 +154,7 @@ def move_on(
         base=jnp.where(accepted[owner][:, None], old.base + travelled, old.base),
         direction=jnp.where(moved[owner][:, None], direction, old.direction),
         gradient=here,
-        dual=None,
+        dual=None if plain else here_dual,
         pairs=pairs,
         matrices=matrices,
         scalars=scalars,

@@ -15,7 +15,7 @@ from geneb_jax_probes.matrix.end_points import EndPoints
 from geneb_jax_probes.matrix.layout import centre_and_scale
 from geneb_jax_probes.matrix.row_space import minimise_rows
 from geneb_jax_probes.plan import Fit, RowGroup
-from geneb_jax_probes.problem import Problem
+from geneb_jax_probes.problem import Dtype
 
 __all__ = ["FewRows", "pack_rows"]
 
@@ -80,17 +80,29 @@ class FewRows:
 
 def pack_rows(
     group: RowGroup,
-    problems: Sequence[Problem],
+    features: Sequence[Float[np.ndarray, "_ _"]],
     strengths: Float[np.ndarray, " strength"],
     lane: Lane,
     *,
     centre: bool,
+    dtype: Dtype,
     start: Callable[[Fit], Float[np.ndarray, " logit"]],
 ) -> FewRows:
-    """Lay out a group; ``centre`` centres and scales, ``start`` gives the intercepts of a fit."""
+    """Lay out a group.
+
+    Args:
+        group: The fits.
+        features: Of each problem that they are of.
+        strengths: Values of C.
+        lane: Where the matrices will be solved.
+        centre: Whether to centre and scale them.
+        dtype: Precision of the fits: a centred row has more digits than float32 where the row had.
+        start: The intercepts that a fit begins at.
+    """
     first = group.fits[0]
-    width = problems[first.problem].X.shape[1]
-    wide = any(problems[fit.problem].X.dtype == np.float64 for fit in group.fits)
+    width = features[first.problem].shape[1]
+    wide = any(features[fit.problem].dtype == np.float64 for fit in group.fits)
+    wide = wide or (centre and dtype == "float64")
     state = np.dtype(lane.state_dtype)
     shape = (group.capacity, group.rows)
     packed = FewRows(
@@ -105,14 +117,15 @@ def pack_rows(
     )
     for t, fit in enumerate(group.fits):
         count = len(fit.codes)
-        features = problems[fit.problem].X
-        features = features if fit.rows is None else features[fit.rows]
+        X = features[fit.problem]
+        X = X if fit.rows is None else X[fit.rows]
         if centre:
-            packed.mean[t], packed.scale[t] = centre_and_scale(features)
-            features = features - packed.mean[t].astype(features.dtype)
-            features = features * np.asarray(packed.scale[t], features.dtype)
+            packed.mean[t], packed.scale[t] = centre_and_scale(X)
+            kind = np.result_type(X.dtype, dtype)
+            X = X.astype(kind, copy=False) - packed.mean[t].astype(kind)
+            X = X * np.asarray(packed.scale[t], kind)
         packed.start[t] = start(fit)
-        packed.X[t, :count] = features
+        packed.X[t, :count] = X
         packed.codes[t, :count] = fit.codes
         packed.shares[t, :count] = fit.shares
         packed.penalty[t] = packed.scale[t] ** 2 / (strengths * fit.weight_sum)

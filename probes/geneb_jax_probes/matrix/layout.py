@@ -84,7 +84,10 @@ class Layout:
         made = aligned_zeros((capacity, self.width), self.dtype)
         inside = made[: len(part)]
         if self.mean.any():
-            np.subtract(part, self.mean.astype(part.dtype), out=inside, casting="same_kind")
+            # In the wider of both: centred float32 rows have more digits than float32 holds.
+            kind = np.result_type(part.dtype, self.dtype)
+            mean = self.mean.astype(kind)
+            np.subtract(part, mean, out=inside, dtype=kind, casting="same_kind")
         else:
             inside[...] = part
         if self.scale != 1.0:

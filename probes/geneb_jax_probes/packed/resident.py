@@ -38,19 +38,22 @@ class Resident:
         X: Features float32; rows beyond those that were asked for are zero.
         positions: For each request the rows of X that it named, in its order.
         unusable: For each request the numbers (in it) of rows that hold NaN or infinity.
+        squares: For each request the sum of squares of each of its rows, float32.
     """
 
     X: Float[Array, "capacity dim"]
     positions: list[Int[np.ndarray, " _"]]
     unusable: list[Int[np.ndarray, " _"]]
+    squares: list[Float[np.ndarray, " _"]]
 
 
 @program(donated=("X",))
 def write_block(
     X: Float[Array, "capacity dim"], block: Float[Array, "row dim"], at: Shaped[Array, ""]
-) -> tuple[Float[Array, "capacity dim"], Bool[Array, " row"]]:
-    """Rows of X replaced, and which of them are finite."""
-    return jax.lax.dynamic_update_slice_in_dim(X, block, at, 0), jnp.isfinite(block).all(axis=1)
+) -> tuple[Float[Array, "capacity dim"], Bool[Array, " row"], Float[Array, " row"]]:
+    """Rows of X replaced, which of them are finite, and their sums of squares."""
+    finite, squares = jnp.isfinite(block).all(axis=1), jnp.sum(block * block, axis=1)
+    return jax.lax.dynamic_update_slice_in_dim(X, block, at, 0), finite, squares
 
 
 @program("rows", "width")
@@ -95,26 +98,32 @@ def hold_rows(requests: Sequence[FeatureRows], lane: Lane) -> Resident:
     width = requests[0].matrix.shape[1]
     size = min(BLOCK_ROWS, capacity)
     X = nothing(lane.put(np.int32(0)), rows=capacity, width=width)
-    finite = np.ones(capacity, bool)
+    finite, squares = np.ones(capacity, bool), np.zeros(capacity, np.float32)
     positions: list[np.ndarray] = [np.zeros(0, np.int32)] * len(requests)
-    flags: list[tuple[int, Array]] = []
+    found: list[tuple[int, Array, Array]] = []
     # Rows of matrices follow one another; a block at the end begins earlier and repeats some.
     owner = np.repeat(np.arange(len(matrices)), [len(needed) for _, needed, _ in matrices])
     source = np.concatenate([needed for _, needed, _ in matrices])
     for at in range(0, total, size):
         begin = min(at, capacity - size)
         block = _block(matrices, owner[begin : begin + size], source[begin : begin + size], size)
-        X, fine = write_block(X, lane.put(block, owned=True), lane.put(np.int32(begin)))
-        flags.append((begin, fine))
-    for begin, fine in flags:
+        X, fine, lengths = write_block(X, lane.put(block, owned=True), lane.put(np.int32(begin)))
+        found.append((begin, fine, lengths))
+    for begin, fine, lengths in found:
         finite[begin : begin + size] &= np.asarray(jax.device_get(fine))
+        squares[begin : begin + size] = np.asarray(jax.device_get(lengths))
     offset = 0
     for _, needed, numbers in matrices:
         for number in numbers:
-            found = offset + np.searchsorted(needed, requests[number].rows)
-            positions[number] = found.astype(np.int32)
+            named = offset + np.searchsorted(needed, requests[number].rows)
+            positions[number] = named.astype(np.int32)
         offset += len(needed)
-    return Resident(X, positions, [np.flatnonzero(~finite[at]) for at in positions])
+    return Resident(
+        X,
+        positions,
+        [np.flatnonzero(~finite[at]) for at in positions],
+        [squares[at] for at in positions],
+    )
 
 
 def _block(

@@ -25,11 +25,13 @@ class Room:
         columns: Logits, of all fits together, that are fitted at a time.
         pieces: Pieces of rows (:mod:`geneb_jax_kernels.ragged_loss`) of these.
         ticks: After so many the host sees which fits have ended, and gives their places to others.
+        framed_ticks: The same of fits that search by a factor, and take fewer steps.
     """
 
     columns: int = 512
     pieces: int = 32_768
     ticks: int = 32
+    framed_ticks: int = 16
 
     def holds(self, rows: int, logits: int) -> bool:
         """Whether there is room for a fit of so many rows."""

@@ -94,15 +94,25 @@ def cut_into_pieces(
     return Pieces(*made), begin.astype(np.int32)
 
 
-def seat_more(seated: Sequence[Seat], waiting: list[Seat], room: Room) -> list[Seat]:
-    """Those seated, and as many of those waiting (the first come first) as there is room for."""
+def seat_more(
+    seated: Sequence[Seat], waiting: list[Seat], room: Room, most: int | None = None
+) -> list[Seat]:
+    """Those seated, and as many of those waiting (the first come first) as there is room for.
+
+    Args:
+        seated: Who stays.
+        waiting: Who may come; left with those for whom there is no place.
+        room: Capacities.
+        most: Fits that there is room for; None where columns and pieces alone decide.
+    """
     together = list(seated)
+    most = room.columns if most is None else most
     columns = sum(seat.fit.logits for seat in together)
     pieces = sum(seat.cost for seat in together)
     left = []
     for seat in waiting:
         wide, many = columns + seat.fit.logits, pieces + seat.cost
-        if wide <= room.columns and many <= room.pieces:
+        if len(together) < most and wide <= room.columns and many <= room.pieces:
             together.append(seat)
             columns, pieces = wide, many
         else:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import jax
 import numpy as np
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Bool, Float, Int, Shaped
+from numpy.typing import ArrayLike
 
 from geneb_jax_kernels.ragged_loss import ListedRows
 from geneb_jax_probes.errors import ProbeDataError, ProbeError
@@ -18,12 +19,14 @@ from geneb_jax_probes.labels import name_rows
 from geneb_jax_probes.lanes import Lane, lanes, run_on_lanes
 from geneb_jax_probes.matrix.end_points import EndPoints
 from geneb_jax_probes.packed.decide import TestRun, decide_rows
+from geneb_jax_probes.packed.few_shot import solve_by_rows, split_by_rows
+from geneb_jax_probes.packed.framing import About, Framing, about_fit, places_for, spread_rows
 from geneb_jax_probes.packed.resident import Resident, distinct_rows, hold_rows
 from geneb_jax_probes.packed.room import Room
 from geneb_jax_probes.packed.rounds import run_rounds
 from geneb_jax_probes.packed.seating import Seat
 from geneb_jax_probes.plan import Fit, one_fit
-from geneb_jax_probes.problem import Problem, problem_of_checked
+from geneb_jax_probes.problem import Problem, problem_of_checked, uneven_scales
 from geneb_jax_probes.settings import Settings
 from geneb_jax_probes.shapes import step_up
 from geneb_jax_probes.solvers.solver import Solver
@@ -43,12 +46,31 @@ class PackedFits:
         y_test: Checked labels of the test rows.
         fits: The fits.
         values: Decision values by (subset, C, logit) and test row.
+        unsettled: Fits whose end does not stand: they are to be solved by themselves.
     """
 
     problem: Problem
     y_test: Shaped[np.ndarray, " test"]
     fits: LogisticFits
     values: Float[np.ndarray, "column test"]
+    unsettled: Bool[np.ndarray, "subset C"]
+
+    def put(self, c: int, fits: LogisticFits, X_test: ArrayLike) -> None:
+        """Put others in place of the unsettled fits at one strength.
+
+        Args:
+            c: Position of the strength.
+            fits: Fits of the subsets that are unsettled there, at this strength alone.
+            X_test: Features of the test rows.
+        """
+        own, which = self.fits, np.flatnonzero(self.unsettled[:, c])
+        for name in ("coef", "intercept", "objective", "n_iter", "grad_norm", "status"):
+            getattr(own, name)[which, c] = getattr(fits, name)[:, 0]
+        found = fits.decision_function(np.asarray(X_test))[:, 0]
+        logits = own.coef.shape[2]
+        values = self.values.reshape(*own.coef.shape[:2], logits, -1)
+        values[which, c] = found[:, None] if logits == 1 else np.moveaxis(found, 1, 2)
+        self.unsettled[which, c] = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +104,19 @@ def fit_packed(
             by_width.setdefault(train.shape[1], []).append(candidate)
     found: dict[int, PackedFits | ProbeError] = {}
     for candidates in by_width.values():
-        waves = _waves(candidates, settings)
+        # A solver that centres keeps factors beside the features.
+        share = 2 if solver.centres else 1
+        budget = settings.lane_bytes(lanes()[0]) // share
+        width = candidates[0].train.shape[1]
+        if solver.centres and not places_for(width, room, budget):
+            continue
+        waves = _waves(candidates, budget)
 
-        def fit(wave: list[_Candidate], lane: Lane) -> dict[int, PackedFits | ProbeError]:
+        def fit(
+            wave: list[_Candidate], lane: Lane, budget: int = budget
+        ) -> dict[int, PackedFits | ProbeError]:
             try:
-                return _Wave(wave, solver, settings, room, lane).fitted()
+                return _Wave(wave, solver, settings, room, lane, budget).fitted()
             except jax.errors.JaxRuntimeError as error:
                 # Refused by a compiler, or out of memory: task by task, less of both is needed. A
                 # device that is lost fails there too.
@@ -112,11 +142,10 @@ def _rows_of(features: object) -> FeatureRows | None:
     return None
 
 
-def _waves(candidates: list[_Candidate], settings: Settings) -> list[list[_Candidate]]:
+def _waves(candidates: list[_Candidate], budget: int) -> list[list[_Candidate]]:
     """Tasks that are held together: at least one wave a device, none beyond its memory."""
     places = lanes()
     devices = len({lane.device for lane in places})
-    budget = settings.lane_bytes(places[0])
     row_bytes = 4 * candidates[0].train.shape[1]
     waves: list[list[_Candidate]] = []
     loads = [0.0] * devices
@@ -148,6 +177,8 @@ class _Ready:
     problem: Problem
     y_test: Shaped[np.ndarray, " test"]
     fits: list[Fit]
+    by_rows: list[Fit]
+    about: dict[tuple[int, int], About]
     train: Int[np.ndarray, " train"]
     test: Int[np.ndarray, " test"]
 
@@ -161,6 +192,7 @@ class _Wave:
     settings: Settings
     room: Room
     lane: Lane
+    budget: int
 
     def fitted(self) -> dict[int, PackedFits | ProbeError]:
         """The tasks' fits by their numbers."""
@@ -174,13 +206,14 @@ class _Wave:
             except ProbeError as error:
                 found[candidate.number] = error
             else:
-                if all(self.room.holds(len(fit.codes), fit.logits) for fit in one.fits):
+                if one is not None:
                     ready.append(one)
         if ready:
             found.update(self._solved(ready, held))
         return found
 
-    def _checked(self, candidate: _Candidate, held: Resident, at: int) -> _Ready:
+    def _checked(self, candidate: _Candidate, held: Resident, at: int) -> _Ready | None:
+        """A task that can be packed; None for one that the other path serves."""
         task = candidate.task
         for name, bad in zip(("X", "X_test"), held.unusable[at : at + 2], strict=True):
             if len(bad):
@@ -189,12 +222,30 @@ class _Wave:
         problem = problem_of_checked(stand_in, task.y_train, task.subsets)
         y_test = check_test_labels(task, problem, len(candidate.test))
         fits = [one_fit(problem, candidate.number, s) for s in range(len(problem.subsets))]
-        return _Ready(candidate, problem, y_test, fits, *held.positions[at : at + 2])
+        train, test = held.positions[at : at + 2]
+        by_rows: list[Fit] = []
+        about: dict[tuple[int, int], About] = {}
+        if self.solver.centres:
+            if uneven_scales(spread_rows(candidate.train), held.squares[at]):
+                return None
+            by_rows, fits = split_by_rows(fits, candidate.train, self.solver)
+            for fit in fits:
+                found = about_fit(fit, candidate.train, train, self.solver)
+                if found is None:
+                    return None
+                about[fit.problem, fit.subset] = found
+        if not all(self.room.holds(len(fit.codes), fit.logits) for fit in fits):
+            return None
+        return _Ready(candidate, problem, y_test, fits, by_rows, about, train, test)
 
     def _solved(self, ready: list[_Ready], held: Resident) -> dict[int, PackedFits | ProbeError]:
         settings, lane = self.settings, self.lane
         collectors = {
             one.candidate.number: FitCollector(one.problem, self.solver, settings) for one in ready
+        }
+        shape = len(settings.strengths)
+        unsettled = {
+            one.candidate.number: np.zeros((len(one.problem.subsets), shape), bool) for one in ready
         }
         lists = _Lists()
         seats: list[Seat] = []
@@ -210,15 +261,30 @@ class _Wave:
                     seats.append(Seat(fit, c, 1.0 / (strength * fit.weight_sum), place))
         tests = [lists.add(one.test) for one in ready]
         listed = lists.on(lane)
+        about = {key: found for one in ready for key, found in one.about.items()}
 
         def take(seat: Seat, ended: EndPoints) -> None:
-            width = ended.weights.shape[1]
-            collectors[seat.fit.problem].put(
-                seat.fit, seat.strength, ended, (), ended.weights, np.zeros(width)
-            )
+            fit = seat.fit
+            centre = np.zeros(ended.weights.shape[1])
+            if self.solver.centres:
+                centre = about[fit.problem, fit.subset].centre.astype(np.float64)
+            collectors[fit.problem].put(fit, seat.strength, ended, (), ended.weights, centre)
+            stands = self.solver.stands(ended, settings)
+            unsettled[fit.problem][fit.subset, seat.strength] = not stands
 
-        rules = self.solver.packed_rules
+        rules = self.solver.rules_when_packed(settings.dtype)
         if seats and rules is not None:
+            framing = None
+            if self.solver.centres:
+                framing = Framing(
+                    held.X,
+                    listed,
+                    about,
+                    places=places_for(held.X.shape[1], self.room, self.budget),
+                    max_iter=settings.max_iter,
+                    room=self.room,
+                    lane=lane,
+                )
             run_rounds(
                 held.X,
                 listed,
@@ -228,7 +294,10 @@ class _Wave:
                 room=self.room,
                 lane=lane,
                 take=take,
+                framing=framing,
             )
+        by_rows = [(one.candidate.train, one.by_rows) for one in ready]
+        solve_by_rows(by_rows, collectors, self.solver, settings, lane)
         fits = [collectors[one.candidate.number].finished() for one in ready]
         runs = [
             TestRun(place, len(one.test), _theta(fit))
@@ -236,7 +305,9 @@ class _Wave:
         ]
         values = decide_rows(held.X, listed.rows, runs, self.room, lane)
         return {
-            one.candidate.number: PackedFits(one.problem, one.y_test, fit, value)
+            (number := one.candidate.number): PackedFits(
+                one.problem, one.y_test, fit, value, unsettled[number]
+            )
             for one, fit, value in zip(ready, fits, values, strict=True)
         }
 

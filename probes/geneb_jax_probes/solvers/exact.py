@@ -26,7 +26,16 @@ from geneb_jax_probes.settings import Settings
 from geneb_jax_probes.solvers.newton import NewtonEnd, minimise_by_newton
 from geneb_jax_probes.solvers.solver import Solver
 
-__all__ = ["EXACT", "RULES", "Exact", "hessian"]
+__all__ = [
+    "CONFIDENT",
+    "EXACT",
+    "NEARLY_THERE",
+    "RULES",
+    "Exact",
+    "hessian",
+    "stage_steps",
+    "start_curvature",
+]
 
 #: Step 1 is the Newton step where the search begins. A fit ends when the next step promises less
 #: than ``gap`` of the objective, far less than :data:`ACCEPTED_GAP`. No decrease is too small to go
@@ -61,10 +70,10 @@ _MOST_LOGITS = 8
 #: Below this objective nearly every row is confident: the factor of a fit no longer knows how
 #: little it bends, and what a step promises says nothing. Such an end is proved by Newton's method,
 #: or, beyond so many weights, not claimed.
-_CONFIDENT = 1e-3
+CONFIDENT = 1e-3
 _MOST_PROVED_VALUES = 512
 #: Relative distance from the minimum that the next stage covers without a new factor.
-_NEARLY_THERE = 1e-6
+NEARLY_THERE = 1e-6
 
 
 class Exact(Solver):
@@ -94,8 +103,7 @@ class Exact(Solver):
             return lambda columns: _by_newton(group, layout, columns, settings, lane)
         held = hold(layout, lane, settings.lane_bytes(lane))
         gram = held.gram(layout.columns.mean(axis=1))
-        chances = [np.bincount(fit.codes, weights=fit.shares) for fit in group.fits]
-        curvature = float(np.mean([np.mean(one * (1 - one)) for one in chances]))
+        curvature = float(np.mean([start_curvature(fit) for fit in group.fits]))
         run = _Run(self, held, settings, lane)
         if layout.uneven:
             return lambda columns: _unproved(run.solve(columns, gram, curvature), ...)
@@ -110,6 +118,16 @@ class Exact(Solver):
         stop = self.stop(settings, lane)
         return matrices.minimise(preconditioned=True, rules=RULES[dtype], stop=stop)
 
+    def rules_when_packed(self, dtype: Dtype) -> Rules | None:
+        """Packed programs compute in float64: nothing is left to polish."""
+        return POLISH if dtype == "float32" else RULES["float64"]
+
+    def stands(self, ended: EndPoints, settings: Settings) -> bool:
+        """Where it converged, as far as the step to come can tell: not among confident rows."""
+        ending = self.ending(int(ended.ending), float(ended.gap), settings.dtype)
+        told = ended.value >= CONFIDENT and ended.steps <= settings.max_iter
+        return ending is Ending.CONVERGED and bool(told)
+
     def ending(self, code: int, gap: float, dtype: Dtype) -> Ending:
         """Where rounding ended the search: at the minimum, or before it."""
         ending = Ending.of_code(code)
@@ -119,6 +137,19 @@ class Exact(Solver):
 
 
 EXACT = Exact()
+
+
+def start_curvature(fit: Fit) -> float:
+    """Mean second derivative of the loss by a logit, where the weights are zero."""
+    chances = np.bincount(fit.codes, weights=fit.shares)
+    return float(np.mean(chances * (1 - chances)))
+
+
+def stage_steps(values: int, logits: int, max_iter: int) -> int:
+    """Steps after which a fit of so many weights gets a factor of its own; ``max_iter``: none."""
+    if values > _MOST_VALUES or logits > _MOST_LOGITS:
+        return max_iter
+    return min(_STAGE_STEPS * max(1, values // _STAGE_VALUES), max_iter)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,9 +171,7 @@ class _Run:
             )
         )
         values = columns.start.shape[1] * held.layout.width
-        stage = settings.max_iter
-        if values <= _MOST_VALUES and columns.start.shape[1] <= _MOST_LOGITS:
-            stage = min(_STAGE_STEPS * max(1, values // _STAGE_VALUES), stage)
+        stage = stage_steps(values, columns.start.shape[1], settings.max_iter)
         ended = self._minimise(columns, factors, settings.dtype, RULES[settings.dtype], stage)
         fits = columns.penalty.shape[1]
 
@@ -197,7 +226,7 @@ class _Run:
             return further._replace(steps=ended.steps + further.steps)
 
         while self._behind(ended).any():
-            if float(ended.gap[0]) > _NEARLY_THERE:
+            if float(ended.gap[0]) > NEARLY_THERE:
                 own = self._own_factors(fit, penalty, ended)
                 # A Hessian that rounding leaves indefinite has no factor.
                 factors = own if bool(jnp.isfinite(own.factors).all()) else factors
@@ -262,7 +291,7 @@ def _proved(
 ) -> EndPoints:
     """The ends, those among confident rows proved; an end that cannot be is none."""
     claimed = ended.ending == Ending.CONVERGED.code
-    doubted = np.flatnonzero(claimed & (ended.value < _CONFIDENT)).tolist()
+    doubted = np.flatnonzero(claimed & (ended.value < CONFIDENT)).tolist()
     if not doubted:
         return ended
     if layout.width * columns.start.shape[1] > _MOST_PROVED_VALUES:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar
 
 import numpy as np
 
@@ -35,12 +34,15 @@ class Reference(Solver):
     most_rows = 2048
     default_tol = 1e-4
     takes_protocol_tol = True
-    packed_rules: ClassVar[Rules | None] = RULES
 
     def default_dtype(self, features: np.dtype | None) -> Dtype:
         """float64, whatever the features: rows near the boundary decide the score."""
         del features
         return "float64"
+
+    def rules_when_packed(self, dtype: Dtype) -> Rules | None:
+        """Its own; float32 is summed otherwise than packed programs sum."""
+        return RULES if dtype == "float64" else None
 
     def strengths_together(self, logits: int, elements: int, count: int) -> int:
         """All of them where the products of one are thin."""

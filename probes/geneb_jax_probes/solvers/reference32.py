@@ -22,7 +22,7 @@ from geneb_jax_kernels.rounded_loss import (
 )
 from geneb_jax_probes.lanes import Lane
 from geneb_jax_probes.lbfgs.machines import REFERENCE as RULES
-from geneb_jax_probes.lbfgs.machines import Evaluation
+from geneb_jax_probes.lbfgs.machines import Evaluation, Rules
 from geneb_jax_probes.matrix.arithmetic import Arithmetic
 from geneb_jax_probes.matrix.end_points import EndPoints
 from geneb_jax_probes.matrix.few_rows import FewRows
@@ -76,11 +76,15 @@ class Reference32(Reference):
 
     name = "reference32"
     decides_apart = True
-    packed_rules = None
 
     def default_dtype(self, features: np.dtype | None) -> Dtype:
         """float32 of float32; float64 of everything else, as scikit-learn's checks make it."""
         return "float32" if features == np.float32 else "float64"
+
+    def rules_when_packed(self, dtype: Dtype) -> Rules | None:
+        """None: packed programs round to float32 nowhere."""
+        del dtype
+        return None
 
     def rows_at_any_width(self, dtype: Dtype) -> int:
         """As many as NumPy adds up in one block, an order that is kept for small matrices."""

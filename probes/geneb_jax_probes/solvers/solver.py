@@ -38,8 +38,6 @@ class Solver(ABC):
         takes_protocol_tol: Whether a benchmark's ``tol`` is part of what it reproduces.
         decides_apart: Whether test rows are decided by one product a fit on the host, in the order
             of sums that scikit-learn's own prediction has there: it decides ties.
-        packed_rules: The rules of its machines where these begin at zero and search in the
-            coordinates of the features: so may many tasks be fitted in one program; else None.
     """
 
     name: ClassVar[str]
@@ -48,7 +46,6 @@ class Solver(ABC):
     default_tol: ClassVar[float] = 0.0
     takes_protocol_tol: ClassVar[bool] = False
     decides_apart: ClassVar[bool] = False
-    packed_rules: ClassVar[Rules | None] = None
 
     def default_dtype(self, features: np.dtype | None) -> Dtype:
         """The precision where the caller names none: that of the features, float32 of lists."""
@@ -63,6 +60,20 @@ class Solver(ABC):
         if dtype is not None:
             return check_dtype(dtype)
         return self.default_dtype(getattr(X, "dtype", None))
+
+    def rules_when_packed(self, dtype: Dtype) -> Rules | None:
+        """The rules of its machines where the fits of many tasks may share one program, else None.
+
+        Machines begin at :meth:`start`. Where it :attr:`centres`, they search about a centre of
+        the rows and in the coordinates of a factor; else in those of the features as they are.
+        """
+        del dtype
+        return None
+
+    def stands(self, ended: EndPoints, settings: Settings) -> bool:
+        """Whether the end of one packed fit is what this solver would say of it by itself."""
+        del ended, settings
+        return True
 
     def rows_at_any_width(self, dtype: Dtype) -> int:
         """Most rows of a small matrix that it solves as one however few features it has."""
