@@ -45,6 +45,10 @@ _LARGEST_BYTES = 64 * 2**20
 _DEEPEST = 8
 _LONGEST_ERROR = 2000  # characters
 _PARTS = {"schema_version", "digest", "key", "rows_sha256", "rows"}
+#: What a file that is no record comes to, whatever it holds in its place.
+_NOT_BELIEVED = (
+    OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError,
+)  # fmt: skip
 _PREDICTIONS = "predictions_sha256"  # a part that only units with kept predictions have
 
 
@@ -129,7 +133,7 @@ class Records:
                 yield StoredUnit(key, _rows_of(record, key))
             except FileNotFoundError:
                 continue
-            except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+            except _NOT_BELIEVED as error:
                 self._damaged.setdefault(path, DamagedRecord(path, str(error)))
 
     def find(self, key: UnitKey) -> tuple[ScoreRow, ...] | None:
@@ -146,7 +150,7 @@ class Records:
             _read_predictions(path, record)
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+        except _NOT_BELIEVED as error:
             self._damaged.setdefault(path, DamagedRecord(path, str(error)))
             return None
         return None if any(row.failed for row in rows) else rows
@@ -210,7 +214,7 @@ class Records:
         for path in (path for path in found if name.fullmatch(path.name)):
             try:
                 unit = _unit_with_predictions(path, rows)
-            except (OSError, ValueError, TypeError, KeyError, RecursionError):
+            except _NOT_BELIEVED:
                 continue
             if unit is not None:
                 return unit

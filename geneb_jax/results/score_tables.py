@@ -15,6 +15,7 @@ from pathlib import Path
 
 from geneb_jax import durable_files
 from geneb_jax.errors import DataError
+from geneb_jax.plain_files import read_plain
 from geneb_jax.results.score_rows import (
     DECISION_RANGES,
     EARLIER_RECORD_COLUMNS,
@@ -30,6 +31,8 @@ from geneb_jax.results.score_rows import (
 __all__ = ["SCORES_FILE", "csv_text", "read_scores", "write_scores_csv"]
 
 SCORES_FILE = "scores.csv"
+#: Above any table of all models, tasks and strengths.
+_LARGEST_BYTES = 2**30
 
 _FLOATS = frozenset({"C", *SCORE_RANGES, *DECISION_RANGES, "grad_norm"})
 _INTEGERS = frozenset({"seed", "layer", "n_train", "n_test", "n_classes", "n_iter", *TASK_COUNTS})
@@ -103,13 +106,15 @@ def read_scores(source: Path) -> list[ScoreRow]:
     """
     path = source / SCORES_FILE if source.is_dir() else source
     try:
-        text = path.read_bytes().decode("utf-8")
+        text = read_plain(path, largest_bytes=_LARGEST_BYTES).decode("utf-8")
     except OSError as error:
         raise DataError(
             f"cannot be read ({error.strerror})", where=path, hint="name a run's output folder"
         ) from error
     except UnicodeDecodeError as error:
         raise DataError(f"not UTF-8 (byte {error.start})", where=path) from error
+    except ValueError as error:
+        raise DataError(str(error), where=path) from error
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     lines = _numbered(reader, path)
     header = tuple(next(lines, (1, []))[1])
@@ -161,8 +166,8 @@ def _number(column: str, cell: str) -> float | int | None:
         return None
     if column in _INTEGERS:
         if not _INTEGER.fullmatch(cell):
-            raise ValueError(f"{column} {cell!r} is not a whole number")
+            raise ValueError(f"{column} {cell!r:.80} is not a whole number")
         return int(cell)
     if not _FLOAT.fullmatch(cell):
-        raise ValueError(f"{column} {cell!r} is not a finite number")
+        raise ValueError(f"{column} {cell!r:.80} is not a finite number")
     return float(cell)

@@ -14,26 +14,23 @@ import hashlib
 import json
 import os
 import random
-import re
 import shutil
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from tests.fault import damage
 from tests.fault.forked_runs import import_everything, start
-from tests.fault.soak_faults import FAULTS, Place, Wrong, ended
+from tests.fault.soak_faults import FAULTS, Place, Refused, Wrong, ended
 
 __all__ = ["main", "soak"]
 
 _MOST_FAULTS = 3
 #: A cluster of two is two interpreters that start from nothing, at ten times the cost of others.
 _RARE = {"worker lost": 0.02}
-#: Messages that name the one file to delete or move, and that the harness obeys.
-_NEXT_STEP = re.compile(r"(\S+): the record of the folder's suite is not believed|"
-                        r"(\S+): .*format version")  # fmt: skip
 
 
 def main() -> None:
@@ -95,7 +92,10 @@ def one_round(
         for _ in range(generator.randint(1, _MOST_FAULTS)):
             name = generator.choice(names)
             met.append({"fault": name})
-            met[-1] |= FAULTS[name](place, generator)
+            try:
+                met[-1] |= FAULTS[name](place, generator)
+            except Refused as refused:
+                met[-1]["refused"] = obey(refused, place)
         line["obeyed"] = finish(place)
         line["differ"] = damage.difference(damage.final_bytes(place.out), expected[0])
         found = vectors(place)
@@ -115,19 +115,27 @@ def one_round(
 
 
 def finish(place: Place) -> list[str]:
-    """Run in peace to the end; the files that a message asked to be moved, which was obeyed."""
+    """Run in peace to the end; the files that a message asked to be deleted, which was obeyed."""
     obeyed: list[str] = []
     while True:
-        run = place.begin()
-        code = ended(run, 0, 2)
-        if code == 0:
+        try:
+            ended(place.begin(), 0)
             return obeyed
-        asked = _NEXT_STEP.search(run.said)
-        path = Path(asked[1] or asked[2]) if asked else None
-        if path is None or not path.is_relative_to(place.root) or len(obeyed) > _MOST_FAULTS:
-            raise Wrong(f"it does not heal: {run.said[-3000:]}")
-        (path / "manifest.json" if path.is_dir() else path).unlink()
-        obeyed.append(path.relative_to(place.root).as_posix())
+        except Refused as refused:
+            obeyed.append(obey(refused, place))
+            if len(obeyed) > 3 * _MOST_FAULTS:
+                raise Wrong("it does not heal") from refused
+
+
+def obey(refused: Refused, place: Place) -> str:
+    """Delete the file that a run would not believe, once nothing runs there any more."""
+    with suppress(ChildProcessError):
+        while True:
+            os.waitpid(-1, 0)
+    if not refused.path.is_relative_to(place.root):
+        raise Wrong(f"asks for {refused.path} to be deleted")
+    refused.path.unlink()
+    return refused.path.relative_to(place.root).as_posix()
 
 
 def vectors(place: Place) -> str | None:

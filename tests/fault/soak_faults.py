@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import resource
 import shutil
 import signal
@@ -21,16 +22,28 @@ from typing import Any
 from tests.fault import damage
 from tests.fault.forked_runs import ForkedRun, start
 
-__all__ = ["FAULTS", "Place", "Wrong"]
+__all__ = ["FAULTS", "Place", "Refused", "Wrong", "ended"]
 
 #: What a run may end with where a place refuses: complete, some units failed, or one message.
 _REFUSED = (0, 1, 2)
+#: Messages that name the one file to delete.
+_NEXT_STEP = re.compile(
+    r"(\S+): the record of the folder's suite is not believed|"
+    r"(\S+): .*format version"
+)
 _NOBODY = 65534
 _DAY = 86_400
 
 
 class Wrong(AssertionError):
     """What must never happen."""
+
+
+class Refused(Exception):
+    """A run ended with one message that names a damaged file to delete, as it may."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
 
 
 @dataclass(frozen=True)
@@ -83,6 +96,9 @@ class Place:
 def ended(run: ForkedRun, *allowed: int) -> int:
     """Its exit code, if that is allowed and nothing reads like a defect."""
     code, said = run.wait(), run.said
+    asked = _NEXT_STEP.search(said) if code == 2 and "Traceback" not in said else None
+    if asked and 2 not in allowed:
+        raise Refused(Path(asked[1]) if asked[1] else Path(asked[2]) / "manifest.json")
     if code not in allowed or "Traceback" in said or "This is a defect" in said:
         raise Wrong(f"exit code {code}: {said[-3000:]}")
     return code
