@@ -85,7 +85,7 @@ def one_round(
 ) -> dict[str, Any]:
     """Disturb, finish, compare."""
     generator, started = random.Random(seed), time.monotonic()
-    names = [name for name in faults or FAULTS if generator.random() < _RARE.get(name, 1)]
+    names = faults or [name for name in FAULTS if generator.random() < _RARE.get(name, 1)]
     met: list[dict[str, Any]] = []
     line: dict[str, Any] = {"round": seed, "faults": met, "identical": False}
     try:
