@@ -15,6 +15,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -221,13 +222,16 @@ def _part_lost(place: Place, generator: random.Random) -> dict[str, Any]:
 def _worker_lost(place: Place, generator: random.Random) -> dict[str, Any]:
     """One of two workers of a cluster is killed; the other takes over."""
     run = place.begin("--scheduler", "local:2")
-    killed = None
-    if run.at(place.moment(generator)):
-        workers = [pid for pid in _descendants(run.pid) if b"nanny" not in _command(pid)]
-        if workers:
-            killed = generator.choice(workers)
-            os.kill(killed, signal.SIGKILL)
-    return {"killed": killed is not None, "code": ended(run, 0)}
+    killed = False
+    while not run.ended() and not killed:
+        time.sleep(0.1)
+        workers = _descendants(run.pid) if not run.ended() else []
+        if len(workers) >= 2:
+            time.sleep(generator.uniform(0, 4))
+            with suppress(ProcessLookupError):
+                os.kill(generator.choice(workers), signal.SIGKILL)
+                killed = True
+    return {"killed": killed, "code": ended(run, 0)}
 
 
 def _clock_moved(place: Place, generator: random.Random) -> dict[str, Any]:
@@ -302,14 +306,8 @@ def _tree(place: Place) -> dict[str, int]:
 
 def _descendants(pid: int) -> list[int]:
     found = []
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in task.read_text(encoding="ascii").split():
-            found += [int(child), *_descendants(int(child))]
+    with suppress(OSError):
+        for task in Path(f"/proc/{pid}/task").glob("*/children"):
+            for child in task.read_text(encoding="ascii").split():
+                found += [int(child), *_descendants(int(child))]
     return found
-
-
-def _command(pid: int) -> bytes:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return b""
