@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from geneb_jax import durable_files
+from geneb_jax.plain_files import read_plain
 from geneb_jax.strict_json import read_json
 
 __all__ = ["read_sealed", "seal_of", "write_sealed"]
@@ -46,9 +47,9 @@ def write_sealed(path: Path, kind: str, content: Mapping[str, Any]) -> None:
     record = {"kind": kind, "sha256": seal_of([kind, content]), "content": content}
     text = json.dumps(record, ensure_ascii=False, allow_nan=False, indent=1) + "\n"
     try:
-        if path.read_bytes() == text.encode("utf-8"):
+        if read_plain(path, largest_bytes=_LARGEST_BYTES) == text.encode("utf-8"):
             return
-    except OSError:
+    except (OSError, ValueError):
         pass
     durable_files.write_text(path, text)
 

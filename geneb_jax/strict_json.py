@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 from geneb_jax.plain_files import read_plain
 
-__all__ = ["parse_json", "read_json"]
+__all__ = ["nesting", "parse_json", "read_json"]
 
 #: Possessive, and matching an unterminated text to its end: no place is looked at twice.
 _STRING = re.compile(r'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
@@ -71,14 +71,27 @@ def parse_json(content: bytes, *, deepest: int = _DEEPEST) -> Any:
     return document
 
 
+def nesting(text: str, *, enough: int) -> int:
+    """How deep brackets outside of texts nest, counted no further than above ``enough``.
+
+    Takes time linear in the length of the text, which need not be JSON.
+    """
+    if text.count("[") + text.count("{") == 0:
+        return 0
+    depth = deepest = 0
+    for bracket in _BRACKET.finditer(_STRING.sub("", text)):
+        depth += 1 if bracket.group() in "[{" else -1
+        deepest = max(deepest, depth)
+        if deepest > enough:
+            break
+    return deepest
+
+
 def _require_shallow(text: str, deepest: int) -> None:
     if text.count("[") + text.count("{") <= deepest:
         return
-    depth = 0
-    for bracket in _BRACKET.finditer(_STRING.sub("", text)):
-        depth += 1 if bracket.group() in "[{" else -1
-        if depth > deepest:
-            raise ValueError(f"nested deeper than {deepest} levels")
+    if nesting(text, enough=deepest) > deepest:
+        raise ValueError(f"nested deeper than {deepest} levels")
 
 
 def _require_whole_letters(document: Any) -> None:

@@ -15,6 +15,7 @@ from geneb_jax.analysis.bootstrap import Interval, difference_limits, task_boots
 from geneb_jax.analysis.cube import ScoreCube
 from geneb_jax.analysis.published import ControlledPair
 from geneb_jax.errors import DataError
+from geneb_jax.plain_files import read_plain_text
 
 __all__ = [
     "FACTOR_LABELS",
@@ -32,6 +33,7 @@ FACTOR_LABELS = {
     "tokenization": "tokenization",
 }
 _COLUMNS = ("model_a", "model_b", "factor")
+_LARGEST_BYTES = 2**24
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +155,8 @@ def read_pairs(path: Path, cube: ScoreCube) -> tuple[ControlledPair, ...]:
         SelectionError: if a model is not in the cube.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_plain_text(path, largest_bytes=_LARGEST_BYTES).removeprefix("\ufeff")
+    except (OSError, ValueError) as error:
         raise DataError(f"cannot be read as UTF-8 text ({error})", where=path) from error
     reader = csv.DictReader(StringIO(text))
     missing = set(_COLUMNS) - set(reader.fieldnames or ())

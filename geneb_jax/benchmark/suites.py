@@ -27,7 +27,7 @@ from pydantic import (
 from geneb_jax.benchmark.definition import DatasetPin, Protocol, Regime, Suite, Task
 from geneb_jax.benchmark.identifiers import task_id_problem
 from geneb_jax.errors import ConfigError, SelectionError
-from geneb_jax.plain_files import is_folder, is_plain_file
+from geneb_jax.plain_files import is_folder, is_plain_file, read_plain
 from geneb_jax.plugins import SUITES, PlugIn, find_plug_in, plug_ins
 from geneb_jax.resources import config_folder
 
@@ -211,14 +211,13 @@ def _of_plug_in(plug_in: PlugIn) -> Suite:
 
 def _read_suite(path: Path, folder: Path | None) -> Suite:
     try:
-        content = path.read_bytes()
-        if len(content) > _MAX_SUITE_BYTES:
-            raise ConfigError(
-                f"the file has {len(content)} bytes, too many for a suite", where=path
-            )
-        parsed = _SuiteFile.model_validate(tomllib.loads(content.decode("utf-8")))
+        content = read_plain(path, largest_bytes=_MAX_SUITE_BYTES)
     except OSError as error:
         raise ConfigError(f"cannot read the suite ({error.strerror})", where=path) from error
+    except ValueError as error:
+        raise ConfigError(f"cannot be a suite ({error})", where=path) from error
+    try:
+        parsed = _SuiteFile.model_validate(tomllib.loads(content.decode("utf-8")))
     except UnicodeDecodeError as error:
         raise ConfigError("the suite is not UTF-8 text", where=path) from error
     except ValidationError as error:

@@ -20,7 +20,7 @@ from pathlib import Path
 from geneb_jax.benchmark import Suite, Task, require_task_id
 from geneb_jax.data.links import refuse_stray_link, snapshot_of
 from geneb_jax.errors import DataError
-from geneb_jax.plain_files import is_folder
+from geneb_jax.plain_files import NotTheFileError, is_folder, open_plain
 
 __all__ = [
     "FoundTasks",
@@ -224,8 +224,10 @@ def task_fingerprint(task: Task, source: TaskSource) -> str:
     parts = {}
     for path in files.paths:
         try:
-            with path.open("rb") as file:
+            with os.fdopen(open_plain(path), "rb") as file:
                 parts[files.role(path)] = hashlib.file_digest(file, "sha256").digest()
+        except NotTheFileError as error:
+            raise DataError(str(error), where=path) from error
         except OSError as error:
             raise DataError(f"cannot read the file ({error.strerror})", where=path) from error
     return fingerprint_of(parts)

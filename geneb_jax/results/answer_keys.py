@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from geneb_jax import durable_files
+from geneb_jax.plain_files import read_plain
 from geneb_jax.results.array_files import LARGEST_BYTES, array_bytes, arrays_of
 from geneb_jax.results.file_names import safe_folder_name
 
@@ -62,8 +63,8 @@ def find_answer_key(out: Path, task_id: str, fingerprint: str) -> AnswerKey | No
     """The answers of a task with this content; None if they are absent or damaged."""
     path = answer_key_path(out, task_id, fingerprint)
     try:
-        with path.open("rb") as file:
-            arrays = arrays_of(file.read(LARGEST_BYTES), {"labels": 1, "in_training": 1})
+        content = read_plain(path, largest_bytes=LARGEST_BYTES)
+        arrays = arrays_of(content, {"labels": 1, "in_training": 1})
         return AnswerKey(arrays["labels"].astype(np.int64), arrays["in_training"].astype(bool))
     except (OSError, ValueError):
         return None

@@ -60,9 +60,15 @@ def _read(records: Records, key: UnitKey) -> dict[float, list[float | None]] | N
         content = read_sealed(_path(records, key), _KIND)
         if content["unit"] != key.digest or len(content["mcc"]) != len(key.C):
             return None
+        if not all(_is_score(value) for row in content["mcc"] for value in row):
+            return None
         return dict(zip(key.C, content["mcc"], strict=True))
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None
+
+
+def _is_score(value: object) -> bool:
+    return value is None or (type(value) in (int, float) and -1 <= value <= 1)  # type: ignore[operator]
 
 
 def find_fold_scores(folder: Path, rows: Collection[ScoreRow]) -> dict[float, float] | None:

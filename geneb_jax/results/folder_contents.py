@@ -42,6 +42,7 @@ __all__ = [
 ]
 
 _MODEL_KIND, _COST_KIND, _TASK_KIND = "model 1", "cost 1", "task 1"
+_YOUNGER_TASK_FIELDS = frozenset({"notes", "test_rows", "verified_as"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,10 @@ def find_model_facts(records: Records, name: str, identity: str) -> ModelFacts |
     try:
         cost = read_sealed(folder / "cost.json", _COST_KIND)
         embedding = from_plain(EmbeddingFacts, cost["embedding"], younger=YOUNGER_FIELDS)
-        return replace(facts, embedding=embedding, probing_seconds=cost["probing_seconds"])
+        seconds = cost["probing_seconds"]
+        if seconds is not None and not isinstance(seconds, int | float):
+            raise ValueError("probing_seconds is not a number")
+        return replace(facts, embedding=embedding, probing_seconds=seconds)
     except (OSError, ValueError, KeyError):
         return facts
 
@@ -112,7 +116,7 @@ def find_task_facts(records: Records, task_id: str) -> TaskFacts | None:
     try:
         content = read_sealed(_task_path(records, task_id), _TASK_KIND)
         del content["task_id"]
-        return TaskFacts(**content)
+        return from_plain(TaskFacts, content, younger=_YOUNGER_TASK_FIELDS)
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

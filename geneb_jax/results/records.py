@@ -10,7 +10,8 @@ absent, is noted in :attr:`Records.damaged`, and is overwritten by the next :met
 The predicted labels of a unit stand beside its record in an ``.npz`` of the same stem. They are
 written first and the record holds their checksum: where there is a record that names predictions,
 they are whole, and a death between the two leaves a file that the next run writes again. The
-scores do not rest on them: a record whose predictions were deleted is still a finished unit.
+scores do not rest on them: a record whose predictions were deleted is still a finished unit. One
+whose predictions are there and damaged is not: what is said of them would depend on the damage.
 """
 
 from __future__ import annotations
@@ -47,6 +48,10 @@ _DEEPEST = 8
 _LONGEST_ERROR = 2000  # characters
 _DIGEST_ENDING = re.compile(r"-[0-9a-f]{16}\.json")
 _PARTS = {"schema_version", "digest", "key", "rows_sha256", "rows"}
+#: What a file that is no record comes to, whatever it holds in its place.
+_NOT_BELIEVED = (
+    OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError,
+)  # fmt: skip
 _PREDICTIONS = "predictions_sha256"  # a part that only units with kept predictions have
 
 
@@ -155,22 +160,25 @@ class Records:
             if self.path_of(key) != path:
                 raise ValueError("it stands where the record of another key belongs")
             return StoredUnit(key, _rows_of(record, key))
-        except (ValueError, TypeError, KeyError, RecursionError) as error:
+        except _NOT_BELIEVED as error:
             self._damaged.setdefault(path, DamagedRecord(path, str(error)))
             return None
 
     def find(self, key: UnitKey) -> tuple[ScoreRow, ...] | None:
         """The rows of a finished unit, or None when it has to be computed.
 
-        None for a unit that is absent or damaged (noted in :attr:`damaged`), and for one in which
-        any fit failed: what failed is tried again.
+        None for a unit that is absent or damaged (noted in :attr:`damaged`), likewise its
+        predictions unless they were deleted, and for one in which any fit failed: what failed is
+        tried again.
         """
         path = self.path_of(key)
         try:
-            rows = _rows_of(read_json(path, largest_bytes=_LARGEST_BYTES, deepest=_DEEPEST), key)
+            record = read_json(path, largest_bytes=_LARGEST_BYTES, deepest=_DEEPEST)
+            rows = _rows_of(record, key)
+            _read_predictions(path, record)
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+        except _NOT_BELIEVED as error:
             self._damaged.setdefault(path, DamagedRecord(path, str(error)))
             return None
         return None if any(row.failed for row in rows) else rows
@@ -250,7 +258,7 @@ class Records:
                 continue  # no predictions were kept, or they were deleted
             try:
                 unit = _unit_with_predictions(Path(path), rows)
-            except (OSError, ValueError, TypeError, KeyError, RecursionError):
+            except _NOT_BELIEVED:
                 continue
             if unit is not None:
                 return unit
@@ -279,8 +287,6 @@ def _unit_with_predictions(path: Path, rows: Collection[ScoreRow]) -> KeptUnit |
     """Read a record and its predictions; None if it is of other rows; ValueError if unusable."""
     record = read_json(path, largest_bytes=_LARGEST_BYTES, deepest=_DEEPEST)
     key = _key_of(record)
-    if _PREDICTIONS not in record:
-        return None
     stored = _rows_of(record, key)
     first = next(iter(rows))
     # A table has its own label for the model, its suite's category and word on the task's data.
@@ -290,13 +296,25 @@ def _unit_with_predictions(path: Path, rows: Collection[ScoreRow]) -> KeptUnit |
     }
     if not set(rows) <= shown:
         return None
-    with path.with_suffix(".npz").open("rb") as file:
-        content = file.read(_LARGEST_BYTES)
-    if hashlib.sha256(content).hexdigest() != record[_PREDICTIONS]:
-        raise ValueError("the predictions do not match their checksum")
+    content = _read_predictions(path, record)
+    if content is None:
+        return None
     predictions = unpack_predictions(content)
     _require_shape(predictions, key, stored)
     return KeptUnit(key, stored, predictions)
+
+
+def _read_predictions(path: Path, record: Any) -> bytes | None:
+    """The predictions beside a record; None if there are none, ValueError if they are damaged."""
+    if _PREDICTIONS not in record:
+        return None
+    try:
+        content = read_plain(path.with_suffix(".npz"), largest_bytes=_LARGEST_BYTES)
+    except FileNotFoundError:
+        return None
+    if hashlib.sha256(content).hexdigest() != record[_PREDICTIONS]:
+        raise ValueError("the predictions do not match their checksum")
+    return content
 
 
 def _require_shape(predictions: UnitPredictions, key: UnitKey, rows: Collection[ScoreRow]) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from geneb_jax import durable_files
+from geneb_jax.plain_files import read_plain
 from geneb_jax.results.array_files import LARGEST_BYTES, array_bytes, arrays_of
 from geneb_jax.results.file_names import safe_folder_name
 
@@ -47,8 +48,8 @@ def keep_repeats(out: Path, task_id: str, fingerprint: str, kinds: np.ndarray) -
 def find_repeats(out: Path, task_id: str, fingerprint: str) -> np.ndarray | None:
     """The kinds, uint8 ``[test row]``; None if they are absent or damaged."""
     try:
-        with repeats_path(out, task_id, fingerprint).open("rb") as file:
-            kinds = arrays_of(file.read(LARGEST_BYTES), {"kinds": 1})["kinds"]
+        content = read_plain(repeats_path(out, task_id, fingerprint), largest_bytes=LARGEST_BYTES)
+        kinds = arrays_of(content, {"kinds": 1})["kinds"]
     except (OSError, ValueError):
         return None
     if kinds.size and not 0 <= int(kinds.min()) <= int(kinds.max()) <= _LARGEST_KIND:

@@ -162,6 +162,8 @@ class TaskFacts:
     test_rows: int | None = None
     verified_as: str = ""
 
+    __pydantic_config__ = STRICT
+
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:

@@ -307,7 +307,10 @@ def _number(column: str, value: SupportsFloat | None) -> float:
     elif value is None or isinstance(value, bool | str | bytes):
         raise ValueError(f"{column} {value!r} is not a number")
     else:
-        number = float(value)
+        try:
+            number = float(value)
+        except OverflowError as error:
+            raise ValueError(f"{column} is beyond the range of float64") from error
     if not math.isfinite(number):
         raise ValueError(f"{column} is {number!r}")
     return number

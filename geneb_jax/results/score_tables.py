@@ -17,6 +17,7 @@ import numpy as np
 
 from geneb_jax import durable_files
 from geneb_jax.errors import DataError
+from geneb_jax.plain_files import read_plain
 from geneb_jax.results.score_columns import FLOATS, INTEGERS, TEXTS, ScoreTable
 from geneb_jax.results.score_rows import (
     DECISION_RANGES,
@@ -33,6 +34,8 @@ from geneb_jax.results.score_rows import (
 __all__ = ["SCORES_FILE", "csv_text", "read_scores", "write_scores_csv"]
 
 SCORES_FILE = "scores.csv"
+#: Above any table of all models, tasks and strengths.
+_LARGEST_BYTES = 2**30
 
 #: Columns whose values are hardly ever alike.
 _MANY_VALUED = frozenset({*SCORE_RANGES, *DECISION_RANGES})
@@ -141,13 +144,15 @@ def read_scores(source: Path) -> list[ScoreRow]:
     """
     path = source / SCORES_FILE if source.is_dir() else source
     try:
-        text = path.read_bytes().decode("utf-8")
+        text = read_plain(path, largest_bytes=_LARGEST_BYTES).decode("utf-8")
     except OSError as error:
         raise DataError(
             f"cannot be read ({error.strerror})", where=path, hint="name a run's output folder"
         ) from error
     except UnicodeDecodeError as error:
         raise DataError(f"not UTF-8 (byte {error.start})", where=path) from error
+    except ValueError as error:
+        raise DataError(str(error), where=path) from error
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     lines = _numbered(reader, path)
     header = tuple(next(lines, (1, []))[1])
@@ -199,8 +204,8 @@ def _number(column: str, cell: str) -> float | int | None:
         return None
     if column in INTEGERS:
         if not _INTEGER.fullmatch(cell):
-            raise ValueError(f"{column} {cell!r} is not a whole number")
+            raise ValueError(f"{column} {cell!r:.80} is not a whole number")
         return int(cell)
     if not _FLOAT.fullmatch(cell):
-        raise ValueError(f"{column} {cell!r} is not a finite number")
+        raise ValueError(f"{column} {cell!r:.80} is not a finite number")
     return float(cell)

@@ -11,14 +11,16 @@ from __future__ import annotations
 
 import json
 import math
-import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from geneb_jax.benchmark.definition import Suite
+from geneb_jax.plain_files import read_plain
 from geneb_jax.results.file_names import submission_file_name
+from geneb_jax.strict_json import nesting
 
 __all__ = ["SubmissionVerdict", "check_submission", "read_submission_json", "validate_submission"]
 
@@ -37,7 +39,6 @@ _TEXTS = ("display", "url", "training_data", "provenance", "submitted_by")
 _META = {*_TEXTS, "params", "zero_shot"}
 _TOP = {"schema_version", "model_id", "harness_version", "meta", "results"}
 _LARGEST_PARAMS = 10**18
-_STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 
 
 @dataclass(slots=True)
@@ -86,16 +87,13 @@ def read_submission_json(path: Path) -> tuple[Any, list[str]]:
         OSError: if it cannot be read.
         ValueError: if it is not JSON in UTF-8, or too large or too deep to be looked at.
     """
-    with path.open("rb") as file:
-        raw = file.read(_LARGEST_BYTES + 1)
-    if len(raw) > _LARGEST_BYTES:
-        raise ValueError(f"the file is larger than {_LARGEST_BYTES} bytes")
+    raw = read_plain(path, largest_bytes=_LARGEST_BYTES)
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
         raise ValueError(f"not UTF-8 (byte {error.start})") from error
     odd: list[str] = []
-    depth = _depth(text)
+    depth = nesting(text, enough=_DEEPEST)
     if depth > _DEEPEST:
         raise ValueError(f"nested deeper than {_DEEPEST} levels")
     if depth > _USUAL_DEPTH:
@@ -106,8 +104,8 @@ def read_submission_json(path: Path) -> tuple[Any, list[str]]:
     def last_of_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         content = dict(pairs)
         if len(content) != len(pairs):
-            names = [name for name, _ in pairs]
-            twice = next(name for name in names if names.count(name) > 1)
+            counts = Counter(name for name, _ in pairs)
+            twice = next(name for name, count in counts.items() if count > 1)
             odd.append(f"the name {_shown(twice)} occurs twice in one object; the last one counts")
         return content
 
@@ -117,14 +115,6 @@ def read_submission_json(path: Path) -> tuple[Any, list[str]]:
         raise ValueError(
             f"not JSON ({error.msg}, line {error.lineno}, column {error.colno})"
         ) from error
-
-
-def _depth(text: str) -> int:
-    depth = deepest = 0
-    for bracket in re.finditer(r"[\[\]{}]", _STRING.sub("", text)):
-        depth += 1 if bracket.group() in "[{" else -1
-        deepest = max(deepest, depth)
-    return deepest
 
 
 def check_submission(

@@ -6,8 +6,10 @@ holds the results of one suite; another one, or a changed one, is met before any
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from geneb_jax.benchmark.definition import DatasetPin, Protocol, Regime, Suite, 
 from geneb_jax.errors import ConfigError
 from geneb_jax.results.records import Records
 from geneb_jax.results.score_tables import SCORES_FILE
+from geneb_jax.results.typed_json import STRICT, from_plain
 from geneb_jax.sealed_files import read_sealed, seal_of, write_sealed
 
 __all__ = [
@@ -30,6 +33,55 @@ __all__ = [
 
 _KIND = "suite 1"
 _SHOWN = 3
+#: What a record of an earlier release may lack.
+_YOUNGER = frozenset({"dataset", "title", "labels", "classes"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Protocol:
+    """The types of a recorded protocol."""
+
+    regimes: Mapping[str, int | None]
+    seeds: tuple[int, ...]
+    C: float
+    max_iter: int
+    tol: float
+
+    def __post_init__(self) -> None:
+        shots = [each for each in self.regimes.values() if each is not None]
+        if not self.regimes or not self.seeds or min(shots, default=1) < 1 or min(self.seeds) < 0:
+            raise ValueError("protocol: regimes and seeds are not those of a protocol")
+        if not (0 < self.C < math.inf and 0 < self.tol < math.inf and self.max_iter >= 0):
+            raise ValueError("protocol: C, tol and max_iter are not those of a protocol")
+
+
+@dataclass(frozen=True, slots=True)
+class _Content:
+    """The types of a whole record."""
+
+    name: str
+    simulated: bool
+    tasks: tuple[tuple[str, str], ...]
+    protocol: _Protocol
+    dataset: str = ""
+    title: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    __pydantic_config__ = STRICT
+
+    def __post_init__(self) -> None:
+        if not self.tasks or len(dict(self.tasks)) != len(self.tasks):
+            raise ValueError("tasks: there is none, or one stands there twice")
+        shown = [
+            *chain(*self.tasks),
+            self.name,
+            *self.labels.values(),
+            *chain(*self.classes.values()),
+        ]
+        for text in shown:
+            if not text or text != text.strip() or not text.isprintable():
+                raise ValueError(f"{text!r:.80} is not printable")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +177,7 @@ def read_suite_record(out: Path) -> SuiteRecord | None:
     path = suite_record_path(out)
     try:
         content = read_sealed(path, _KIND)
+        from_plain(_Content, content, younger=_YOUNGER)
         tasks = tuple((str(task), str(category)) for task, category in content.pop("tasks"))
         return SuiteRecord(tasks=tasks, **content)
     except (FileNotFoundError, NotADirectoryError):

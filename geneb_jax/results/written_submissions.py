@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from geneb_jax.errors import OutputError
+from geneb_jax.plain_files import read_plain
 from geneb_jax.results.submission import SUBMISSION_FOLDER
 from geneb_jax.sealed_files import read_sealed, write_sealed
 
 __all__ = ["StaleSubmissions", "note_submissions", "remove_stale_submissions"]
 
 _KIND = "submissions 1"
+_LARGEST_BYTES = 64 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,6 @@ def _known(out: Path) -> dict[str, str]:
 
 def _digest(path: Path) -> str:
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError:
+        return hashlib.sha256(read_plain(path, largest_bytes=_LARGEST_BYTES)).hexdigest()
+    except (OSError, ValueError):
         return ""

@@ -5,6 +5,7 @@ So is what ``geneb-jax embed --export`` writes, where it has labels and a split.
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ import numpy as np
 from geneb_jax.benchmark import Task, safe_file_name
 from geneb_jax.data.layouts.found_tasks import split_of
 from geneb_jax.errors import DataError
+from geneb_jax.plain_files import open_plain
 from geneb_jax.results import ScoreRow
 from geneb_jax.runs.probe_stage import fit_problems, problem_rows, training_subsets
 from geneb_jax.runs.units import ProbeSettings
@@ -63,7 +65,7 @@ def read_array_tasks(
 def _arrays(path: Path) -> dict[str, np.ndarray]:
     try:
         # NumPy leaves a file open that is no archive after all.
-        with path.open("rb") as file:
+        with os.fdopen(open_plain(path), "rb") as file:
             archive = np.load(file, allow_pickle=False)
             if isinstance(archive, np.ndarray):
                 raise DataError("is one array, not an .npz archive of four", where=path, hint=_HINT)

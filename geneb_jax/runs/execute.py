@@ -15,17 +15,20 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from geneb_jax.analysis import leaked_rows
 from geneb_jax.benchmark import Task
-from geneb_jax.data import find_leaks, pinned_files
+from geneb_jax.data import TaskTable, find_leaks, pinned_files
 from geneb_jax.durable_files import require_writable_folder
 from geneb_jax.embed import BatchMemoryError
 from geneb_jax.errors import GenebError
 from geneb_jax.fleet import FleetEndedError, LostUnitsError
 from geneb_jax.results import (
+    AnswerKey,
     ModelFacts,
     Records,
     TaskFacts,
     claim_folder,
+    find_answer_key,
     find_repeats,
     keep_answer_key,
     keep_repeats,
@@ -50,6 +53,7 @@ from geneb_jax.runs.outcome import RunOutcome, write_outcome
 from geneb_jax.runs.probe_stage import ProbeGroup, ScoredTask, failed_rows, fit_groups
 from geneb_jax.runs.repeat import require_same_run
 from geneb_jax.runs.request import RunRequest
+from geneb_jax.runs.task_choice import TaskTables
 from geneb_jax.runs.units import unit_key
 from geneb_jax.runs.work import (
     ModelWork,
@@ -92,7 +96,7 @@ def execute(
     prepare_driver(request)
     keep_compiled_programs()
     started = time.perf_counter()
-    work = plan_work(request, observer)
+    work = plan_work(request, observer, choices=choices)
     if repeats is not None:
         for text in require_same_run(work, read_run_record(repeats.parent), where=repeats):
             observer.note(text)
@@ -154,9 +158,12 @@ class _Run:
         """Record what every chosen task's files are now.
 
         A run that parsed nothing keeps what was counted; whether the files are the pinned
-        revision's is asked anew.
+        revision's is asked anew. Where units are finished and what is known of their task is lost
+        or damaged, its files are parsed again.
         """
-        tables, notes, counts = self.work.tables, self.work.tables.notes, self.work.tables.test_rows
+        tables, mended = self.work.tables, self.mended_tables()
+        notes = {**mended.notes, **tables.notes}
+        counts = {**mended.test_rows, **tables.test_rows}
         pinned = pinned_files(self.work.suite, tables.chosen.source.folder)
         for task in (*tables.chosen.fingerprints, *tables.chosen.failures):
             fingerprint = tables.chosen.fingerprints.get(task, "")
@@ -267,15 +274,15 @@ class _Run:
         whose = {model.reference: lost for model, lost in zip(group, given_up, strict=True)}
         for scored in _but_lost(self.executor.map(fit_groups, calls), whose):
             for one in scored:
-                # The answers first: a record with predictions has them beside it, whatever happens.
+                # The record last: whatever happens, it has beside it what it is read with.
                 fingerprint = tables.chosen.fingerprints[one.task]
                 out = self.work.request.out
                 keep_answer_key(out, one.task.task_id, fingerprint, one.answers)
-                self.keep_repeats(one.task)
+                self.keep_repeats(one.task, tables.read().tables[one.task])
                 for unit in one.units:
-                    self.records.add(unit.key, unit.rows, unit.predictions)
                     if one.folds is not None and unit.key.shots is None:
                         keep_fold_scores(self.records, unit.key, one.folds)
+                    self.records.add(unit.key, unit.rows, unit.predictions)
                 done += len(one.units)
             self.observer.probing(label, done, total)
         self.observer.finished()
@@ -284,11 +291,38 @@ class _Run:
             self.observer.note(text)
         return given_up
 
-    def keep_repeats(self, task: Task) -> None:
+    def mended_tables(self) -> TaskTables:
+        """Make again what is kept of test rows where units are finished and it is not whole.
+
+        Returns:
+            The tasks whose facts, answers or repeats were lost or damaged, parsed.
+        """
+        out, chosen = self.work.request.out, self.work.tables.chosen
+        units = {unit for model in self.work.models for unit in model.keys.keys() - {*model.absent}}
+        lost = []
+        for task in {task for task, _ in units}:
+            fingerprint, facts = (
+                chosen.fingerprints[task],
+                find_task_facts(self.records, task.task_id),
+            )
+            if (
+                facts is None
+                or find_answer_key(out, task.task_id, fingerprint) is None
+                or find_repeats(out, task.task_id, fingerprint) is None
+            ):
+                lost.append(task)
+        tables = self.work.tables.only(lost)
+        if lost:
+            read = tables.read()
+            for task, table in read.tables.items():
+                answers = AnswerKey(table.test_labels, leaked_rows(*read.rows_of(task)))
+                keep_answer_key(out, task.task_id, chosen.fingerprints[task], answers)
+                self.keep_repeats(task, table)
+        return tables
+
+    def keep_repeats(self, task: Task, table: TaskTable) -> None:
         """Look once a task for test rows that training rows resemble."""
-        out, tables = self.work.request.out, self.work.tables
-        fingerprint = tables.chosen.fingerprints[task]
-        table = tables.read().tables[task]
+        out, fingerprint = self.work.request.out, self.work.tables.chosen.fingerprints[task]
         known = find_repeats(out, task.task_id, fingerprint)
         if known is None or len(known) != len(table.test_labels):
             kinds, _ = find_leaks(table.train_sequences, table.test_sequences)

@@ -24,6 +24,7 @@ from geneb_jax.errors import ConfigError, SelectionError
 from geneb_jax.fleet.address import read_scheduler
 from geneb_jax.overlong import parse_overlong
 from geneb_jax.part import Part, read_part
+from geneb_jax.plain_files import read_plain_text
 from geneb_jax.results.labels import require_label
 from geneb_jax.runs.probe_kinds import find_probe
 from geneb_jax.runs.variant_options import Layers, read_layers, read_poolings
@@ -44,6 +45,8 @@ DEMO_MODELS = ("kmer-4", "kmer-6", "tiny-nt-v2")
 #: Sequences of a batch in the benchmark's harness, unless it is told otherwise.
 HARNESS_BATCH = 8
 OUT, DEMO_OUT = "geneb-out", "geneb-demo"
+_LARGEST_FILE_BYTES = 2**22
+_LONGEST_SHOWN = 200
 
 
 def _tuple(value: object) -> object:
@@ -316,11 +319,16 @@ def _in_our_words(error: ErrorDetails, key: str) -> str:
     if kind == "value_error":
         return error["msg"].removeprefix("Value error, ")
     if kind == "literal_error":
-        return f"{error['input']!r} is not one of {error['ctx']['expected']}"
+        return f"{_shown(error['input'])} is not one of {error['ctx']['expected']}"
     if kind == "greater_than_equal":
-        return f"it must be at least {error['ctx']['ge']}, not {error['input']!r}"
+        return f"it must be at least {error['ctx']['ge']}, not {_shown(error['input'])}"
     wanted = _WANTED.get(kind, error["msg"])
-    return wanted if error["input"] in ("", None) else f"{wanted}, not {error['input']!r}"
+    return wanted if error["input"] in ("", None) else f"{wanted}, not {_shown(error['input'])}"
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
 
 
 def request_from_toml(path: Path, overrides: dict[str, Any]) -> RunRequest:
@@ -330,7 +338,7 @@ def request_from_toml(path: Path, overrides: dict[str, Any]) -> RunRequest:
         ConfigError: if the file is missing, not TOML, or has unknown keys.
     """
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = tomllib.loads(read_plain_text(path, largest_bytes=_LARGEST_FILE_BYTES))
     except FileNotFoundError as error:
         raise ConfigError(
             "no such run file",

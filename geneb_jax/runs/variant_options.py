@@ -23,14 +23,16 @@ def read_layers(value: Any) -> Any:
             value = [int(part) for part in value.split(",")]
         except ValueError as error:
             raise ValueError(
-                f"{value!r} names no layers: give all, or numbers such as 0,6,12 (0 is the "
+                f"{value!r:.200} names no layers: give all, or numbers such as 0,6,12 (0 is the "
                 "embeddings, -1 the last layer)"
             ) from error
     if isinstance(value, int) and not isinstance(value, bool):
         value = [value]
     if isinstance(value, list):
         value = tuple(value)
-    if isinstance(value, tuple) and len(set(value)) < len(value):
+    # What is no number is the next check's to refuse; it need not even be hashable.
+    numbers = [one for one in value if isinstance(one, int)] if isinstance(value, tuple) else []
+    if len(set(numbers)) < len(numbers):
         raise ValueError("a layer is given twice")
     return value
 

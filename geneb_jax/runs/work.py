@@ -88,6 +88,7 @@ class RunWork:
         models: The models' parts.
         problems: Model as typed -> why it cannot be used.
         notes: Sentences for the user.
+        choices: Whether a finished unit has what a choice of C, layer or pooling rests on.
     """
 
     request: RunRequest
@@ -96,6 +97,7 @@ class RunWork:
     models: tuple[ModelWork, ...]
     problems: Mapping[str, str]
     notes: tuple[str, ...]
+    choices: bool = True
 
     @property
     def suite(self) -> Suite:
@@ -126,12 +128,15 @@ def encoder_source(request: RunRequest, name: str) -> EncoderSource:
     return EncoderSource(name, options, request.batch_tokens, request.harness_batch)
 
 
-def plan_work(request: RunRequest, observer: RunObserver | None = None) -> RunWork:
+def plan_work(
+    request: RunRequest, observer: RunObserver | None = None, *, choices: bool = True
+) -> RunWork:
     """Decide everything about a run; write nothing and embed nothing.
 
     Args:
         request: Models, tasks, probes, places.
         observer: Receives progress of reading the files.
+        choices: See :attr:`RunWork.choices`.
 
     Raises:
         GenebError: for input that leaves nothing to do. One bad model among good ones is a problem
@@ -156,7 +161,7 @@ def plan_work(request: RunRequest, observer: RunObserver | None = None) -> RunWo
             continue
         for variant, encoder in variants:
             keep_loaded(variant, encoder)
-            work = _model_work(request, variant, encoder, tables, settings, records)
+            work = _model_work(request, variant, encoder, tables, settings, records, choices)
             if any(work.reference.identity == other.reference.identity for other in models):
                 continue  # the same model by another of its names
             models.append(work)
@@ -171,7 +176,9 @@ def plan_work(request: RunRequest, observer: RunObserver | None = None) -> RunWo
     damaged = tuple(
         f"{one.path}: not believed ({one.reason}); computed again" for one in records.damaged
     )
-    return RunWork(request, settings, tables, tuple(models), problems, chosen.notes + damaged)
+    return RunWork(
+        request, settings, tables, tuple(models), problems, chosen.notes + damaged, choices
+    )
 
 
 def _within_context(
@@ -222,8 +229,10 @@ def with_smaller_batches(work: RunWork, model: ModelWork, batch_tokens: int) -> 
     Its rows may differ in their last bits, so it has an identity of its own.
     """
     source = replace(model.reference.source, batch_tokens=batch_tokens)
-    records = Records(work.request.out)
-    return _model_work(work.request, source, source.load(), work.tables, work.settings, records)
+    records, encoder = Records(work.request.out), source.load()
+    return _model_work(
+        work.request, source, encoder, work.tables, work.settings, records, work.choices
+    )
 
 
 def _model_work(
@@ -233,6 +242,7 @@ def _model_work(
     tables: TaskTables,
     settings: ProbeSettings,
     records: Records,
+    choices: bool,
 ) -> ModelWork:
     chosen, identity = tables.chosen, encoder.identity
     keys: dict[Unit, UnitKey] = {
@@ -240,8 +250,9 @@ def _model_work(
         for task, fingerprint in chosen.fingerprints.items()
         for regime in settings.regimes
     }
-    # The choice among several variants needs their scores on held-out training rows.
-    held_out = request.many_variants and can_hold_out(settings)
+    # The choice among several variants or C needs their scores on held-out training rows.
+    several = request.many_variants or (choices and sweeps(settings))
+    held_out = several and can_hold_out(settings)
 
     def finished(key: UnitKey) -> bool:
         rows = records.find(key)

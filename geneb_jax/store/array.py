@@ -140,7 +140,7 @@ class ShardedArray:
         first = number * self.rows_per_shard
         # What a killed writer left in this slot was never committed; without it the shard file is
         # written in one go instead of merged.
-        self._folder.delete(shard_key(slot))
+        self._folder.make_room(shard_key(slot))
         try:
             written = array[group, first : first + len(rows)].write(rows)
             try:

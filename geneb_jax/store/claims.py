@@ -31,6 +31,7 @@ import numpy as np
 from geneb_jax.errors import StoreError
 from geneb_jax.store.digests import DIGEST_BYTES, DigestIndex
 from geneb_jax.store.folder import ChangedMeanwhileError, Folder
+from geneb_jax.strict_json import parse_json
 
 __all__ = [
     "CLAIMS_FOLDER",
@@ -127,11 +128,17 @@ class _Content:
         """What a claim says; None where the bytes are not a whole one."""
         head, _, digests = content.partition(b"\n")
         try:
-            fields = json.loads(head)
-            beat = int(fields.pop("beat"))
-            holder = Holder(**fields)
-        except (ValueError, TypeError, KeyError, AttributeError):
+            fields = parse_json(head)
+            numbers = [fields[name] for name in ("beat", "pid", "started")]
+            texts = [fields[name] for name in ("machine", "token")]
+        except (ValueError, TypeError, LookupError):
             return None
+        if not all(type(number) is int and 0 <= number < 2**63 for number in numbers):
+            return None
+        if len(fields) != len(numbers + texts) or not all(type(text) is str for text in texts):
+            return None
+        beat = fields.pop("beat")
+        holder = Holder(**fields)
         if len(digests) % DIGEST_BYTES:
             return None
         rows = np.frombuffer(digests, np.uint8).reshape(-1, DIGEST_BYTES)

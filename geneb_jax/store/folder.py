@@ -65,6 +65,10 @@ class Folder(ABC):
     def delete(self, name: str) -> None:
         """Delete a file if it is there."""
 
+    def make_room(self, name: str) -> None:
+        """Delete a file of the array, and what was written of it, before it is written anew."""
+        self.delete(name)
+
     @abstractmethod
     def delete_unchanged(self, name: str) -> bool:
         """Delete a file if it is still as this object last read or wrote it; whether it was."""

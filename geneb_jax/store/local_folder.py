@@ -20,6 +20,7 @@ from filelock import BaseFileLock, FileLock, Timeout
 
 from geneb_jax.durable_files import flush_folder, require_writable_folder, write_bytes
 from geneb_jax.errors import OutputError, StoreError
+from geneb_jax.plain_files import NotTheFileError, open_plain
 from geneb_jax.store.folder import Folder, full_or_unwritable
 
 __all__ = ["LocalFolder"]
@@ -63,9 +64,12 @@ class LocalFolder(Folder):
     def read(self, name: str) -> bytes | None:
         """See :meth:`Folder.read`."""
         try:
-            return self._file(name).read_bytes()
+            with os.fdopen(open_plain(self._file(name)), "rb") as file:
+                return file.read()
         except FileNotFoundError:
             return None
+        except NotTheFileError as error:
+            raise StoreError(str(error), where=self.path / name) from error
         except OSError as error:
             raise StoreError(f"cannot read ({error.strerror})", where=self.path / name) from error
 
@@ -122,6 +126,15 @@ class LocalFolder(Folder):
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
+
+    def make_room(self, name: str) -> None:
+        """See :meth:`Folder.make_room`.
+
+        tensorstore writes into a lock file beside the name and renames it. One that a killed writer
+        left is written over from its start and not cut, so its last bytes would end the new file.
+        """
+        self.delete(name)
+        self.delete(f"{name}.__lock")
 
     def delete_unchanged(self, name: str) -> bool:
         """See :meth:`Folder.delete_unchanged`; the writer's lock already keeps others away."""

@@ -7,9 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from geneb_jax.errors import CheckpointError
+from geneb_jax.plain_files import read_plain
 from geneb_jax.tokenizers.library_tokenizer import LibraryTokenizer
 
 __all__ = ["BpeTokenizer"]
+
+#: The largest that is known has some twenty megabytes.
+_LARGEST_BYTES = 2**28
 
 
 class BpeTokenizer(LibraryTokenizer):
@@ -29,7 +33,7 @@ class BpeTokenizer(LibraryTokenizer):
         from tokenizers import Tokenizer as Library
 
         try:
-            content = file.read_bytes()
+            content = read_plain(file, largest_bytes=_LARGEST_BYTES)
             library = Library.from_buffer(content)
         except FileNotFoundError as error:
             raise CheckpointError("the tokenizer file is missing", where=file) from error

@@ -461,6 +461,21 @@ def test_f40_four_writers_of_one_key_write_every_row_once(tmp_path: Path) -> Non
     assert store.verify() == []
 
 
+@pytest.mark.fault("F01", "F40")
+def test_f40_what_a_killed_writer_had_begun_does_not_end_the_next_ones_shard(
+    tmp_path: Path,
+) -> None:
+    """tensorstore writes into a lock file, which lies there, and longer, if it was killed then."""
+    store = open_store(tmp_path)
+    lock = tmp_path / FOLDER / f"{SHARDS[1]}.__lock"
+    store.commit(DIGESTS[:8], ROWS[:8])
+    lock.parent.mkdir(parents=True)
+    lock.write_bytes(bytes(10_000))
+    store.commit(DIGESTS[8:16], ROWS[8:16])
+    assert open_store(tmp_path).read(DIGESTS[:16]).tobytes() == ROWS[:16].tobytes()
+    assert store.verify() == []
+
+
 @pytest.mark.fault("F40")
 def test_f40_a_writer_waits_with_a_notice_and_a_dead_ones_lock_stops_nobody(
     tmp_path: Path, caplog: pytest.LogCaptureFixture

@@ -19,8 +19,8 @@ from safetensors.torch import load_file
 from geneb_jax.errors import CheckpointError, GenebError
 from geneb_jax.models import load_encoder
 from geneb_jax.models.checkpoints.weight_files import choose_weight_files
+from tests.fuzz.hostile_bytes import contents, damage
 from tests.models.drawn_folders import Axes, write_folder
-from tests.models.hostile_folders import contents, damage
 from tests.tolerance import Tolerance, relative_error
 
 _ROOT = 20261129

@@ -21,8 +21,8 @@ from geneb_jax.embed import load_model
 from geneb_jax.errors import CheckpointError
 from geneb_jax.models import LoadOptions, load_encoder
 from geneb_jax.models.sentence_folder import read_sentence_folder
+from tests.fuzz.hostile_text import damaged
 from tests.models.esm_checkpoints import esm_model
-from tests.tokenizers.damage import damaged
 from tests.tolerance import Tolerance
 
 _TOKENS = ["[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]", *"ACGTNacgt"]

@@ -11,7 +11,7 @@ import pytest
 
 from geneb_jax.errors import CheckpointError, GenebError
 from geneb_jax.tokenizers import decoder_tokenizer, file_tokenizer, vocabulary_tokenizer
-from tests.tokenizers.damage import damaged
+from tests.fuzz.hostile_text import damaged
 from tests.tokenizers.drawn_tokenizers import draw_tokenizer, drawn_texts
 
 #: File to the kind of tokenizer that has it.

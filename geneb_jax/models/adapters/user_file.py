@@ -83,7 +83,7 @@ def own_files(file: Path) -> list[Path]:
 def _imported(file: Path, root: Path) -> Iterator[Path]:
     try:
         tree = ast.parse(file.read_bytes())
-    except SyntaxError:  # running it has failed or will
+    except (SyntaxError, ValueError, RecursionError):  # running it has failed or will
         return
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):

@@ -24,6 +24,7 @@ from geneb_jax.errors import CheckpointError, OutputError
 from geneb_jax.models.spec import PinnedFile
 from geneb_jax.places import cache_folder
 from geneb_jax.plain_files import NotTheFileError, git_lfs_pointer, open_plain
+from geneb_jax.strict_json import read_json
 
 __all__ = ["DigestedFile", "FileSignature", "check_pinned", "combined_sha256", "file_sha256"]
 
@@ -272,12 +273,12 @@ def _memory() -> Path:
 def _read(memory: Path) -> dict[str, tuple[str, float]]:
     """Digests by key with the time at which they were computed; no longer those too old."""
     try:
-        content = json.loads(memory.read_text(encoding="utf-8"))
+        content = read_json(memory)
         oldest = time.time() - _REMEMBERED_SECONDS
         return {
             str(key): (str(digest), float(since))
             for key, (digest, since) in content.items()
             if oldest < since <= time.time()
         }
-    except (OSError, ValueError, TypeError, AttributeError):
+    except (OSError, ValueError, TypeError, AttributeError, OverflowError):
         return {}

@@ -106,7 +106,8 @@ def _replace_value(content: bytes, rng: np.random.Generator) -> bytes:
     except (ValueError, RecursionError):
         return _flip(content, rng)
     places: list[tuple[Any, Any]] = []
-    _collect(document, places)
+    if isinstance(document, dict | list):
+        _collect(document, places)
     if not places:
         return _insert(content, rng)
 
