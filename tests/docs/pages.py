@@ -26,7 +26,7 @@ PAGES = tuple(
     path.relative_to(ROOT).as_posix()
     for path in (ROOT / "README.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("*.md")))
 )
-_COMMENT = r"<!-- (?:not run|in the sweep|exit code|prepared).*?-->\n"
+_COMMENT = r" *<!-- (?:not run|in the sweep|exit code|prepared).*?-->\n"
 _FENCE = re.compile(
     rf"(?P<marks>(?:^{_COMMENT})*)^(?P<indent> *)```(?P<language>[^\n`]*)\n(?P<text>.*?)^ *```$",
     re.M | re.S,
@@ -109,6 +109,8 @@ def commands_of(text: str) -> list[str]:
 def refusal(line: str) -> str | None:
     """What click says against a command; its files need not be there."""
     line = re.split(r" (?:\||>|&&|2>)", line)[0].rstrip("&; ")
+    if line.count("'") % 2:  # the end of a command that another one is told
+        line = line.rstrip("'")
     words = [word for word in shlex.split(line, comments=True)[1:] if word != "..."]
     context, current = click.Context(command), command
     while isinstance(current, click.Group) and words and not words[0].startswith("-"):

@@ -49,6 +49,7 @@ def prepare(folder: Path) -> None:
         _task_file(folder / "tasks" / f"{task}.csv", random)
     for task in ("promoters", "enhancers"):
         _task_file(folder / "my_tasks" / f"{task}.csv", random)
+    _lab(folder / "lab", random)
     drawn = [row[0] for row in _rows(random, 40)]
     records = [f">seq{number} of nobody\n{text}\n" for number, text in enumerate(drawn)]
     (folder / "seqs.fa").write_text("".join(records), encoding="utf-8")
@@ -77,6 +78,19 @@ def _task_file(path: Path, random: np.random.RandomState) -> None:
         lines = csv.writer(file)
         lines.writerow(["text", "label", "split"])
         lines.writerows(_rows(random, 120))
+
+
+def _lab(folder: Path, random: np.random.RandomState) -> None:
+    """Files as laboratories have them: other headers, words for labels, tabs, `Train` and `Test`."""
+    folder.mkdir()
+    lines = ["sequence,label,split\n"]
+    for text, label, split in _rows(random, 180):
+        lines.append(f"{text},{('silent', 'active')[label]},{split}\n")
+    (folder / "promoters.csv").write_text("".join(lines), encoding="utf-8")
+    lines = ["name\tseq\tclass\tsubset\n"]
+    for number, (text, label, split) in enumerate(_rows(random, 180)):
+        lines.append(f"e{number}\t{text}\t{label}\t{split.title()}\n")
+    (folder / "enhancers.tsv").write_text("".join(lines), encoding="utf-8")
 
 
 def _checkpoint(folder: Path, random: np.random.RandomState) -> None:

@@ -13,7 +13,8 @@ from pathlib import Path
 import jax
 import pytest
 
-from tests.docs.block_runner import PageRunner
+from tests.docs.block_runner import PageRunner, says_the_same
+from tests.docs.notebooks import NOTEBOOKS, outputs_of, shown_by
 from tests.docs.pages import PAGES, blocks_of
 from tests.docs.prepared_folder import prepare
 
@@ -71,3 +72,33 @@ def test_a_block_that_says_something_else_is_noticed(reader: Path) -> None:
     lied = dataclasses.replace(block, text=block.text + "and more\n")
     with pytest.raises(AssertionError, match="and the page shows"):
         PageRunner("README.md").run(lied)
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebooks_run_and_print_what_they_show(path: Path, reader: Path) -> None:
+    shutil.rmtree("my_tasks")
+    for number, (shown, said) in enumerate(zip(shown_by(path), outputs_of(path), strict=True)):
+        assert says_the_same(shown, said, decimals=False), f"{path.name}, code cell {number}: {said}"
+
+
+def test_notebooks_are_whole() -> None:
+    assert [path.stem for path in NOTEBOOKS] == ["batched-probes", "evaluate-a-model"]
+    for path in NOTEBOOKS:
+        assert sum(map(len, shown_by(path))) > 100, f"{path.name} shows no outputs"
+        assert path.stat().st_size < 20_000
+
+
+@pytest.mark.parametrize(
+    ("shown", "said", "decimals", "same"),
+    [
+        ("a  b\nc", "a b\nc\n", True, True),
+        ("a ... c", "a b c", True, True),
+        ("MCC 0.51", "MCC 0.52", True, False),
+        ("MCC 0.51", "MCC -0.52", False, True),
+        ("3 tasks", "4 tasks", False, False),
+        ("", "a word", True, False),
+    ],
+)
+def test_what_counts_as_the_same(shown: str, said: str, decimals: bool, same: bool) -> None:
+    assert says_the_same(shown, said, decimals=decimals) is same
