@@ -1,4 +1,4 @@
-"""What the site needs beyond its folder: texts of the repository's root, and languages of blocks."""
+"""What the site needs beyond its folder: texts of the root, and no marks of blocks."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def on_files(files: Any, config: Any) -> Any:
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Links out of the folder become those of the pages; `make test` reads the marks, nobody else."""
+    """Links out of the folder become those of the pages; the marks of blocks are for the tests."""
     for name, page in _ROOT_TEXTS.items():
         markdown = markdown.replace(f"](../{name}", f"]({page}")
     return re.sub(

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Print pip constraints that hold every dependency to the oldest release that pyproject.toml allows.
+"""Print pip constraints that hold dependencies to the oldest releases that pyproject.toml allows.
 
 ``python .ci/oldest.py [EXTRA ...]``: the core's dependencies, and those of the extras named.
 """

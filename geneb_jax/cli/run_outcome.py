@@ -188,7 +188,9 @@ def next_command(outcome: RunOutcome, board: Leaderboard) -> str:
     controls = {model.name for model in own if model.untrained}
     # An extractor's or an object's weights are its own affair: --weights is refused for it.
     told = {
-        label for label, facts in outcome.run.models.items() if facts.identity.dtype == "its own"
+        label
+        for label, facts in outcome.run.models.items()
+        if facts.identity is not None and facts.identity.dtype == "its own"
     }
     bare = [
         m

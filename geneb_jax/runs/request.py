@@ -25,13 +25,12 @@ from geneb_jax.fleet.address import read_scheduler
 from geneb_jax.overlong import parse_overlong
 from geneb_jax.part import Part, read_part
 from geneb_jax.results.labels import require_label
+from geneb_jax.runs.places import DEMO_OUT, OUT
 from geneb_jax.runs.probe_kinds import find_probe
 from geneb_jax.runs.variant_options import Layers, read_layers, read_poolings
 
 __all__ = [
     "DEMO_MODELS",
-    "DEMO_OUT",
-    "OUT",
     "RunRequest",
     "request_from_mapping",
     "request_from_toml",
@@ -40,10 +39,8 @@ __all__ = [
 #: What `geneb-jax run` embeds when no model is named: two counts of words, which take seconds, then
 #: an untrained network, the control that any trained one must beat.
 DEMO_MODELS = ("kmer-4", "kmer-6", "tiny-nt-v2")
-#: Where results go unless --out says otherwise; the demo has a folder of its own.
 #: Sequences of a batch in the benchmark's harness, unless it is told otherwise.
 HARNESS_BATCH = 8
-OUT, DEMO_OUT = "geneb-out", "geneb-demo"
 
 
 def _tuple(value: object) -> object:

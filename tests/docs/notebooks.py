@@ -52,8 +52,9 @@ def outputs_of(path: Path) -> list[str]:
 
 def _write(path: Path) -> None:
     notebook = json.loads(path.read_text(encoding="utf-8"))
-    for number, (cell, said) in enumerate(zip(_code_cells(notebook), outputs_of(path), strict=True)):
-        cell["execution_count"] = number + 1
+    cells = _code_cells(notebook)
+    for number, (cell, said) in enumerate(zip(cells, outputs_of(path), strict=True), 1):
+        cell["execution_count"] = number
         lines = said.splitlines(keepends=True)
         stream = {"name": "stdout", "output_type": "stream", "text": lines}
         cell["outputs"] = [stream] if lines else []

@@ -1,4 +1,4 @@
-"""The folder in which the commands of the pages run: every file they name, small, without a download.
+"""The folder in which the pages' commands run: every file they name, small, no download.
 
 Checkpoints have random weights, sequences are drawn from a fixed seed. A page gets a copy of it.
 """
@@ -36,7 +36,8 @@ class Extractor:
         self.name_model = name_model
 
     def extract_embeddings(self, sequences, batch_size=8):
-        return np.array([[text.count(c) / len(text) for c in "ACGT"] for text in sequences], "float32")
+        shares = [[text.count(c) / len(text) for c in "ACGT"] for text in sequences]
+        return np.array(shares, "float32")
 '''
 
 
@@ -81,7 +82,7 @@ def _task_file(path: Path, random: np.random.RandomState) -> None:
 
 
 def _lab(folder: Path, random: np.random.RandomState) -> None:
-    """Files as laboratories have them: other headers, words for labels, tabs, `Train` and `Test`."""
+    """Files as laboratories have them: other headers, words for labels, tabs, other splits."""
     folder.mkdir()
     lines = ["sequence,label,split\n"]
     for text, label, split in _rows(random, 180):

@@ -79,7 +79,7 @@ def test_a_block_that_says_something_else_is_noticed(reader: Path) -> None:
 def test_notebooks_run_and_print_what_they_show(path: Path, reader: Path) -> None:
     shutil.rmtree("my_tasks")
     for number, (shown, said) in enumerate(zip(shown_by(path), outputs_of(path), strict=True)):
-        assert says_the_same(shown, said, decimals=False), f"{path.name}, code cell {number}: {said}"
+        assert says_the_same(shown, said, decimals=False), f"{path.name} {number}: {said}"
 
 
 def test_notebooks_are_whole() -> None:
