@@ -50,8 +50,8 @@ wheel: $(TEST_VENV)/installed
 	$(TEST_VENV)/bin/python -m build --wheel --outdir dist .
 
 $(VENV)/installed: pyproject.toml
-	@echo "installing into $(VENV), once: some 300 MB to download (jaxlib 90, scipy 40, tensorstore 20, numpy 17, ...),"
-	@echo "some 800 MB on the disk. The demo after it needs no network."
+	@echo "installing into $(VENV), once: some 55 packages, some 800 MB on the disk. pip says what it downloads;"
+	@echo "the demo after it needs no network."
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --disable-pip-version-check --editable .
 	touch $@
