@@ -3,10 +3,11 @@ PYTHON ?= python3
 VENV ?= .venv
 TEST_VENV ?= .venv-test
 COMPILED_VENV ?= .venv-compiled
+DOCS_VENV ?= .venv-docs
 WORKERS ?= 2
 OUT ?= geneb-demo
 
-.PHONY: run test sweep compiled compiled-all lint format wheel clean
+.PHONY: run test sweep matrix docs compiled compiled-all lint format wheel clean
 
 run: $(VENV)/installed
 	$(VENV)/bin/geneb-jax run --out $(OUT)
@@ -17,6 +18,15 @@ test: $(TEST_VENV)/installed
 # Long parity, property and fault sweeps: not part of `make test`.
 sweep: $(TEST_VENV)/installed
 	$(TEST_VENV)/bin/python -m pytest -n $(WORKERS) -m sweep --timeout 3600
+
+# The core of the suite and the demo: Python 3.11, 3.12, 3.13, newest and oldest dependencies.
+matrix:
+	.ci/matrix
+
+# The site, into build/site; a dead link or anchor is an error.
+docs: $(DOCS_VENV)/installed
+	NO_MKDOCS_2_WARNING=1 $(DOCS_VENV)/bin/mkdocs build --strict
+	@echo "open build/site/index.html"
 
 # Compile for an H100 and a TPU without one: a few programs, or all of them (a quarter of an hour).
 compiled: $(COMPILED_VENV)/installed
@@ -40,14 +50,21 @@ wheel: $(TEST_VENV)/installed
 	$(TEST_VENV)/bin/python -m build --wheel --outdir dist .
 
 $(VENV)/installed: pyproject.toml
-	@echo "installing into $(VENV): some 300 MB to download, once"
+	@echo "installing into $(VENV), once: some 55 packages, some 800 MB on the disk. pip says what it downloads;"
+	@echo "the demo after it needs no network."
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --editable .
+	$(VENV)/bin/python -m pip install --disable-pip-version-check --editable .
 	touch $@
 
 $(TEST_VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(TEST_VENV)
 	$(TEST_VENV)/bin/python -m pip install --quiet --editable '.[test]'
+	touch $@
+
+$(DOCS_VENV)/installed: pyproject.toml
+	$(PYTHON) -m venv $(DOCS_VENV)
+	$(DOCS_VENV)/bin/python -m pip install --quiet $$($(PYTHON) -c \
+	  "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']['docs'])")
 	touch $@
 
 # The test environment and the compilers, apart from it: a CUDA plugin makes every start of JAX on a
@@ -63,4 +80,4 @@ $(COMPILED_VENV)/installed: $(TEST_VENV)/installed
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(TEST_VENV) $(COMPILED_VENV) build dist
+	rm -rf $(VENV) $(TEST_VENV) $(COMPILED_VENV) $(DOCS_VENV) .venv-matrix build dist

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.core import ParameterSource
 
 from geneb_jax.cli.open_choice import OpenChoice
 from geneb_jax.plugins import PROBES, SOLVERS
+from geneb_jax.runs.places import DEMO_OUT, OUT
 from geneb_jax.runs.probe_kinds import own_solver_names, probe_kinds
-from geneb_jax.runs.request import DEMO_OUT, OUT, RunRequest
+
+if TYPE_CHECKING:
+    from geneb_jax.runs.request import RunRequest
 
 __all__ = [
     "embedding_options",

@@ -185,7 +185,17 @@ def next_command(outcome: RunOutcome, board: Leaderboard) -> str:
         return "the same command again, once that is mended: what is finished is kept"
     own = [row.model for row in board.rows if row.model.source == "user"]
     controls = {model.name for model in own if model.untrained}
-    bare = [m for m in own if m.weights == "pretrained" and m.name not in controls]
+    # An extractor's or an object's weights are its own affair: --weights is refused for it.
+    told = {
+        label
+        for label, facts in outcome.run.models.items()
+        if facts.identity is not None and facts.identity.dtype == "its own"
+    }
+    bare = [
+        m
+        for m in own
+        if m.weights == "pretrained" and m.name not in controls and m.label not in told
+    ]
     if bare:
         return (
             f"the same command with --weights random: the untrained control of "

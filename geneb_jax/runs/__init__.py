@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from geneb_jax.runs.request import RunRequest
-
 __all__ = ["RunRequest", "run"]
 
 if TYPE_CHECKING:
     from geneb_jax.runs.call import run as run
+    from geneb_jax.runs.request import RunRequest as RunRequest
 
 
 def __getattr__(name: str) -> Any:
-    # Options are checked, and --help printed, before the engine's libraries load.
+    # Options are listed, and --help printed, before anything that checks or computes is loaded.
     if name == "run":
         from geneb_jax.runs.call import run
 
         return run
+    if name == "RunRequest":
+        from geneb_jax.runs.request import RunRequest
+
+        return RunRequest
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

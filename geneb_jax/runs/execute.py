@@ -189,7 +189,7 @@ class _Run:
         if not scores:
             return f"{model.facts.label}{what}: done"
         mean = sum(scores) / len(scores)
-        said = f"mean MCC {mean:.3f} over {len(scores)} tasks, {regime.name}"
+        said = f"micro MCC {mean:.3f} (mean of {len(scores)} tasks), {regime.name}"
         C = self.work.settings.C
         return f"{model.facts.label}{what}: {said}" + (f", C = {C[0]:g}" if len(C) > 1 else "")
 

@@ -10,7 +10,8 @@ from geneb_jax.benchmark import Suite, Task
 from geneb_jax.data import find_task_files, look_at
 from geneb_jax.errors import ConfigError, DataError
 from geneb_jax.results.suite_record import read_suite_record
-from geneb_jax.runs.request import OUT, RunRequest
+from geneb_jax.runs.places import OUT
+from geneb_jax.runs.request import RunRequest
 
 __all__ = ["nothing_usable", "run_options"]
 

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from geneb_jax.benchmark import near_matches
 from geneb_jax.errors import SelectionError
 from geneb_jax.plugins import PROBES, find_plug_in, plug_ins
 from geneb_jax.plugins import SOLVERS as PLUGGED_SOLVERS
@@ -222,6 +221,9 @@ def find_probe(name: str) -> ProbeKind:
     plugged = _plugged(name)
     if plugged is not None:
         return plugged
+    # Only where a name is wrong: it would load what checks suites, before --help is printed.
+    from geneb_jax.benchmark import near_matches
+
     close = near_matches(name, probe_names())
     raise SelectionError(
         f"unknown probe {name!r}",

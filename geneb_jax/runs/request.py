@@ -26,13 +26,12 @@ from geneb_jax.overlong import parse_overlong
 from geneb_jax.part import Part, read_part
 from geneb_jax.plain_files import read_plain_text
 from geneb_jax.results.labels import require_label
+from geneb_jax.runs.places import DEMO_OUT, OUT
 from geneb_jax.runs.probe_kinds import find_probe
 from geneb_jax.runs.variant_options import Layers, read_layers, read_poolings
 
 __all__ = [
     "DEMO_MODELS",
-    "DEMO_OUT",
-    "OUT",
     "RunRequest",
     "request_from_mapping",
     "request_from_toml",
@@ -41,10 +40,8 @@ __all__ = [
 #: What `geneb-jax run` embeds when no model is named: two counts of words, which take seconds, then
 #: an untrained network, the control that any trained one must beat.
 DEMO_MODELS = ("kmer-4", "kmer-6", "tiny-nt-v2")
-#: Where results go unless --out says otherwise; the demo has a folder of its own.
 #: Sequences of a batch in the benchmark's harness, unless it is told otherwise.
 HARNESS_BATCH = 8
-OUT, DEMO_OUT = "geneb-out", "geneb-demo"
 _LARGEST_FILE_BYTES = 2**22
 _LONGEST_SHOWN = 200
 

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from geneb_jax.benchmark import load_suite
+from tests.kept_runs import write_kept_run
+
 HEAVY = ("jax", "torch", "transformers", "tensorstore", "flax", "scipy", "matplotlib")
 
 
@@ -40,6 +43,52 @@ def test_light_verbs_load_no_heavy_library(arguments: list[str]) -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=True
     )
     assert json.loads(outcome.stderr.splitlines()[-1]) == []
+
+
+def test_help_of_every_verb_loads_nothing_that_checks_or_computes() -> None:
+    program = (
+        "import sys\n"
+        "from geneb_jax.cli.main import VERBS, main\n"
+        "for verb in VERBS:\n"
+        "    try:\n"
+        "        main([verb, '--help'])\n"
+        "    except SystemExit as stop:\n"
+        "        assert not stop.code, (verb, stop.code)\n"
+        f"heavy = {(*HEAVY, 'pydantic', 'rich', 'huggingface_hub')!r}\n"
+        "print([name for name in heavy if name in sys.modules], file=sys.stderr)\n"
+    )
+    outcome = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=True
+    )
+    assert outcome.stderr.splitlines()[-1] == "[]"
+
+
+def test_statistics_and_reports_need_no_engine(tmp_path: Path) -> None:
+    """Where JAX, its company and torch cannot even be imported."""
+    suite = load_suite("demo")
+    write_kept_run(tmp_path / "out", suite, {"mine": 0.6}, rows=20, leaked=2)
+    program = (
+        "import sys\n"
+        "class Absent:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name.partition('.')[0] in ('jax', 'jaxlib', 'flax', 'optax', 'orbax',\n"
+        "                                      'torch', 'transformers', 'tensorstore'):\n"
+        "            raise ImportError(f'{name} is absent')\n"
+        "sys.meta_path.insert(0, Absent())\n"
+        "from geneb_jax.cli.main import main\n"
+        "for words in ('stats', 'stats out', 'report out', 'compare MutBERT GROVER',\n"
+        "              'recommend --category Promoters', 'list models'):\n"
+        "    try:\n"
+        "        main(words.split())\n"
+        "    except SystemExit as stop:\n"
+        "        assert not stop.code, words\n"
+    )
+    outcome = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=240, cwd=tmp_path,
+        check=False,
+    )  # fmt: skip
+    assert outcome.returncode == 0, outcome.stderr
+    assert (tmp_path / "out" / "report.html").stat().st_size > 100_000
 
 
 def test_an_unknown_verb_names_near_ones() -> None:

@@ -10,10 +10,9 @@ import pytest
 from pydantic import ValidationError
 
 from geneb_jax.errors import ConfigError
+from geneb_jax.runs.places import DEMO_OUT, OUT
 from geneb_jax.runs.request import (
     DEMO_MODELS,
-    DEMO_OUT,
-    OUT,
     request_from_mapping,
     request_from_toml,
 )
