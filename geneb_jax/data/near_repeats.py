@@ -53,7 +53,7 @@ _SEEDINGS = (
 _MOST_ROWS_A_WORD = 32
 _CANDIDATES = 8
 #: Sorted at once: few enough to stay in a processor's cache.
-_BLOCK_HITS = 2**20
+_BLOCK_HITS = 2**18
 
 _COMPLEMENT = str.maketrans("ACGTURYSWKMBDHVacgturyswkmbdhv", "TGCAAYRSWMKVHDBtgcaayrswmkvhdb")
 

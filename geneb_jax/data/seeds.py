@@ -24,8 +24,8 @@ __all__ = [
 ]
 
 _OTHER = 4
-#: Letters hashed at once: bounds the memory that a large task takes.
-_BLOCK_LETTERS = 2**24
+#: Letters hashed at once: few enough to stay in a processor's cache.
+_BLOCK_LETTERS = 2**18
 #: First bits of a hashed word by which those that no query holds are left out.
 _FILTER_BITS = 22
 _MIXER = np.uint32(0x9E3779B1)  # odd, so it is one to one on 32 bits (Knuth's multiplicative hash)

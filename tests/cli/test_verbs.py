@@ -111,17 +111,16 @@ def test_a_sweep_of_arrays_has_the_answer_of_a_run(geneb, tmp_path: Path, tolera
     for C in strengths:
         found = []
         for k in range(FOLDS):
-            probe = LogisticRegression(C=C, max_iter=1000).fit(
-                X[:180][fold != k], y[:180][fold != k]
-            )
-            found.append(matthews_corrcoef(y[:180][fold == k], probe.predict(X[:180][fold == k])))
+            inside, outside = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
+            probe = LogisticRegression(C=C, max_iter=1000).fit(X[inside], y[inside])
+            found.append(matthews_corrcoef(y[outside], probe.predict(X[outside])))
         held_out[C] = float(np.mean(found))
         limit = tolerance("metrics", "float64")
         assert line["by_C"][f"{C:g}"]["held_out"] == pytest.approx(held_out[C], abs=limit)
     assert line["chosen_C"] == max(held_out, key=lambda C: (held_out[C], -C))
     assert json.loads((out / "sweep.json").read_text()) == [line]
     table = geneb("probe", path, *sweep).out
-    assert "MCC on the test rows by C" in table
+    assert "C = 0.001\tC = 0.1\tC = 10\tchosen C" in table
     assert f"arrays: mine: C = {line['chosen_C']:g} by held-out training rows" in table
     assert json.loads(geneb("probe", path, *sweep[:2], "--json").out)["sweep"] == []
 
