@@ -118,16 +118,34 @@ class TaskBootstrap:
             level: Confidence level.
             limits: Lowest and highest value of the mean; see :func:`difference_limits`.
         """
+        return self.bounds_of_draws(self.draws(scores), scores, level, limits=limits)
+
+    def bounds_of_draws(
+        self,
+        drawn: np.ndarray,
+        scores: np.ndarray,
+        level: float = 0.95,
+        *,
+        limits: tuple[float, float] = UNLIMITED,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """:meth:`bounds` where the draws are there: those of a difference are differences of draws.
+
+        Args:
+            drawn: float64 ``[draw, model]``, what :meth:`draws` makes of the scores.
+            scores: float64 ``[model, task]``.
+            level: Confidence level.
+            limits: Lowest and highest value of the mean.
+        """
         estimate = scores @ self.exact
         tail = (1.0 - level) / 2.0
-        drawn = self.draws(scores)
         low, high = np.quantile(drawn, [tail, 1.0 - tail], axis=0)
         z = stats.norm.ppf(1.0 - tail)
         widen = stats.t.ppf(1.0 - tail, self._degrees(scores)) / z
         low, high = estimate + (low - estimate) * widen, estimate + (high - estimate) * widen
         centred = drawn - drawn.mean(axis=0)
         spread = centred.std(axis=0)
-        skewness = (centred**3).mean(axis=0) / np.where(spread > 0.0, spread, 1.0) ** 3
+        cubes = centred * centred * centred  # many times as fast as NumPy's power
+        skewness = cubes.mean(axis=0) / np.where(spread > 0.0, spread, 1.0) ** 3
         shown = min(2.0, 20.0 / len(self.exact))
         moved = shown * spread * skewness / 6.0 * (2.0 * z * z + 1.0)
         low = np.minimum(np.minimum(low, low + moved), estimate)

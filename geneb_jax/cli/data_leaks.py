@@ -45,7 +45,7 @@ def command(
     """
     from geneb_jax.cli.console import note, print_json
     from geneb_jax.cli.data import reading_progress, resolve_folder
-    from geneb_jax.data import check_folder, leaks_across
+    from geneb_jax.data import check_folder, kept_leaks, leaks_across
 
     definition, source = resolve_folder(folder, data_dir, suite)
     with reading_progress("reading") as show:
@@ -54,7 +54,7 @@ def command(
         note(f"left out: {refused.error.message if refused.error else refused.task_id}")
     tables = [entry.table for entry in result.checks if entry.table is not None]
     with reading_progress("searching") as show:
-        found = leaks_across(tables, on_task=show)
+        found = leaks_across(tables, search=kept_leaks, on_task=show)
     if as_json:
         print_json(
             {

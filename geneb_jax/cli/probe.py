@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +39,8 @@ def command(
     """Fit probes on stored embeddings, or on your own arrays.
 
     ARRAYS are .npz files with X_train, y_train, X_test, y_test; each is a task. With arrays
-    the scores are printed; nothing is written unless --out is given.
+    the scores are printed; nothing is written unless --out is given. Of several
+    --C one is chosen for each task, on held-out training rows.
 
     \b
     Examples:
@@ -66,8 +68,10 @@ def command(
 
     import jax
 
+    from geneb_jax import durable_files
     from geneb_jax.benchmark import load_suite
     from geneb_jax.cli.console import note, print_json, print_table
+    from geneb_jax.cli.run_outcome import print_sweep, sweep_document
     from geneb_jax.results import require_no_suite, write_scores_csv
     from geneb_jax.runs.array_tasks import score_array_tasks
     from geneb_jax.runs.units import probe_settings
@@ -77,12 +81,17 @@ def command(
     settings = probe_settings(request, load_suite("geneb"), platform=jax.default_backend())
     if out is not None:
         require_no_suite(Path(out))
-    rows = score_array_tasks(arrays, settings, model_id=request.name or "arrays", say=note)
+    found = score_array_tasks(arrays, settings, model_id=request.name or "arrays", say=note)
+    rows = found.rows
     if out is not None:
         Path(out).mkdir(parents=True, exist_ok=True)
         write_scores_csv(Path(out), rows)
+        if found.sweep:
+            text = json.dumps(sweep_document(found.sweep), indent=1, allow_nan=False)
+            durable_files.write_text(Path(out) / "sweep.json", text + "\n")
     if as_json:
-        print_json([row.as_dict() for row in rows])
+        scored = [row.as_dict() for row in rows]
+        print_json({"scores": scored, "sweep": sweep_document(found.sweep)})
     else:
         columns = (
             *("mcc", "accuracy", "macro_f1", "auroc", "auprc", "brier"),
@@ -103,6 +112,8 @@ def command(
             ],
             right=("seed", "C", *columns),
         )
+        if found.sweep:
+            print_sweep(found.sweep, "MCC")
     return 1 if any(row.failed for row in rows) else 0
 
 

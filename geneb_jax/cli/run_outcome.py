@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from geneb_jax.results import ScoreRow
     from geneb_jax.runs.outcome import RunOutcome
 
-__all__ = ["next_command", "problem_lines", "show_outcome"]
+__all__ = ["next_command", "print_sweep", "problem_lines", "show_outcome", "sweep_document"]
 
 #: Tasks or models that a line of failures names.
 _NAMED = 3
@@ -99,18 +99,7 @@ def _document(
             }
             for row in board.rows
         ],
-        "sweep": [
-            {
-                "model_id": line.model_id,
-                "regime": line.regime,
-                "chosen_C": line.chosen,
-                "by_C": {
-                    f"{C:g}": {"test": value, "held_out": line.held_out.get(C)}
-                    for C, value in line.test.items()
-                },
-            }
-            for line in sweep
-        ],
+        "sweep": sweep_document(sweep),
         "notes": list(board.notes),
         "report": str(outcome.report),
         "submissions": [str(path) for path in outcome.submissions],
@@ -120,15 +109,43 @@ def _document(
 
 
 def _print_tables(board: Leaderboard, sweep: Sequence[SweepLine]) -> None:
-    from geneb_jax.cli.console import plain, print_table
-    from geneb_jax.report import console_columns, console_rows, console_sweep, sweep_sentences
+    from geneb_jax.cli.console import print_table
+    from geneb_jax.report import console_columns, console_rows
 
     columns = console_columns(board)
     print_table(columns, console_rows(board), title=board.title, right=columns[3:])
-    if not sweep:
-        return
+    if sweep:
+        print_sweep(sweep, "Macro MCC")
+
+
+def sweep_document(sweep: Sequence[SweepLine]) -> list[dict[str, object]]:
+    """The sweep's answer as ``--json`` prints it."""
+    return [
+        {
+            "model_id": line.model_id,
+            "regime": line.regime,
+            "chosen_C": line.chosen,
+            "by_C": {
+                f"{C:g}": {"test": value, "held_out": line.held_out.get(C)}
+                for C, value in line.test.items()
+            },
+        }
+        for line in sweep
+    ]
+
+
+def print_sweep(sweep: Sequence[SweepLine], what: str) -> None:
+    """The sweep's answer as a table, and a sentence for each C that was chosen.
+
+    Args:
+        sweep: Its lines, of at least one model.
+        what: The score.
+    """
+    from geneb_jax.cli.console import plain, print_table
+    from geneb_jax.report import console_sweep, sweep_sentences
+
     names, rows = console_sweep(sweep)
-    title = "Macro MCC on the test rows by C; *: chosen by held-out training rows"
+    title = f"{what} on the test rows by C; *: chosen by held-out training rows"
     click.echo()
     print_table(names, rows, title=title, right=names[2:])
     for line in sweep_sentences(sweep):

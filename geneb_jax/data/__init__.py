@@ -12,6 +12,7 @@ from geneb_jax.data.distinct import (
 )
 from geneb_jax.data.fetched_files import PinnedFiles, fetched_data_folder, pinned_files
 from geneb_jax.data.few_shot import few_shot_rows
+from geneb_jax.data.found_leaks import kept_leaks
 from geneb_jax.data.found_row import first_row_with
 from geneb_jax.data.hub import FetchReport, fetch_suite
 from geneb_jax.data.leaks import LeakKind, TaskLeaks, find_leaks, leaks_across
@@ -68,6 +69,7 @@ __all__ = [
     "find_leaks",
     "find_task_files",
     "first_row_with",
+    "kept_leaks",
     "leaks_across",
     "list_sequences",
     "look_at",

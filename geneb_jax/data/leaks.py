@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from geneb_jax.data.near_repeats import near_repeats, reverse_complement
+from geneb_jax.data.near_repeats import near_repeats, plain_letters, reverse_complement
 from geneb_jax.data.tables import TaskTable
 
 __all__ = ["LeakKind", "TaskLeaks", "find_leaks", "leaks_across"]
@@ -83,10 +83,9 @@ def find_leaks(train: Sequence[str], test: Sequence[str]) -> tuple[np.ndarray, n
     kinds = np.zeros(len(texts), np.uint8)
     identity = np.full(len(texts), np.nan)
     exact = set(train)
-    plain = {_plain(text) for text in exact}
+    plain = set(plain_letters(list(exact)))
     rest = []
-    for row, text in enumerate(texts):
-        letters = _plain(text)
+    for row, (text, letters) in enumerate(zip(texts, plain_letters(texts), strict=True)):
         if text in exact:
             kinds[row] = LeakKind.EXACT
         elif text and reverse_complement(letters) in plain:
@@ -105,7 +104,10 @@ def find_leaks(train: Sequence[str], test: Sequence[str]) -> tuple[np.ndarray, n
 
 
 def leaks_across(
-    tables: Sequence[TaskTable], *, on_task: Callable[[int, int], None] | None = None
+    tables: Sequence[TaskTable],
+    *,
+    search: Callable[[TaskTable], tuple[np.ndarray, np.ndarray]] | None = None,
+    on_task: Callable[[int, int], None] | None = None,
 ) -> tuple[TaskLeaks, ...]:
     """The leaks of every task, and its test rows that are training rows of another.
 
@@ -115,6 +117,7 @@ def leaks_across(
 
     Args:
         tables: The tasks.
+        search: What looks through a task; :func:`find_leaks` by default, which keeps nothing.
         on_task: Called with (done, total) after each.
     """
     homes: dict[str, list[int]] = {}
@@ -123,7 +126,7 @@ def leaks_across(
             homes.setdefault(text, []).append(at)
     found = []
     for at, table in enumerate(tables):
-        kinds, identity = find_leaks(table.train_sequences, table.test_sequences)
+        kinds, identity = (search or _searched)(table)
         counts, elsewhere = np.zeros(len(tables), np.int64), 0
         for text in table.test_sequences:
             if text:
@@ -140,11 +143,11 @@ def leaks_across(
     return tuple(found)
 
 
-def _plain(text: str) -> str:
-    return text.upper().replace("U", "T")
+def _searched(table: TaskTable) -> tuple[np.ndarray, np.ndarray]:
+    return find_leaks(table.train_sequences, table.test_sequences)
 
 
 def _either_strand(text: str) -> str:
     """The same text for a sequence and its reverse complement."""
-    letters = _plain(text)
+    letters = plain_letters([text])[0]
     return min(letters, reverse_complement(letters))

@@ -8,21 +8,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
 
+from geneb_jax.data.seed_pairs import shared_pairs
 from geneb_jax.data.seeds import (
     SeedHits,
     Seeding,
     Seeds,
     find_hits,
     find_seeds,
-    shared_seeds,
+    seeds_among,
     sorted_seeds,
 )
 
-__all__ = ["COVERAGE", "DIVERGENCE", "NearRepeats", "near_repeats", "reverse_complement"]
+__all__ = [
+    "COVERAGE",
+    "DIVERGENCE",
+    "NearRepeats",
+    "near_repeats",
+    "plain_letters",
+    "reverse_complement",
+]
 
 #: Differences a letter of a near repeat: a copy in which 5% of the letters were changed.
 DIVERGENCE = 0.05
@@ -43,7 +52,8 @@ _SEEDINGS = (
 )
 _MOST_ROWS_A_WORD = 32
 _CANDIDATES = 8
-_BLOCK_HITS = 2**23
+#: Sorted at once: few enough to stay in a processor's cache.
+_BLOCK_HITS = 2**18
 
 _COMPLEMENT = str.maketrans("ACGTURYSWKMBDHVacgturyswkmbdhv", "TGCAAYRSWMKVHDBtgcaayrswmkvhdb")
 
@@ -51,6 +61,15 @@ _COMPLEMENT = str.maketrans("ACGTURYSWKMBDHVacgturyswkmbdhv", "TGCAAYRSWMKVHDBtg
 def reverse_complement(text: str) -> str:
     """The other strand, read in its own direction; IUPAC letters too, others stay themselves."""
     return text.translate(_COMPLEMENT)[::-1]
+
+
+def plain_letters(texts: Sequence[str]) -> list[str]:
+    """The texts in capitals, with T for U."""
+    joined = "\n".join(texts).upper().replace("U", "T")
+    split = joined.split("\n")
+    if len(split) == len(texts):
+        return split
+    return [text.upper().replace("U", "T") for text in texts]  # a text with a line's end, or none
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,6 +92,18 @@ class NearRepeats:
         return self.partner >= 0
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Texts:
+    """Sequences, and their letters counted, int64."""
+
+    texts: list[str]
+    lengths: np.ndarray
+
+    @classmethod
+    def of(cls, texts: list[str]) -> _Texts:
+        return cls(texts, np.fromiter(map(len, texts), np.int64, len(texts)))
+
+
 def near_repeats(train: Sequence[str], test: Sequence[str]) -> NearRepeats:
     """Find test sequences that are a training sequence with some 5% of its letters changed.
 
@@ -88,40 +119,41 @@ def near_repeats(train: Sequence[str], test: Sequence[str]) -> NearRepeats:
     Returns:
         The finds. Sequences below :data:`SHORTEST_BP` have none.
     """
-    forward = [text.upper().replace("U", "T") for text in train]
-    queries = [text.upper().replace("U", "T") for text in test]
+    forward, queries = _Texts.of(plain_letters(train)), _Texts.of(plain_letters(test))
     found = NearRepeats(
         np.full(len(test), -1, np.int64), np.full(len(test), np.nan), np.zeros(len(test), bool)
     )
-    lengths = np.fromiter(map(len, queries), np.int64, count=len(queries))
     shortest = SHORTEST_BP
     for longest, seeding in _SEEDINGS:
-        rows = np.flatnonzero((lengths >= shortest) & (lengths < longest))
+        rows = np.flatnonzero((queries.lengths >= shortest) & (queries.lengths < longest))
         shortest = longest
         if not len(rows):
             continue
-        index = sorted_seeds(find_seeds(forward, seeding))
-        for reverse in (False, True):
-            open_rows = rows[~found.found[rows]]
-            texts = [queries[row] for row in open_rows.tolist()]
-            if reverse:
-                texts = [reverse_complement(text) for text in texts]
-            partner, identity = _search(forward, texts, index, seeding)
-            hit = partner >= 0
-            found.partner[open_rows[hit]] = partner[hit]
-            found.identity[open_rows[hit]] = identity[hit]
-            found.reverse[open_rows[hit]] = reverse
+        strands = [[queries.texts[row] for row in rows.tolist()]]
+        strands.append([reverse_complement(text) for text in strands[0]])
+        asked = [find_seeds(texts, seeding) for texts in strands]
+        # Most words of a large task are in no row of its few test rows, and need no sorting.
+        index = sorted_seeds(seeds_among(find_seeds(forward.texts, seeding), *asked))
+        for reverse, (texts, seeds) in enumerate(zip(strands, asked, strict=True)):
+            still = ~found.found[rows]
+            open_seeds = seeds.part(np.flatnonzero(still[seeds.rows]))
+            partner, identity = _search(forward, _Texts.of(texts), index, open_seeds)
+            hit = np.flatnonzero(partner >= 0)
+            found.partner[rows[hit]] = partner[hit]
+            found.identity[rows[hit]] = identity[hit]
+            found.reverse[rows[hit]] = bool(reverse)
     return found
 
 
 def _search(
-    train: list[str], texts: list[str], index: Seeds, seeding: Seeding
+    train: _Texts, texts: _Texts, index: Seeds, seeds: Seeds
 ) -> tuple[np.ndarray, np.ndarray]:
     """A near training sequence of each text (-1 for none), and their identity."""
-    partner, identity = np.full(len(texts), -1, np.int64), np.full(len(texts), np.nan)
-    hits = find_hits(index, find_seeds(texts, seeding), most=_MOST_ROWS_A_WORD)
+    count = len(texts.texts)
+    partner, identity = np.full(count, -1, np.int64), np.full(count, np.nan)
+    hits = find_hits(index, seeds, most=_MOST_ROWS_A_WORD)
     for part in _blocks(hits):
-        pairs = _candidates(*shared_seeds(index, part))
+        pairs = shared_pairs(index, part, most=_CANDIDATES)
         for rank in range(_CANDIDATES):
             rows, others, shifts = (
                 column[(pairs.rank == rank) & (partner[pairs.row] < 0)]
@@ -144,84 +176,68 @@ def _blocks(hits: SeedHits) -> list[SeedHits]:
     return [hits.part(first, last) for first, last in pairwise(cuts)]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Pairs:
-    """Candidates: text ``row``, training sequence ``other``, diagonal, and rank by shared words."""
-
-    row: np.ndarray
-    other: np.ndarray
-    shift: np.ndarray
-    rank: np.ndarray
-
-
-def _candidates(rows: np.ndarray, others: np.ndarray, shifts: np.ndarray) -> _Pairs:
-    """The training sequences that share most words with each text, in the middle diagonal."""
-    if not len(rows):
-        return _Pairs(rows, others, shifts, rows)
-    order = np.lexsort((shifts, others, rows))
-    rows, others, shifts = rows[order], others[order], shifts[order]
-    new = np.concatenate([[True], (np.diff(rows) != 0) | (np.diff(others) != 0)])
-    starts = np.flatnonzero(new)
-    votes = np.diff(np.concatenate([starts, [len(rows)]]))
-    row, other, shift = rows[starts], others[starts], shifts[starts + votes // 2]
-    best = np.lexsort((-votes, row))
-    row, other, shift = row[best], other[best], shift[best]
-    rank = np.arange(len(row)) - np.searchsorted(row, row, side="left")
-    few = rank < _CANDIDATES
-    return _Pairs(row[few], other[few], shift[few], rank[few])
-
-
 def _identities(
-    train: list[str], texts: list[str], rows: np.ndarray, others: np.ndarray, shifts: np.ndarray
+    train: _Texts, texts: _Texts, rows: np.ndarray, others: np.ndarray, shifts: np.ndarray
 ) -> np.ndarray:
     """Identity of each pair over the part both cover; NaN for what is no near repeat."""
+    sizes, theirs = texts.lengths[rows], train.lengths[others]
+    starts = np.maximum(-shifts, 0)
+    covered = np.minimum(sizes, theirs - shifts) - starts
     scores = np.full(len(rows), np.nan)
-    if not len(rows):
-        return scores
-    parts = [
-        _overlap(texts[row], train[other], shift)
-        for row, other, shift in zip(rows.tolist(), others.tolist(), shifts.tolist(), strict=True)
+    beside = np.flatnonzero(covered >= COVERAGE * sizes)
+    pairs = [
+        (texts.texts[row][first : first + length], train.texts[other][at : at + length])
+        for row, other, first, at, length in zip(
+            rows[beside].tolist(),
+            others[beside].tolist(),
+            starts[beside].tolist(),
+            (starts + shifts)[beside].tolist(),
+            covered[beside].tolist(),
+            strict=True,
+        )
     ]
-    whole = [
-        (texts[row], train[other])
-        for row, other in zip(rows.tolist(), others.tolist(), strict=True)
+    scores[beside] = _scores(pairs, covered[beside])
+    # Insertions and deletions drift off the diagonal; the whole of two alike in length do not.
+    same = (shifts == 0) & (sizes == theirs)
+    alike = np.flatnonzero(~same & (np.abs(sizes - theirs) <= _allowed(sizes)))
+    pairs = [
+        (texts.texts[row], train.texts[other])
+        for row, other in zip(rows[alike].tolist(), others[alike].tolist(), strict=True)
     ]
-    sizes = np.array([len(texts[row]) for row in rows.tolist()])
-    for pairs in (parts, whole):
-        # Insertions and deletions drift off the diagonal; the whole of two alike in length do not.
-        scores = np.fmax(scores, _scores(pairs, sizes))
+    scores[alike] = np.fmax(scores[alike], _scores(pairs, sizes[alike]))
     return scores
 
 
-def _overlap(text: str, other: str, shift: int) -> tuple[str, str]:
-    """The parts of two sequences that lie beside each other on a diagonal."""
-    start = max(0, -shift)
-    length = min(len(text), len(other) - shift) - start
-    return text[start : start + length], other[start + shift : start + shift + length]
-
-
-def _scores(pairs: list[tuple[str, str]], sizes: np.ndarray) -> np.ndarray:
+def _scores(pairs: list[tuple[str, str]], lengths: np.ndarray) -> np.ndarray:
+    """1 - differences a letter of the first ones (int64 ``[n]``), NaN where they are too many."""
+    scores = np.full(len(pairs), np.nan)
+    if not pairs:
+        return scores
     # Loaded when needed: most verbs that read task files never look for repeats.
     from rapidfuzz.distance import Levenshtein
     from rapidfuzz.process import cpdist
-    from scipy.stats import binom
 
-    ours = np.array([len(one) for one, _ in pairs])
-    theirs = np.array([len(two) for _, two in pairs])
-    allowed = binom.ppf(_CAUGHT, ours, DIVERGENCE)
-    fits = (ours >= COVERAGE * sizes) & (np.abs(ours - theirs) <= allowed)
-    scores = np.full(len(pairs), np.nan)
-    chosen = np.flatnonzero(fits)
-    if not len(chosen):
-        return scores
-    ask = [pairs[place] for place in chosen.tolist()]
+    allowed = _allowed(lengths)
     distance = cpdist(
-        [one for one, _ in ask],
-        [two for _, two in ask],
+        [one for one, _ in pairs],
+        [two for _, two in pairs],
         scorer=Levenshtein.distance,
-        score_cutoff=int(allowed[chosen].max()),
+        score_cutoff=int(allowed.max()),
         dtype=np.int32,
     )
-    good = distance <= allowed[chosen]
-    scores[chosen[good]] = 1 - distance[good] / ours[chosen[good]]
+    good = distance <= allowed
+    scores[good] = 1 - distance[good] / lengths[good]
     return scores
+
+
+def _allowed(lengths: np.ndarray) -> np.ndarray:
+    """Differences that a near repeat of so many letters may have, float64."""
+    different, back = np.unique(lengths, return_inverse=True)
+    return np.array([_allowed_of(length) for length in different.tolist()], np.float64)[back]
+
+
+@lru_cache(maxsize=1 << 16)
+def _allowed_of(length: int) -> float:
+    from scipy.stats import binom
+
+    return float(binom.ppf(_CAUGHT, length, DIVERGENCE))

@@ -19,13 +19,15 @@ __all__ = [
     "find_hits",
     "find_seeds",
     "letter_codes",
-    "shared_seeds",
+    "seeds_among",
     "sorted_seeds",
 ]
 
 _OTHER = 4
-#: Letters hashed at once: bounds the memory that a large task takes.
-_BLOCK_LETTERS = 2**24
+#: Letters hashed at once: few enough to stay in a processor's cache.
+_BLOCK_LETTERS = 2**18
+#: First bits of a hashed word by which those that no query holds are left out.
+_FILTER_BITS = 22
 _MIXER = np.uint32(0x9E3779B1)  # odd, so it is one to one on 32 bits (Knuth's multiplicative hash)
 
 
@@ -66,6 +68,10 @@ class Seeds:
     rows: np.ndarray
     starts: np.ndarray
 
+    def part(self, chosen: np.ndarray | slice) -> Seeds:
+        """Some of them, by position."""
+        return Seeds(self.words[chosen], self.rows[chosen], self.starts[chosen])
+
 
 def letter_codes(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """A, C, G, T or U as 0 to 3, case ignored, and 4 for anything else; a 4 ends every sequence.
@@ -81,13 +87,16 @@ def letter_codes(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
 
 def find_seeds(texts: Sequence[str], seeding: Seeding) -> Seeds:
     """The seeds of each sequence; words with a letter other than A, C, G, T, U are none."""
+    ends = np.cumsum(np.fromiter(map(len, texts), np.int64, len(texts)) + 1)
     parts: list[Seeds] = []
-    first, letters = 0, 0
-    for row, text in enumerate(texts):
-        letters += len(text) + 1
-        if letters >= _BLOCK_LETTERS or row == len(texts) - 1:
-            parts.append(_block_seeds(texts[first : row + 1], first, seeding))
-            first, letters = row + 1, 0
+    first = 0
+    while first < len(texts):
+        before = int(ends[first - 1]) if first else 0
+        last = int(np.searchsorted(ends, before + _BLOCK_LETTERS)) + 1
+        parts.append(_block_seeds(texts[first:last], first, seeding))
+        first = last
+    if len(parts) == 1:
+        return parts[0]
     if not parts:
         none = np.zeros(0, np.int32)
         return Seeds(none.astype(np.uint32), none, none)
@@ -156,14 +165,22 @@ class SeedHits:
     def part(self, first: int, last: int) -> SeedHits:
         """The hits of some of the seeds."""
         chosen = slice(first, last)
-        query = Seeds(self.query.words[chosen], self.query.rows[chosen], self.query.starts[chosen])
-        return SeedHits(query, self.low[chosen], self.counts[chosen])
+        return SeedHits(self.query.part(chosen), self.low[chosen], self.counts[chosen])
+
+
+def seeds_among(seeds: Seeds, *queries: Seeds) -> Seeds:
+    """The seeds whose word a query may hold; all that one does hold are among them, in order."""
+    there = np.zeros(1 << _FILTER_BITS, bool)
+    down = np.uint32(32 - _FILTER_BITS)
+    for query in queries:
+        there[query.words >> down] = True
+    return seeds.part(np.flatnonzero(there[seeds.words >> down]))
 
 
 def sorted_seeds(seeds: Seeds) -> Seeds:
     """The same seeds by word; equal words in the order they had."""
     order = _order(seeds.words)
-    return Seeds(seeds.words[order], seeds.rows[order], seeds.starts[order])
+    return seeds.part(order)
 
 
 def find_hits(index: Seeds, query: Seeds, *, most: int) -> SeedHits:
@@ -183,23 +200,6 @@ def find_hits(index: Seeds, query: Seeds, *, most: int) -> SeedHits:
     low[order] = first
     counts[order] = np.searchsorted(index.words, words, side="right") - first
     return SeedHits(query, low, np.minimum(counts, most))
-
-
-def shared_seeds(index: Seeds, hits: SeedHits) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Every pair of a query's seed and an indexed one with the same word.
-
-    Returns:
-        Query row, indexed row and diagonal (indexed start minus query start), int64 each.
-    """
-    query, counts = hits.query, hits.counts
-    of_query = np.repeat(np.arange(len(counts)), counts)
-    within = np.arange(len(of_query)) - np.repeat(np.cumsum(counts) - counts, counts)
-    of_index = hits.low[of_query] + within
-    return (
-        query.rows[of_query].astype(np.int64),
-        index.rows[of_index].astype(np.int64),
-        index.starts[of_index].astype(np.int64) - query.starts[of_query],
-    )
 
 
 def _order(words: np.ndarray) -> np.ndarray:

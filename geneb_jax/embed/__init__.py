@@ -11,7 +11,7 @@ from geneb_jax.embed.opening import open_store, shard_rows
 from geneb_jax.embed.placement import Placement
 from geneb_jax.embed.progress import EmbedProgress, ProgressCallback
 from geneb_jax.embed.report import EmbedReport, added_reports, with_row_counts
-from geneb_jax.embed.row_counts import RowCounts, context_said, row_counts
+from geneb_jax.embed.row_counts import RowCounts, context_said, joined_counts, row_counts
 from geneb_jax.embed.shard_work import (
     ShardRows,
     ShardWork,
@@ -43,6 +43,7 @@ __all__ = [
     "embed_sequences",
     "embed_shard",
     "embedder_of",
+    "joined_counts",
     "limited",
     "load_model",
     "open_store",

@@ -148,6 +148,7 @@ def embed_into(
     lease_seconds: float = LEASE_SECONDS,
     part: Part | None = None,
     on_first_rows: Callable[[np.ndarray], None] = lambda rows: None,
+    on_shard: Callable[[ShardRows], None] = lambda shard: None,
 ) -> EmbedReport:
     """Embed the sequences of a table that the store does not have, and commit them shard by shard.
 
@@ -175,6 +176,7 @@ def embed_into(
             taken over.
         part: Which part of the work this process is: its own sequences come first.
         on_first_rows: Given the rows of the first shard, for whoever wants to look at them early.
+        on_shard: Given every shard that this call embedded, which it must not hold on to.
 
     Raises:
         NonFiniteError: as said; or at once where thousands of rows hold no finite one.
@@ -232,6 +234,7 @@ def embed_into(
                 for shard in computed:
                     if not counts:
                         on_first_rows(shard.rows)
+                    on_shard(shard)
                     committer.put(shard)
                     counts.append(shard.counts())
                     unusable.append(shard.unusable)

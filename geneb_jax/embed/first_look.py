@@ -102,13 +102,16 @@ def cut_off(report: EmbedReport, total: int) -> str | None:
 
 
 def in_windows(report: EmbedReport, total: int) -> str | None:
-    """A sentence if sequences were read in windows; else None."""
+    """A sentence if sequences were read in several windows; else None.
+
+    A window may be smaller than the context, so the sentence is of windows and not of the model.
+    """
     if not report.windowed_sequences:
         return None
     pieces = (report.windows or 0) - (total - report.windowed_sequences)
     return (
-        f"{report.windowed_sequences:,} of {total:,} sequences are longer than the model takes and "
-        f"are the mean over {pieces:,} windows; nothing was cut off"
+        f"{report.windowed_sequences:,} of {total:,} sequences are longer than a window and are "
+        f"the mean over {pieces:,} windows; nothing was cut off"
     )
 
 

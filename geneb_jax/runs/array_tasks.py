@@ -8,25 +8,41 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from geneb_jax.analysis import SweepLine
 from geneb_jax.benchmark import Task, safe_file_name
 from geneb_jax.data.layouts.found_tasks import split_of
 from geneb_jax.errors import DataError
 from geneb_jax.plain_files import open_plain
 from geneb_jax.results import ScoreRow
 from geneb_jax.runs.probe_stage import fit_problems, problem_rows, training_subsets
+from geneb_jax.runs.sweep_folds import can_hold_out, score_folds, sweeps
 from geneb_jax.runs.units import ProbeSettings
 from geneb_jax.vectors import NamedVectors, holds_vectors, read_vectors
 from geneb_jax_probes import ProbeDataError, ProbeTask
 from geneb_jax_probes.labels import check_labels
 
-__all__ = ["read_array_tasks", "score_array_tasks"]
+__all__ = ["ArrayScores", "read_array_tasks", "score_array_tasks"]
 
 ARRAYS = ("X_train", "y_train", "X_test", "y_test")
 _HINT = f"save it with np.savez(path, {', '.join(f'{n}=...' for n in ARRAYS)})"
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayScores:
+    """What came of probing arrays.
+
+    Attributes:
+        rows: A row a task, regime, seed and C.
+        sweep: Of several C: a line a task and regime; empty for one.
+    """
+
+    rows: list[ScoreRow]
+    sweep: list[SweepLine]
 
 
 def _silent(sentence: str) -> None:
@@ -212,11 +228,12 @@ def score_array_tasks(
     *,
     model_id: str = "arrays",
     say: Callable[[str], None] = _silent,
-) -> list[ScoreRow]:
+) -> ArrayScores:
     """Fit and score every regime, seed and C of every file, in one batched call.
 
     The file's stem is the task's name, unless the file names tasks itself; ``say`` takes sentences
-    on rows that are not used.
+    on rows that are not used. Of several C one is chosen on held-out training rows, as a run does
+    it, but for each task by itself: arrays of a call need have nothing in common.
 
     Raises:
         DataError: if a file cannot be used, or two tasks have the same name.
@@ -239,4 +256,32 @@ def score_array_tasks(
     for task, scores in zip(tasks, fit_problems(problems, settings), strict=True):
         for regime_rows in problem_rows(model_id, task, scores, settings).values():
             rows.extend(regime_rows)
-    return rows
+    sweep: list[SweepLine] = []
+    if sweeps(settings):
+        folds = score_folds(problems, settings) if can_hold_out(settings) else [None] * len(tasks)
+        for task, held_out in zip(tasks, folds, strict=True):
+            own = [row for row in rows if row.task_id == task.task_id]
+            sweep += _sweep_of(own, task, settings, held_out)
+    return ArrayScores(rows, sweep)
+
+
+def _sweep_of(
+    rows: Sequence[ScoreRow], task: Task, settings: ProbeSettings, held_out: np.ndarray | None
+) -> list[SweepLine]:
+    """Each regime's MCC by C: the mean over seeds on the test rows, and on held-out ones."""
+    lines = []
+    for regime in settings.regimes:
+        by_C: dict[float, list[float]] = {}
+        for row in rows:
+            if row.regime == regime.name and row.mcc is not None:
+                by_C.setdefault(row.C, []).append(row.mcc)
+        test = {C: float(np.mean(by_C[C])) for C in sorted(by_C)}
+        if len(test) < 2:
+            continue
+        held: dict[float, float] = {}
+        if held_out is not None and not regime.seeded and np.isfinite(held_out).all():
+            means = dict(zip(settings.C, held_out.mean(axis=1).tolist(), strict=True))
+            held = {C: means[C] for C in test}
+        name = f"{rows[0].model_id}: {task.label}"
+        lines.append(SweepLine(name, regime.name, settings.probe, settings.solver, 1, test, held))
+    return lines

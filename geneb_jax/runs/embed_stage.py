@@ -17,7 +17,6 @@ from geneb_jax.embed import (
     embed_shard,
     embedder_of,
     open_store,
-    row_counts,
     with_row_counts,
 )
 from geneb_jax.embed.joint_check import alike_alone
@@ -32,6 +31,7 @@ from geneb_jax.runs.executors import Executor, SerialExecutor
 from geneb_jax.runs.fleet_embedding import Refusal, embed_on_fleet
 from geneb_jax.runs.harness_order import embed_splits, missing_rows
 from geneb_jax.runs.input_look import InputLook
+from geneb_jax.runs.kept_counts import CountsOfShards, keep_counts, known_counts
 from geneb_jax.runs.observer import RunObserver
 from geneb_jax.runs.task_choice import ReadTasks
 from geneb_jax.runs.work import ModelWork, RunWork
@@ -207,6 +207,7 @@ def embed_models(
             return [embed_models(work, (model,), observer, executor)[0] for model in models]
     look = InputLook(encoder, observer)
     look.at_tokens(sequences.sequences)
+    counted = CountsOfShards(len(sequences))
     refusals: tuple[Refusal, ...]
     if isinstance(executor, Fleet):
         report, refusals = embed_on_fleet(
@@ -227,12 +228,16 @@ def embed_models(
             embed=None if serial else elsewhere,
             part=work.request.own_part,
             on_first_rows=look.at_rows,
+            on_shard=counted.add,
         )
         refusals = tuple(Refusal(error.positions, error) for error in refused)
     observer.finished()
-    if report.embedded < len(sequences):
-        # Counts belong to rows, whoever embedded them: those that were stored are counted now.
-        report = with_row_counts(report, row_counts(encoder, sequences.sequences))
+    identity, counts = references[0].identity, counted.total()
+    if counts is not None:
+        keep_counts(identity, sequences, counts)
+    elif report.embedded < len(sequences):
+        # Counts belong to rows, whoever embedded them: those that were stored are found, or made.
+        report = with_row_counts(report, known_counts(identity, encoder, sequences))
     look.at_stored(stores[-1], sequences.digests)
     look.at_report(report, total=len(sequences))
     unusable: dict[Task, str] = {}

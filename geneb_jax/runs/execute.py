@@ -17,7 +17,7 @@ from pathlib import Path
 
 from geneb_jax.analysis import leaked_rows
 from geneb_jax.benchmark import Task
-from geneb_jax.data import TaskTable, find_leaks, pinned_files
+from geneb_jax.data import TaskTable, kept_leaks, pinned_files
 from geneb_jax.durable_files import require_writable_folder
 from geneb_jax.embed import BatchMemoryError
 from geneb_jax.errors import GenebError
@@ -325,7 +325,7 @@ class _Run:
         out, fingerprint = self.work.request.out, self.work.tables.chosen.fingerprints[task]
         known = find_repeats(out, task.task_id, fingerprint)
         if known is None or len(known) != len(table.test_labels):
-            kinds, _ = find_leaks(table.train_sequences, table.test_sequences)
+            kinds, _ = kept_leaks(table)
             keep_repeats(out, task.task_id, fingerprint, kinds)
 
     def record_failures(self, model: ModelWork, failures: Mapping[Task, str]) -> None:

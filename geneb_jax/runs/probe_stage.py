@@ -19,6 +19,7 @@ from geneb_jax.models.adapters.harness_encoder import HarnessEncoder
 from geneb_jax.results import FAILED, AnswerKey, ScoreRow, UnitKey, UnitPredictions
 from geneb_jax.runs.encoder_source import ModelReference
 from geneb_jax.runs.harness_order import read_split_rows
+from geneb_jax.runs.kept_counts import find_counts
 from geneb_jax.runs.sweep_folds import score_folds
 from geneb_jax.runs.task_choice import TaskTables
 from geneb_jax.runs.units import ProbeSettings
@@ -178,13 +179,15 @@ def _task_counts(groups: Sequence[ProbeGroup]) -> dict[Task, Mapping[str, int | 
     encoder, read = groups[0].model.encoder(), groups[0].tables.read()
     tasks = tuple(dict.fromkeys(task for group in groups for task in group.units))
     rows = {task: np.concatenate(read.rows_of(task)) for task in tasks}
-    distinct = np.unique(np.concatenate(list(rows.values())))
-    found = row_counts(encoder, texts_at(read.sequences.sequences, distinct))
+    found = find_counts(groups[0].model.identity, read.sequences)
+    if found is None:
+        distinct = np.unique(np.concatenate(list(rows.values())))
+        found = row_counts(encoder, texts_at(read.sequences.sequences, distinct))
+        rows = {task: np.searchsorted(distinct, at) for task, at in rows.items()}
     if found is None:
         return {task: {} for task in tasks}
     counts: dict[Task, Mapping[str, int | None]] = {}
-    for task, at in rows.items():
-        own = np.searchsorted(distinct, at)
+    for task, own in rows.items():
         unknown = found.unknown_tokens
         counts[task] = {
             "cut_bp": int(found.cut_bp[own].sum()),

@@ -10,6 +10,7 @@ from geneb_jax.data import SequenceList, TaskSource, first_row_with, read_sequen
 from geneb_jax.embed import context_said, row_counts
 from geneb_jax.errors import DataError
 from geneb_jax.models import Encoder
+from geneb_jax.runs.kept_counts import known_counts
 from geneb_jax.runs.task_choice import ReadTasks
 
 __all__ = ["require_listed_within_context", "require_tasks_within_context"]
@@ -26,7 +27,7 @@ def require_tasks_within_context(encoder: Encoder, read: ReadTasks, source: Task
     """
     if encoder.overlong.kind != "refuse":
         return
-    counts = row_counts(encoder, read.sequences.sequences)
+    counts = known_counts(encoder.identity, encoder, read.sequences)
     if counts is None or not counts.cut_bp.any():
         return
     too_long = counts.cut_bp > 0

@@ -72,12 +72,13 @@ def test_probe_reads_what_embed_writes(geneb: Any, tmp_path: Path) -> None:
     assert done.code == 0, done.err
     answer = geneb("probe", out, "--regime", "full", "--seed", "13", "--json")
     assert answer.code == 0, answer.err
-    (row,) = json.loads(answer.out)
+    (row,) = json.loads(answer.out)["scores"]
     rows = load_model("kmer-2").embed(TEXTS)
     labels = np.array(["AT" if k % 2 else "GC" for k in range(40)])
     plain = tmp_path / "plain.npz"
     np.savez(plain, X_train=rows[:26], y_train=labels[:26], X_test=rows[26:], y_test=labels[26:])
-    (same,) = json.loads(geneb("probe", plain, "--regime", "full", "--seed", "13", "--json").out)
+    answer = geneb("probe", plain, "--regime", "full", "--seed", "13", "--json")
+    (same,) = json.loads(answer.out)["scores"]
     assert row["task_id"] == "mine"
     assert {k: v for k, v in row.items() if k != "task_id"} == {
         k: v for k, v in same.items() if k != "task_id"
@@ -200,7 +201,7 @@ def test_splits_are_read_however_they_are_spelled(geneb: Any, tmp_path: Path) ->
         answer = geneb("probe", out, "--regime", "full", "--seed", "13", "--json")
         assert answer.code == 0, answer.err
         assert "4 rows neither train nor test, left out (4 dev)" in answer.err
-        scores.append(json.loads(answer.out))
+        scores.append(json.loads(answer.out)["scores"])
     assert scores[0] == scores[1] and scores[0][0]["n_train"] == 24
     for word in ("holdout", ""):
         table = _labelled(tmp_path / "mine.csv", [*SPLITS[:5], word, *SPLITS[6:]], LABELS)

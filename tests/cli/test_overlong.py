@@ -54,7 +54,7 @@ def test_windows_and_truncation_side_by_side(geneb: Any, tasks: Path) -> None:
     assert "--overlong windows" in cut.err
     whole = run(geneb, tasks, "--overlong", "windows")
     assert whole.code == 0, whole.err
-    assert "1 of 14 sequences are longer than the model takes and are the mean over 2 windows" in (
+    assert "1 of 14 sequences are longer than a window and are the mean over 2 windows" in (
         whole.err
     )
     found = counted(tasks.parent / "out")

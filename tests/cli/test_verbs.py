@@ -12,6 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import matthews_corrcoef
 
 from geneb_jax.cli.main import VERBS
+from geneb_jax.runs.sweep_folds import FOLDS, fold_of_rows
 
 
 @pytest.fixture
@@ -86,13 +87,42 @@ def test_probe_takes_the_users_own_arrays(geneb, tmp_path: Path, tolerance) -> N
     np.savez(path, **arrays)
     answer = geneb("probe", path, "--regime", "full", "--C", "0.1,1", "--json")
     assert answer.code == 0, answer.err
-    rows = {(row["C"], row["seed"]): row for row in json.loads(answer.out)}
+    rows = {(row["C"], row["seed"]): row for row in json.loads(answer.out)["scores"]}
     for C in (0.1, 1.0):
         probe = LogisticRegression(C=C, max_iter=1000).fit(X[:200], labels[:200])
         expected = matthews_corrcoef(labels[200:], probe.predict(X[200:]))
         limit = tolerance("metrics", "float64")
         assert rows[C, 13]["mcc"] == pytest.approx(expected, abs=limit)
         assert rows[C, 13]["n_iter"] == probe.n_iter_.max()
+
+
+def test_a_sweep_of_arrays_has_the_answer_of_a_run(geneb, tmp_path: Path, tolerance) -> None:
+    """The C of the best mean MCC over scikit-learn's fits on the same folds of training rows."""
+    X, y = make_classification(n_samples=240, n_features=30, n_informative=3, random_state=1)
+    path, out = tmp_path / "mine.npz", tmp_path / "out"
+    np.savez(path, X_train=X[:180], y_train=y[:180], X_test=X[180:], y_test=y[180:])
+    strengths = (0.001, 0.1, 10.0)
+    sweep = ("--regime", "full", "--C", ",".join(map(str, strengths)), "--seed", "13")
+    answer = geneb("probe", path, *sweep, "--json", "--out", out)
+    assert answer.code == 0, answer.err
+    (line,) = json.loads(answer.out)["sweep"]
+    fold = fold_of_rows(y[:180])
+    held_out = {}
+    for C in strengths:
+        found = []
+        for k in range(FOLDS):
+            inside, outside = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
+            probe = LogisticRegression(C=C, max_iter=1000).fit(X[inside], y[inside])
+            found.append(matthews_corrcoef(y[outside], probe.predict(X[outside])))
+        held_out[C] = float(np.mean(found))
+        limit = tolerance("metrics", "float64")
+        assert line["by_C"][f"{C:g}"]["held_out"] == pytest.approx(held_out[C], abs=limit)
+    assert line["chosen_C"] == max(held_out, key=lambda C: (held_out[C], -C))
+    assert json.loads((out / "sweep.json").read_text()) == [line]
+    table = geneb("probe", path, *sweep).out
+    assert "C = 0.001\tC = 0.1\tC = 10\tchosen C" in table
+    assert f"arrays: mine: C = {line['chosen_C']:g} by held-out training rows" in table
+    assert json.loads(geneb("probe", path, *sweep[:2], "--json").out)["sweep"] == []
 
 
 @pytest.mark.parametrize(

@@ -243,3 +243,17 @@ def test_a_hidden_folder_is_named_as_unread(tmp_path: Path) -> None:
     assert suite.unread == ("t/.old/",)
     assert "1 file or folder is no task and not read: t/.old/" in summary(suite)
     assert "whose name starts with a dot" in refused(tmp_path / "b", {".x/train.csv": GOOD})
+
+
+@pytest.mark.parametrize("split", ["", "train"])
+def test_a_file_of_all_rows_beside_its_parts_is_refused(tmp_path: Path, split: str) -> None:
+    """It would be a second task of the same rows; another name makes a task of it."""
+    whole = divided("split", "train", "train", "test", "test") if split else GOOD
+    files: dict[str, str | bytes] = {"train.csv": GOOD, "test.csv": GOOD, "All.csv": whole}
+    told = refused(tmp_path, files)
+    assert "All.csv lies beside test.csv and train.csv" in told and "move it away" in told
+    (tmp_path / "source/All.csv").unlink()
+    files = {"train.csv": GOOD, "test.csv": GOOD}
+    files["other.csv"] = divided("split", "train", "train", "test", "test")
+    imported(tmp_path, files)
+    assert len(load_suite(tmp_path / "suite").tasks) == 2

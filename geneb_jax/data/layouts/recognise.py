@@ -20,7 +20,7 @@ from geneb_jax.data.layouts.label_files import is_label_table
 from geneb_jax.data.layouts.labels import kind_left_out
 from geneb_jax.data.layouts.options import ImportOptions
 from geneb_jax.data.layouts.sequence_cells import with_plain_sequences
-from geneb_jax.data.layouts.source_files import SourceFiles, inner_ending
+from geneb_jax.data.layouts.source_files import SourceFiles, inner_ending, inner_stem
 from geneb_jax.data.layouts.table_rows import Candidate
 from geneb_jax.data.layouts.used_options import require_used
 from geneb_jax.errors import DataError
@@ -44,6 +44,10 @@ _UNREADABLE = {
     ".tgz": "an archive; unpack it",
     ".tfrecord": "TFRecords; give the tables that they were made from",
 }
+
+
+#: Names of a table that holds all parts.
+_WHOLE = ("all", "combined", "complete", "everything", "full", "merged", "total", "whole")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -162,6 +166,26 @@ def _require_unlike(files: SourceFiles, chosen: Sequence[Candidate]) -> None:
                 where=files.source,
                 cause="the same rows in two forms, or two tasks of one name",
                 hint="keep the one you mean and move the other away; or give the tasks two names",
+            )
+    _require_no_whole_beside_parts(files, chosen)
+
+
+def _require_no_whole_beside_parts(files: SourceFiles, chosen: Sequence[Candidate]) -> None:
+    """Refuse ``all.csv`` beside ``train.csv`` and ``test.csv``: their rows would count twice."""
+    parts: dict[Path, list[str]] = {}
+    for candidate in chosen:
+        for split, path in candidate.paths:
+            if split:
+                parts.setdefault(path.parent, []).append(path.name)
+    for candidate in chosen:
+        split, path = candidate.paths[0]
+        if not split and path.parent in parts and inner_stem(path).casefold() in _WHOLE:
+            raise DataError(
+                f"{files.relative(path)} lies beside {' and '.join(sorted(parts[path.parent])[:3])}"
+                " and by its name holds their rows once more",
+                where=files.source,
+                cause="it would be a second task, of rows that are scored already",
+                hint="move it away; or, if it is a task of its own, give it another name",
             )
 
 
