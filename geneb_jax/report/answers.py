@@ -74,7 +74,7 @@ def answers(
         return ()
     # Nobody is told to use an untrained control, also where chance lets one win.
     first = next((row for row in ranked if not row.model.untrained), ranked[0])
-    cards = [_best(board, ranked, first)]
+    cards: list[Answer | None] = [_best(board, ranked, first)]
     small = next((row for row in ranked if row.model.params and row.model.params <= SMALL), None)
     mine = own_row(board)
     if small is not None and (mine is None or small is not mine):
@@ -285,7 +285,7 @@ def _rivals(ranked: Sequence[LeaderboardRow], first: LeaderboardRow) -> str:
     """How many are not told to be worse than the first."""
     if first.rank_range is None or len(ranked) < 2:
         return ""
-    others = first.rank_range.high - 1
+    others = first.rank_range.high - first.rank_range.low
     if not others:
         return "Every other model is told to be worse. "
     return f"{others} of {len(ranked) - 1} others cannot be told from it. "

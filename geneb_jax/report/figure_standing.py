@@ -35,16 +35,13 @@ def standing_figure(board: Leaderboard) -> Figure | None:
 
 
 def standing_drawing(board: Leaderboard, *, most: int = 16) -> Canvas:
-    """The leaders, the run's models and their neighbours: at most ``most`` rows of models."""
+    """The leaders, the run's models and their neighbours: at most ``most`` lines."""
     ranked = [row for row in board.rows if row.rank is not None]
-    keep = _kept(ranked, most)
-    lines: list[LeaderboardRow | int] = []
-    for before, place in zip([-1, *keep], keep, strict=False):
-        if place > before + 1:
-            lines.append(place - before - 1)
-        lines.append(ranked[place])
-    if keep and keep[-1] < len(ranked) - 1:
-        lines.append(len(ranked) - 1 - keep[-1])
+    count = min(most, len(ranked))
+    lines = _lines(ranked, count)
+    while len(lines) > most and count > 1:
+        count -= 1
+        lines = _lines(ranked, count)
     bottom = _TOP + _TALL * len(lines)
     title = metric_title(board.metric)
     canvas = Canvas(
@@ -125,6 +122,20 @@ def board_table(board: Leaderboard) -> Table:
         tuple(rows),
         f"macro_low and macro_high: 95% interval of macro_{board.regime}.",
     )
+
+
+def _lines(ranked: Sequence[LeaderboardRow], count: int) -> list[LeaderboardRow | int]:
+    """``count`` models, and between them how many are left out."""
+    lines: list[LeaderboardRow | int] = []
+    before = -1
+    for place in _kept(ranked, count):
+        if place > before + 1:
+            lines.append(place - before - 1)
+        lines.append(ranked[place])
+        before = place
+    if before < len(ranked) - 1:
+        lines.append(len(ranked) - 1 - before)
+    return lines
 
 
 def _kept(ranked: Sequence[LeaderboardRow], most: int) -> list[int]:
