@@ -121,6 +121,13 @@ class Browser:
         assert "exceptionDetails" not in found, found
         return found["result"].get("value")
 
+    def wait(self, condition: str) -> None:
+        """Wait until a JavaScript expression holds."""
+        limit = time.monotonic() + 60
+        while not self.run(f"Boolean({condition})"):
+            assert time.monotonic() < limit, condition
+            time.sleep(0.05)
+
     def named(self, *methods: str) -> list[dict[str, Any]]:
         return [event for event in self.events if event.get("method") in methods]
 
@@ -272,11 +279,9 @@ def test_a_model_and_a_task_are_one_click_away(browser, report) -> None:
     gaps = browser.run(f"[...{rows.format(1)}].map(r => Number(r.cells[8].dataset.v))")
     assert gaps == sorted(gaps, reverse=True) and len(gaps) == 100
     browser.run(rows.format(1) + "[0].querySelector('a').click()")
-    time.sleep(0.3)
-    assert "Every model on this task, full" in browser.run(words)
+    browser.wait(f"{words}.includes('Every model on this task, full')")
     browser.run("document.getElementById('panel-close').click()")
-    time.sleep(0.1)
-    assert not browser.run(opened) and browser.run("location.hash") == ""
+    browser.wait(f"!{opened} && location.hash === ''")
     assert browser.named("Runtime.exceptionThrown", "Log.entryAdded") == []
 
 
