@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from geneb_jax.analysis.aggregation import aggregate
-from geneb_jax.analysis.bootstrap import difference_limits, task_bootstrap
+from geneb_jax.analysis.bootstrap import task_bootstrap
 from geneb_jax.analysis.cube import ScoreCube
+from geneb_jax.analysis.pair_bounds import pair_bounds
 from geneb_jax.analysis.ranking import OVER_ROWS, OVER_TASKS
 from geneb_jax.analysis.test_row_comparison import compare_rows
 from geneb_jax.analysis.test_row_predictions import ModelPredictions
@@ -59,11 +60,12 @@ def pair_intervals(
     kept = predictions or {}
     over = ""
     if resampling is not None and len(order) <= _MOST:
-        scores, limits = cube.in_regime(regime)[order], difference_limits(cube.score_range)
-        over, high = OVER_TASKS, low.copy()
-        for one in range(len(order) - 1):
-            bounds = resampling.bounds(scores[one] - scores[one + 1 :], limits=limits)
-            low[one, one + 1 :], high[one, one + 1 :] = bounds
+        low, high = pair_bounds(
+            cube.in_regime(regime)[order],
+            resampling.category_of_task,
+            score_range=cube.score_range,
+        )
+        over = OVER_TASKS
         return PairIntervals(labels, *_both_ways(low, high), over)
     high = low.copy()
     if resampling is None and len(order) <= _MOST_BY_ROWS and all(name in kept for name in labels):

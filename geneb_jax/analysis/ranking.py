@@ -21,8 +21,9 @@ import numpy as np
 from scipy.stats import rankdata
 
 from geneb_jax.analysis.aggregation import aggregate
-from geneb_jax.analysis.bootstrap import TaskBootstrap, difference_limits, task_bootstrap
+from geneb_jax.analysis.bootstrap import TaskBootstrap, task_bootstrap
 from geneb_jax.analysis.cube import ScoreCube
+from geneb_jax.analysis.pair_bounds import pair_bounds
 from geneb_jax.analysis.test_row_comparison import compare_rows, macro_row_interval
 from geneb_jax.analysis.test_row_predictions import ModelPredictions
 
@@ -172,11 +173,8 @@ def _ahead_over_tasks(
 
     An interval holds its estimate, so nobody is told to be better than a model ranked above.
     """
-    limits = difference_limits(score_range)
-    ahead = np.zeros((len(scores), len(scores)), dtype=bool)
-    for row in range(len(scores) - 1):
-        low, _ = resampling.bounds(scores[row] - scores[row + 1 :], level, limits=limits)
-        ahead[row, row + 1 :] = low > 0.0
+    low, _ = pair_bounds(scores, resampling.category_of_task, level=level, score_range=score_range)
+    ahead: np.ndarray = low > 0.0  # what is not compared is NaN, and nobody is ahead by it
     return ahead
 
 

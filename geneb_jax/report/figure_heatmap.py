@@ -12,7 +12,7 @@ from geneb_jax.report.wording import in_metric, metric_title
 
 __all__ = ["heat_colour", "heatmap_figure"]
 
-_CELL_WIDTH, _CELL_HEIGHT, _LEFT, _TOP, _SIZE = 31.0, 20.0, 206.0, 112.0, 14.5
+_CELL_WIDTH, _CELL_HEIGHT, _LEFT, _TOP, _SIZE = 31.0, 20.0, 206.0, 122.0, 14.5
 _LONGEST = 24
 #: Ink on a light cell: a shade of its own, which a dark page must leave as it is.
 _ON_LIGHT, _ON_DARK = "#0b0f14", "#fffffe"

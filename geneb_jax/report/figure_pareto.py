@@ -88,7 +88,7 @@ def pareto_figure(cube: ScoreCube, regime: str) -> Figure | None:
         spot = labels.place(right - 4, y(macro[row]), words, ends=("end",))
         if spot:
             canvas.text(spot[0], spot[1], words, size=_SIZE, anchor=spot[2], bold=True)
-    for row in [*mine, *(k for k in frontier.tolist() if k not in mine)]:
+    for row in [*mine, *(k for k in reversed(frontier.tolist()) if k not in mine)]:
         words = short_name(cube.models[row].title)
         spot = labels.place(x(math.log10(size[row])), y(macro[row]), words)
         if spot:
