@@ -23,7 +23,7 @@ __all__ = ["SMALL", "Answer", "Hold", "answers", "held_back", "own_row"]
 
 #: Up to so many parameters a model counts as small.
 SMALL = 1e8
-_NAMES = 4
+_NAMES = 2
 
 
 @dataclass(frozen=True, slots=True)

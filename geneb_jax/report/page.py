@@ -36,7 +36,12 @@ from geneb_jax.report.figures import draw_figures
 from geneb_jax.report.first_screen import devices_of, links, subtitle, times_of, uses_of
 from geneb_jax.report.page_filters import asset, page_environment
 from geneb_jax.report.page_numbers import page_numbers
-from geneb_jax.report.result_tables import category_answers, choice_table, task_table
+from geneb_jax.report.result_tables import (
+    EVERYTHING,
+    category_answers,
+    choice_table,
+    task_table,
+)
 from geneb_jax.report.run_tables import run_tables
 from geneb_jax.report.statistics_tables import paper_tables, robustness_tables
 from geneb_jax.report.sweep_table import sweep_figure
@@ -162,6 +167,7 @@ def _context(panel: Panel, boards: Sequence[Leaderboard], statistics: Statistics
         "holds": held_back(shared, mine.model.label, regime) if mine else [],
         "choice": choice_table(offered, regime, found=choices).for_metric(metric),
         "uses": uses,
+        "everything": EVERYTHING,
         "has_small": any(use.small for use in uses),
         "has_yours": any(use.yours_rank for use in uses)
         and any(model.source != "user" for model in cube.models),
