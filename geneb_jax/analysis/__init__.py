@@ -51,6 +51,7 @@ from geneb_jax.analysis.leakage import (
 )
 from geneb_jax.analysis.one_class import one_class_sentences
 from geneb_jax.analysis.own_scores import OwnScore, own_scores
+from geneb_jax.analysis.pair_intervals import PairIntervals, pair_intervals
 from geneb_jax.analysis.paired import (
     CategoryDifference,
     PairedComparison,
@@ -90,6 +91,7 @@ from geneb_jax.analysis.ranking import (
     tie_groups,
 )
 from geneb_jax.analysis.recommend import CLOSE, Budget, Candidate, Recommendation, recommend
+from geneb_jax.analysis.run_checks import RunCheck
 from geneb_jax.analysis.scaling import (
     Correlation,
     Scaling,
@@ -174,6 +176,7 @@ __all__ = [
     "ModelPredictions",
     "OwnScore",
     "PairDifference",
+    "PairIntervals",
     "PairedComparison",
     "Panel",
     "ProbeSetting",
@@ -184,6 +187,7 @@ __all__ = [
     "RegimeAgreement",
     "RowComparison",
     "RowSpread",
+    "RunCheck",
     "Scaling",
     "ScoreCube",
     "ScoreInterval",
@@ -246,6 +250,7 @@ __all__ = [
     "one_class_sentences",
     "own_scores",
     "pair_differences",
+    "pair_intervals",
     "pareto_frontier",
     "probe_stability",
     "published_cube",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from geneb_jax.benchmark import Suite
 from geneb_jax.results import ScoreRow, ScoreTable, listed
@@ -11,7 +11,11 @@ __all__ = ["input_sentences"]
 
 
 def input_sentences(
-    rows: Iterable[ScoreRow], suite: Suite, models: Sequence[str] | None = None
+    rows: Iterable[ScoreRow],
+    suite: Suite,
+    models: Sequence[str] | None = None,
+    *,
+    titles: Mapping[str, str] | None = None,
 ) -> tuple[str, ...]:
     """A sentence a model on letters cut off, windows, unknown tokens and empty rows.
 
@@ -22,6 +26,7 @@ def input_sentences(
         rows: Rows of scores.csv.
         suite: Their suite.
         models: Labels to speak of; all by default.
+        titles: Label -> the name to call the model by; the label by default.
     """
     names = {task.task_id: task.label for task in suite.tasks}
     by_model: dict[str, dict[str, ScoreRow]] = {}
@@ -30,7 +35,8 @@ def input_sentences(
         if row.task_id in names and (models is None or row.model_id in models):
             by_model.setdefault(row.model_id, {}).setdefault(row.task_id, row)
     said = []
-    for model, tasks in by_model.items():
+    for label, tasks in by_model.items():
+        model = (titles or {}).get(label, label)
         cut = {task: row.cut_bp for task, row in tasks.items() if row.cut_bp}
         if cut:
             most = sorted(cut, key=lambda task: -(cut[task] or 0))

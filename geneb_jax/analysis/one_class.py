@@ -6,7 +6,7 @@ over the K classes that occur, so the three scores of a row show it without its 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -29,7 +29,11 @@ def predicts_one_class(row: ScoreRow) -> bool:
 
 
 def one_class_sentences(
-    rows: Iterable[ScoreRow], suite: Suite, models: Sequence[str] | None = None
+    rows: Iterable[ScoreRow],
+    suite: Suite,
+    models: Sequence[str] | None = None,
+    *,
+    titles: Mapping[str, str] | None = None,
 ) -> tuple[str, ...]:
     """A sentence a model and setting on the tasks where its probe predicts one class.
 
@@ -37,6 +41,7 @@ def one_class_sentences(
         rows: Rows of scores.csv; of untrained controls nothing else is expected.
         suite: Their suite; its first regime is looked at, in which all training rows count.
         models: Labels to speak of; all by default.
+        titles: Label -> the name to call the model by; the label by default.
     """
     regime = suite.protocol.regimes[0].name
     tasks = {task.task_id: task.label for task in suite.tasks}
@@ -55,7 +60,8 @@ def one_class_sentences(
         found = scored.setdefault((row.model_id, row.C, row.probe), {})
         found[row.task_id] = found.get(row.task_id, True) and predicts_one_class(row)
     said = []
-    for (model, C, probe), by_task in scored.items():
+    for (label, C, probe), by_task in scored.items():
+        model = (titles or {}).get(label, label)
         silent = [tasks[task] for task, constant in by_task.items() if constant]
         if not silent:
             continue

@@ -21,6 +21,7 @@ from geneb_jax.analysis.layer_curves import LayerCurves, layer_curves
 from geneb_jax.analysis.metric_means import MetricMeans, metric_means
 from geneb_jax.analysis.one_class import one_class_sentences
 from geneb_jax.analysis.published import SizeColumn, comparable_with_published
+from geneb_jax.analysis.run_checks import RunCheck
 from geneb_jax.analysis.sweep import SweepLine, sweep_lines
 from geneb_jax.analysis.test_row_predictions import ModelPredictions, model_predictions
 from geneb_jax.analysis.unlike_data import part_unlike, without_changed_files
@@ -30,6 +31,7 @@ from geneb_jax.results import (
     SCORE_RANGES,
     ModelFacts,
     ReadSubmission,
+    RunRecord,
     RunScores,
     ScoreTable,
     listed,
@@ -62,6 +64,8 @@ class Panel:
         metric_means: Every score of the runs' models side by side.
         sweep: The runs' models that were probed with several C, whatever the metric by MCC.
         layers: The runs' models of which several layers or poolings were scored, likewise.
+        records: run.json of each run that has one: when, on which devices, for how long.
+        checks: What was looked at in the runs and what was found; its sentences are in ``notices``.
     """
 
     suite: Suite
@@ -79,6 +83,8 @@ class Panel:
     metric_means: tuple[MetricMeans, ...] = ()
     sweep: tuple[SweepLine, ...] = ()
     layers: tuple[LayerCurves, ...] = ()
+    records: tuple[RunRecord, ...] = ()
+    checks: tuple[RunCheck, ...] = ()
 
     @property
     def ranked(self) -> ScoreCube:
@@ -166,19 +172,25 @@ def build_panel(
             "the runs scored different files under every task id: none of their scores compare",
             hint="report them one by one, or run the models on the same files",
         )
+    inputs: list[str] = []
+    silent: list[str] = []
+    names = {model.label: model.title for model in joined.cube.models}
     for run in runs:
         shown = setting or chosen_setting(run.scores, run.suite)
         rows = rows_in(run.scores, shown)
-        notices += input_sentences(rows, run.suite)
-        notices += one_class_sentences(rows, run.suite)
+        inputs += input_sentences(rows, run.suite, titles=names)
+        silent += one_class_sentences(rows, run.suite, titles=names)
+    notices += [*inputs, *silent]
     split = part_unlike(compared, suite, beside=elsewhere is not None)
     cube, beside = split.cube, elsewhere is not None and not split.own_data
-    notices += _off_protocol_notices(cube, ranked=not beside)
+    off_protocol = _off_protocol_notices(cube, ranked=not beside)
+    notices += off_protocol
     if not beside:
         # Among themselves the models of a run are comparable, however they were probed.
         cube = replace(cube, off_protocol={})
     common = _common_tasks(cube)
-    left_out = (*changed, *split.notices, *_not_common(cube, common))
+    uncounted = _not_common(cube, common)
+    left_out = (*changed, *split.notices, *uncounted)
     if beside and elsewhere is not None:
         # The whole benchmark counts, also when a run chose some of its tasks.
         whole = load_suite("geneb").tasks
@@ -211,6 +223,17 @@ def build_panel(
         metric_means=metric_means(runs, setting),
         sweep=sweep_lines(runs),
         layers=layer_curves(runs),
+        records=tuple(run.record for run in runs if run.record is not None),
+        checks=(
+            RunCheck("data", (*changed, *split.notices)),
+            RunCheck(
+                "coverage",
+                (*(one for run in runs for one in run.left_out), *joined.notices, *uncounted),
+            ),
+            RunCheck("inputs", tuple(inputs)),
+            RunCheck("one class", tuple(silent)),
+            RunCheck("protocol", tuple(off_protocol)),
+        ),
     )
 
 

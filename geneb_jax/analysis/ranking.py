@@ -16,14 +16,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 from scipy.stats import rankdata
 
 from geneb_jax.analysis.aggregation import aggregate
-from geneb_jax.analysis.bootstrap import TaskBootstrap, difference_limits, task_bootstrap
+from geneb_jax.analysis.bootstrap import TaskBootstrap, task_bootstrap
 from geneb_jax.analysis.cube import ScoreCube
+from geneb_jax.analysis.pair_bounds import pair_bounds
 from geneb_jax.analysis.test_row_comparison import compare_rows, macro_row_interval
 from geneb_jax.analysis.test_row_predictions import ModelPredictions
 
@@ -109,11 +109,8 @@ def ranking(
         low, high = resampling.bounds(scores[whole], level, limits=cube.score_range)
         bounds = zip(low.tolist(), high.tolist(), strict=True)
         intervals = dict(zip(whole.tolist(), bounds, strict=True))
-        key = _OverTasks(
-            scores[order].tobytes(), tuple(cube.category_of_task.tolist()), level, cube.score_range
-        )
-        told, first = _told_over_tasks(key)
-        ahead = told.copy()
+        ahead = _ahead_over_tasks(scores[order], resampling, level, cube.score_range)
+        first = _share_first(scores[order], resampling)
         over = OVER_TASKS
     else:
         intervals = _intervals_over_rows(cube, regime, predictions or {}, level)
@@ -169,29 +166,6 @@ def rank_ranges(
     return {cube.model_ids[row]: span for row, span in found.ranges.items()}
 
 
-@dataclass(frozen=True, slots=True)
-class _OverTasks:
-    """What decides who is told from whom: scores ``[model, task]`` as float64 bytes, best first."""
-
-    scores: bytes
-    categories: tuple[int, ...]
-    level: float
-    score_range: tuple[float, float]
-
-
-@lru_cache(maxsize=8)
-def _told_over_tasks(asked: _OverTasks) -> tuple[np.ndarray, list[float | None]]:
-    """:func:`_ahead_over_tasks` and :func:`_share_first`; kept, as a run ranks a cube many times.
-
-    Every pair of models is a bootstrap of its own, so that a ranking of 40 takes half a second.
-    """
-    resampling = task_bootstrap(np.array(asked.categories, np.int64))
-    assert resampling is not None
-    scores = np.frombuffer(asked.scores).reshape(-1, len(asked.categories))
-    ahead = _ahead_over_tasks(scores, resampling, asked.level, asked.score_range)
-    return ahead, _share_first(scores, resampling)
-
-
 def _ahead_over_tasks(
     scores: np.ndarray, resampling: TaskBootstrap, level: float, score_range: tuple[float, float]
 ) -> np.ndarray:
@@ -199,17 +173,8 @@ def _ahead_over_tasks(
 
     An interval holds its estimate, so nobody is told to be better than a model ranked above.
     """
-    limits = difference_limits(score_range)
-    ahead = np.zeros((len(scores), len(scores)), dtype=bool)
-    draws = resampling.draws(scores)
-    for row in range(len(scores) - 1):
-        low, _ = resampling.bounds_of_draws(
-            draws[:, row, None] - draws[:, row + 1 :],
-            scores[row] - scores[row + 1 :],
-            level,
-            limits=limits,
-        )
-        ahead[row, row + 1 :] = low > 0.0
+    low, _ = pair_bounds(scores, resampling.category_of_task, level=level, score_range=score_range)
+    ahead: np.ndarray = low > 0.0  # what is not compared is NaN, and nobody is ahead by it
     return ahead
 
 

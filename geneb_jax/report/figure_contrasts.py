@@ -23,10 +23,10 @@ def high_variance_figure(cube: ScoreCube, regime: str, threshold: float = 0.12) 
         set(bands.top) | set(bands.bottom),
         key=lambda name: (-bands.top.get(name, 0), bands.bottom.get(name, 0), name),
     )
-    tall, left, right, top = 20.0, 240.0, 730.0, 44.0
+    tall, left, right, top = 22.0, 236.0, 606.0, 44.0
     second = top + tall * len(tasks) + 70
     canvas = Canvas(
-        760,
+        620,
         second + 60 + 22 * len(labels) + 20,
         f"High-variance tasks, {regime}",
         "Above: tasks on which models differ most. Below: pretraining corpora of the first and "
@@ -38,23 +38,23 @@ def high_variance_figure(cube: ScoreCube, regime: str, threshold: float = 0.12) 
     canvas.x_axis(x, ticks(0.0, x.high, 0.05), top=top, bottom=second - 62, label="")
     for line, task in enumerate(tasks):
         y = top + tall * line
-        canvas.text(left - 6, y + 14, short_name(task.label, 34), anchor="end", size=11)
+        canvas.text(left - 6, y + 16, short_name(task.label, 27), anchor="end")
         canvas.rect(left, y + 3, x(task.sd) - left, tall - 6, fill=PALETTE[0], tip=task.task_id)
-        canvas.text(x(task.sd) - 4, y + 14, f"{task.sd:.3f}", anchor="end", size=11, fill="#ffffff")
+        canvas.text(x(task.sd) - 4, y + 16, f"{task.sd:.3f}", anchor="end", fill="#fffffe")
     canvas.text(8, second, f"B  corpora among the first and last three ({bands.slots} places each)",
                 bold=True)  # fmt: skip
-    middle, most = 480.0, max([*bands.top.values(), *bands.bottom.values()])
-    unit = 220.0 / most
-    canvas.text(middle - 8, second + 26, "last three", anchor="end", size=11)
-    canvas.text(middle + 8, second + 26, "first three", size=11)
+    middle, most = 426.0, max([*bands.top.values(), *bands.bottom.values()])
+    unit = 150.0 / most
+    canvas.text(middle - 8, second + 26, "last three", anchor="end")
+    canvas.text(middle + 8, second + 26, "first three")
     for line, label in enumerate(labels):
         y = second + 36 + 22 * line
-        canvas.text(left - 6, y + 14, short_name(label or "not stated", 34), anchor="end", size=11)
+        canvas.text(left - 6, y + 16, short_name(label or "not stated", 27), anchor="end")
         up, down = bands.top.get(label, 0), bands.bottom.get(label, 0)
         canvas.rect(middle, y + 2, unit * up, 16, fill=PALETTE[2])
         canvas.rect(middle - unit * down, y + 2, unit * down, 16, fill=PALETTE[1])
-        canvas.text(middle + unit * up + 4, y + 14, str(up), size=11)
-        canvas.text(middle - unit * down - 4, y + 14, str(down), size=11, anchor="end")
+        canvas.text(middle + unit * up + 4, y + 16, str(up))
+        canvas.text(middle - unit * down - 4, y + 16, str(down), anchor="end")
     canvas.line(middle, second + 32, middle, second + 40 + 22 * len(labels), stroke="#1b1f24")
     data: list[tuple[Cell, ...]] = [
         ("task", task.task_id, task.category, task.mean, task.sd, None, None) for task in tasks
@@ -82,7 +82,7 @@ def pairs_figure(cube: ScoreCube, pairs: Sequence[PairDifference]) -> Figure | N
     """A forest plot of paired differences; None without pairs."""
     if not pairs:
         return None
-    tall, left, right, top = 19.0, 390.0, 740.0, 40.0
+    tall, head, left, right, top = 38.0, 30.0, 30.0, 600.0, 26.0
     ordered = sorted(pairs, key=lambda entry: (entry.pair.factor, -entry.macro))
     factors = list(dict.fromkeys(entry.pair.factor for entry in ordered))
     bounds = [
@@ -94,32 +94,33 @@ def pairs_figure(cube: ScoreCube, pairs: Sequence[PairDifference]) -> Figure | N
     ]
     most = math.ceil(max(bounds) * 20) / 20 or 0.05
     canvas = Canvas(
-        760,
-        top + tall * (len(ordered) + len(factors)) + 50,
+        620,
+        top + tall * len(ordered) + head * len(factors) + 50,
         "Controlled pairs",
-        "A row a pair of models: the difference of their macro MCC with its 95% interval.",
+        "Under the names of a pair of models the difference of their macro MCC with its 95% "
+        "interval.",
     )
     x = Scale(-most, most, left, right)
-    bottom = top + tall * (len(ordered) + len(factors))
+    bottom = top + tall * len(ordered) + head * len(factors)
     step = 0.05 if most <= 0.2 else 0.1
     canvas.x_axis(x, ticks(-most, most, step), top=top, bottom=bottom, label="first minus second")
     canvas.line(x(0), top, x(0), bottom, stroke="#1b1f24")
     y = top
     for factor in factors:
-        canvas.text(8, y + 14, short_name(factor), bold=True)
-        y += tall
+        canvas.text(8, y + 20, short_name(factor), bold=True)
+        y += head
         for entry in (pair for pair in ordered if pair.pair.factor == factor):
             words = " \u2212 ".join(
                 short_name(cube.models[cube.model_index(name)].title, 26)
                 for name in (entry.pair.model_a, entry.pair.model_b)
             )
-            canvas.text(left - 8, y + 13, words, anchor="end", size=11)
+            canvas.text(left, y + 15, words, halo=True)
             clear = entry.interval is not None and entry.interval.excludes_zero
             if entry.interval is not None:
                 low, high = x(entry.interval.low), x(entry.interval.high)
-                canvas.line(low, y + 9, high, y + 9, stroke="#1b1f24", width=1.5)
+                canvas.line(low, y + 26, high, y + 26, stroke="#1b1f24", width=1.5)
             colour = PALETTE[0] if clear else "#ffffff"
-            canvas.mark(x(entry.macro), y + 9, 0, fill=colour, ring="#1b1f24", size=4,
+            canvas.mark(x(entry.macro), y + 26, 0, fill=colour, ring="#1b1f24", size=4,
                         tip=f"{entry.macro:+.4f}")  # fmt: skip
             y += tall
     rows = tuple(

@@ -16,8 +16,8 @@ __all__ = ["few_shot_figure"]
 
 
 #: Where the drawing lies, in pixels: height of a line, left and right end of the scale, its top.
-_TALL, _LEFT, _RIGHT, _TOP = 17.0, 200.0, 640.0, 56.0
-_EDGE = 752  # right end of the losses
+_TALL, _LEFT, _RIGHT, _TOP = 20.0, 212.0, 536.0, 60.0
+_EDGE = 614  # right end of the losses
 #: Regime names with their places in the cube, full data first.
 _Regimes = list[tuple[str, int]]
 
@@ -73,7 +73,7 @@ def _drawing(
     """A line a model: a mark a regime, and the loss in the first few-shot one."""
     bottom = _TOP + _TALL * len(rows)
     canvas = Canvas(
-        760,
+        620,
         bottom + 48,
         "Few-shot degradation",
         "A row a model: the macro mean with all training rows and with few; on the right the loss.",
@@ -90,15 +90,15 @@ def _drawing(
         label=f"macro {metric_title(cube.metric)}",
     )
     for k, (name, _) in enumerate(regimes):
-        at = _LEFT + 8 + 110 * k
+        at = _LEFT + 8 + 104 * k
         canvas.mark(at, 20, k, fill=PALETTE[k])
         canvas.text(at + 10, 24, name)
-    canvas.text(_EDGE, _TOP - 10, f"lost at {regimes[1][0]}", anchor="end", size=11)
+    canvas.text(_EDGE, _TOP - 10, f"lost at {regimes[1][0]}", anchor="end")
     for line, row in enumerate(rows):
         y = _TOP + _TALL * (line + 0.5)
         model = cube.models[row]
         mine = model.source == "user"
-        canvas.text(_LEFT - 6, y + 4, short_name(model.title), anchor="end", size=11, bold=mine)
+        canvas.text(_LEFT - 6, y + 5, short_name(model.title, 24), anchor="end", bold=mine)
         known = [
             (k, name, float(macro[row, place]))
             for k, (name, place) in enumerate(regimes)
@@ -111,5 +111,5 @@ def _drawing(
             canvas.mark(x(value), y, k, fill=PALETTE[k], tip=tip)
         share = lost.get(model.label)
         if share is not None:
-            canvas.text(_EDGE, y + 4, f"{share:.0%}", anchor="end", size=11)
+            canvas.text(_EDGE, y + 5, f"{share:.0%}", anchor="end")
     return canvas

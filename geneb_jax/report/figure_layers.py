@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -19,20 +19,31 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 60.0, 560.0, 24.0, 300.0
 _MACRO = "mean of the categories"
 _LEGEND_COLUMNS, _LEGEND_WIDTH = 2, 290.0
 #: Depths that the axis names at most.
-_MOST_NAMES = 16
+_MOST_NAMES = 14
 
 
-def layer_figures(curves: Sequence[LayerCurves]) -> tuple[Figure, ...]:
-    """A figure a model: the regime with held-out scores, or its first; none for a single layer."""
+def layer_figures(
+    curves: Sequence[LayerCurves], titles: Mapping[str, str] | None = None
+) -> tuple[Figure, ...]:
+    """A figure a model: the regime with held-out scores, or its first; none for a single layer.
+
+    Args:
+        curves: The curves.
+        titles: Label -> name to show.
+    """
     chosen: dict[str, LayerCurves] = {}
     for one in curves:
         known = chosen.get(one.model_id)
         if len(one.layers) > 1 and (known is None or (known.chosen is None and one.chosen)):
             chosen[one.model_id] = one
-    return tuple(_figure(at, one) for at, one in enumerate(list(chosen.values())[:_MOST_FIGURES]))
+    shown = list(chosen.values())[:_MOST_FIGURES]
+    names = titles or {}
+    return tuple(
+        _figure(at, one, names.get(one.model_id, one.model_id)) for at, one in enumerate(shown)
+    )
 
 
-def _figure(at: int, curves: LayerCurves) -> Figure:
+def _figure(at: int, curves: LayerCurves, name: str) -> Figure:
     pooling = curves.chosen.pooling if curves.chosen else curves.poolings[0]
     scores = [one for one in curves.scores if one.pooling == pooling]
     categories = sorted({name for one in scores for name in one.categories})
@@ -42,8 +53,8 @@ def _figure(at: int, curves: LayerCurves) -> Figure:
         np.array([v for line in (*lines.values(), held) for v in line if np.isfinite(v)])
     )
     entries = (_MACRO, *categories)
-    tall = _BOTTOM + 50 + 16 * -(-len(entries) // _LEGEND_COLUMNS)
-    title = f"Score by layer: {curves.model_id}"
+    tall = _BOTTOM + 54 + 20 * -(-len(entries) // _LEGEND_COLUMNS)
+    title = f"Score by layer: {name}"
     canvas = Canvas(
         640,
         tall,
@@ -55,12 +66,12 @@ def _figure(at: int, curves: LayerCurves) -> Figure:
     x = Scale(0, max(len(scores) - 1, 1), _LEFT, _RIGHT)
     for value, words in ticks(low, high, 0.1):
         canvas.line(_LEFT - 8, y(value), _RIGHT + 8, y(value))
-        canvas.text(_LEFT - 12, y(value) + 4, words, anchor="end", size=11)
+        canvas.text(_LEFT - 12, y(value) + 4, words, anchor="end")
     step = -(-len(scores) // _MOST_NAMES)
     for place, one in enumerate(scores):
         if place % step == 0 or place == len(scores) - 1:
-            canvas.text(x(place), _BOTTOM + 16, layer_name(one.layer), anchor="middle", size=11)
-    canvas.text(_RIGHT + 34, _BOTTOM + 16, "layer", size=11)
+            canvas.text(x(place), _BOTTOM + 16, layer_name(one.layer), anchor="middle")
+    canvas.text(_RIGHT + 34, _BOTTOM + 16, "layer")
     for k, (name, values) in enumerate(lines.items()):
         colour, dash = (
             PALETTE[k % (len(PALETTE) - 1)],
@@ -80,10 +91,10 @@ def _figure(at: int, curves: LayerCurves) -> Figure:
         canvas.mark(x(place), y(one.test), 0, fill=black, size=size, tip=tip)
     for k, name in enumerate(entries):
         left = _LEFT + _LEGEND_WIDTH * (k % _LEGEND_COLUMNS)
-        bottom = _BOTTOM + 40 + 16 * (k // _LEGEND_COLUMNS)
+        bottom = _BOTTOM + 46 + 20 * (k // _LEGEND_COLUMNS)
         colour = PALETTE[(k - 1) % (len(PALETTE) - 1)] if k else black
         canvas.mark(left, bottom - 4, max(k - 1, 0), fill=colour)
-        canvas.text(left + 12, bottom, short_name(name, 40), size=11)
+        canvas.text(left + 12, bottom, short_name(name, 29))
     return Figure(
         f"figure-layers-{at + 1}",
         title,

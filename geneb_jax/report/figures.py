@@ -1,8 +1,9 @@
-"""Figures 2 to 6 of the paper, over the published models and the user's, each with its data.
+"""The figures, over the published models and the user's, each with its data.
 
-2. Pareto frontier of size and macro MCC        5. Few-shot degradation
-3. Heatmap of categories                        6. High-variance tasks and who stands at the ends
-4. Radar plots of categories by rank            7. Controlled pairs with intervals (ours)
+Numbers are the paper's where it has the figure: 2 Pareto frontier of size and macro MCC, 3 heatmap
+of categories, 5 few-shot degradation, 6 high-variance tasks; 7, controlled pairs with intervals, is
+ours, and so is 1, the leaderboard (:mod:`geneb_jax.report.figure_standing`). The paper's radar
+plots, figure 4, show what the heatmap shows.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ from collections.abc import Sequence
 from geneb_jax.analysis import PairDifference, ScoreCube
 from geneb_jax.report.figure_contrasts import high_variance_figure, pairs_figure
 from geneb_jax.report.figure_few_shot import few_shot_figure
+from geneb_jax.report.figure_heatmap import heatmap_figure
 from geneb_jax.report.figure_pareto import pareto_figure
 from geneb_jax.report.figure_parts import Figure
-from geneb_jax.report.figure_profiles import heatmap_figure, radar_figure
 
 __all__ = ["draw_figures"]
 
@@ -33,7 +34,6 @@ def draw_figures(
     drawn = (
         pareto_figure(whole, regime),
         heatmap_figure(whole, regime),
-        radar_figure(whole, regime),
         few_shot_figure(whole, regime),
         high_variance_figure(whole, regime),
         pairs_figure(whole, pairs),

@@ -5,10 +5,12 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+import numpy as np
+from markupsafe import Markup, escape
 
 from geneb_jax import durable_files
 from geneb_jax.analysis import (
@@ -19,29 +21,40 @@ from geneb_jax.analysis import (
     build_panel,
     compute_statistics,
     pair_differences,
+    pair_intervals,
     published_pairs,
 )
-from geneb_jax.benchmark import Suite
-from geneb_jax.report.boards import boards_of, row_decimals, size_text
+from geneb_jax.benchmark import Suite, Task
+from geneb_jax.report.answers import answers, held_back, own_row
+from geneb_jax.report.boards import boards_of
+from geneb_jax.report.check_lines import check_lines
 from geneb_jax.report.class_table import class_tables
 from geneb_jax.report.figure_layers import layer_figures
 from geneb_jax.report.figure_parts import Figure
-from geneb_jax.report.figure_profiles import heat_colour
+from geneb_jax.report.figure_standing import standing_drawing, standing_figure
 from geneb_jax.report.figures import draw_figures
-from geneb_jax.report.headlines import headlines
-from geneb_jax.report.result_tables import choice_table, task_table
+from geneb_jax.report.first_screen import devices_of, links, subtitle, times_of, uses_of
+from geneb_jax.report.page_filters import asset, page_environment
+from geneb_jax.report.page_numbers import page_numbers
+from geneb_jax.report.result_tables import (
+    EVERYTHING,
+    category_answers,
+    choice_table,
+    task_table,
+)
 from geneb_jax.report.run_tables import run_tables
 from geneb_jax.report.statistics_tables import paper_tables, robustness_tables
-from geneb_jax.report.svg import short_name
 from geneb_jax.report.sweep_table import sweep_figure
-from geneb_jax.report.tables import Table, write_table
+from geneb_jax.report.tables import write_table
 from geneb_jax.report.wording import metric_title
-from geneb_jax.results import RunRecord, RunScores, ScoreRow, csv_text
+from geneb_jax.results import RunRecord, RunScores, ScoreRow
 
 __all__ = ["FIGURE_FOLDER", "REPORT_FILE", "write_panel_report", "write_report"]
 
 REPORT_FILE = "report.html"
 FIGURE_FOLDER = "figures"
+#: Figures that stand open on the page; the others are behind a fold.
+_OPEN = ("figure-2-pareto", "figure-3-heatmap")
 
 
 def write_report(
@@ -54,7 +67,8 @@ def write_report(
 ) -> Path:
     """Write ``out/report.html`` and ``out/figures/`` for one run.
 
-    The bytes depend on the arguments and this version alone.
+    The bytes depend on the arguments and this version alone; of ``run``, date and cost stand
+    between the marks ``<!--times-->`` and ``<!--/times-->`` and nowhere else.
 
     Args:
         out: The run's output folder.
@@ -86,122 +100,110 @@ def write_panel_report(
         versions: Package versions to name at the foot of the page; by default the panel's.
     """
     boards = boards_of(panel)
-    regime = boards[-1].regime
-    statistics = compute_statistics(panel, StatisticsOptions(regime=regime))
-    # Figures and choices are over the tasks that rank the run's models.
-    cube = panel.shown
-    pairs = pair_differences(cube, published_pairs(), boards[0].regime)
-    figures = draw_figures(cube, boards[0].regime, pairs)
-    if (curve := sweep_figure(panel.sweep)) is not None:
-        figures = (curve, *figures)
-    figures = (*layer_figures(panel.layers), *figures)
-    for figure in figures:
+    statistics = compute_statistics(panel, StatisticsOptions(regime=boards[-1].regime))
+    own_figures, figures, leaders = _figures(panel, boards[0])
+    for figure in (*own_figures, *figures, *([leaders] if leaders else [])):
         durable_files.write_text(out / FIGURE_FOLDER / f"{figure.name}.svg", str(figure.svg) + "\n")
         write_table(out / FIGURE_FOLDER, figure.data, "csv")
-    metric = cube.metric
-    page = _render(
-        panel=panel,
-        boards=boards,
-        figures=figures,
-        regime=boards[0].regime,
-        statistics=statistics,
-        headlines=headlines(boards[0], statistics),
-        choice=choice_table(cube, boards[0].regime).for_metric(metric),
-        own=(
-            *(one.for_metric(metric) for one in run_tables(statistics)),
-            *class_tables(panel.suite),
-        ),
-        tasks=task_table(panel.shown, boards[0].regime).for_metric(metric),
-        paper=tuple(one.for_metric(metric) for one in paper_tables(statistics)),
-        robustness=tuple(one.for_metric(metric) for one in robustness_tables(statistics)),
-        versions=panel.versions if versions is None else versions,
-    )
+    context = _context(panel, boards, statistics)
+    context |= {
+        "own_figures": own_figures,
+        "pictures": [figure for figure in figures if figure.name in _OPEN],
+        "folds": [figure for figure in figures if figure.name not in _OPEN],
+        "leaders": leaders,
+        "versions": panel.versions if versions is None else versions,
+    }
     path = out / REPORT_FILE
-    durable_files.write_text(path, page)
+    durable_files.write_text(path, _render(panel, boards[0], context))
     return path
 
 
-def _render(
-    *,
-    panel: Panel,
-    boards: Sequence[Leaderboard],
-    figures: Sequence[Figure],
-    regime: str,
-    statistics: Statistics,
-    headlines: Sequence[str],
-    choice: Table,
-    own: Sequence[Table],
-    tasks: Table,
-    paper: Sequence[Table],
-    robustness: Sequence[Table],
-    versions: Mapping[str, str],
-) -> str:
-    environment = Environment(
-        loader=PackageLoader("geneb_jax.report", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+def _figures(
+    panel: Panel, board: Leaderboard
+) -> tuple[tuple[Figure, ...], tuple[Figure, ...], Figure | None]:
+    """What only a run has; the paper's; the leaderboard's own."""
+    # Figures and choices are over the tasks that rank the run's models.
+    cube, regime = panel.shown, board.regime
+    titles = {model.label: model.title for model in panel.cube.models}
+    curve = sweep_figure(panel.sweep, titles)
+    own = (*layer_figures(panel.layers, titles), *([curve] if curve else []))
+    return (
+        own,
+        draw_figures(cube, regime, pair_differences(cube, published_pairs(), regime)),
+        standing_figure(board),
     )
-    environment.filters["score"] = _score
-    environment.filters["size"] = size_text
-    environment.filters["heat"] = _heat_style
-    environment.filters["short"] = short_name
-    environment.filters["tip"] = _tip
-    environment.filters["data_uri"] = _csv_uri
-    environment.filters["decimals"] = row_decimals
-    script, style = _asset(environment, "page.js.jinja"), _asset(environment, "page.css.jinja")
+
+
+def _context(panel: Panel, boards: Sequence[Leaderboard], statistics: Statistics) -> dict[str, Any]:
+    """Everything the templates are given but the figures."""
+    board, cube = boards[0], panel.shown
+    regime, metric = board.regime, cube.metric
+    # Nobody is told to use an untrained control, also where chance lets one win.
+    trained = np.array([not model.untrained for model in cube.models], dtype=bool)
+    offered = cube.select_models(trained) if trained.any() else cube
+    choices = category_answers(offered, regime)
+    shared = panel.cube if panel.common is None else panel.common
+    pairs = pair_intervals(shared, regime, predictions=panel.predictions)
+    uses = uses_of(choices[0])
+    mine = own_row(board)
+    checks = check_lines(board, panel, statistics)
+    said = {line for check in panel.checks for line in check.found}
+    tasks = task_table(cube, regime).for_metric(metric)
+    titles = {model.label: model.title for model in panel.cube.models}
+    by_category: dict[str, list[tuple[int, Task]]] = {}
+    for place, task in enumerate(shared.tasks):
+        by_category.setdefault(task.category, []).append((place, task))
+    ranked = any(row.rank is not None for row in board.rows)
+    return {
+        "suite": panel.suite,
+        "panel": panel,
+        "boards": boards,
+        "board_tasks": by_category,
+        "regime": regime,
+        "statistics": statistics,
+        "subtitle": subtitle(board, panel),
+        "links": links() if panel.published or panel.suite.dataset else {},
+        "answers": answers(board, panel, statistics, pairs),
+        "holds": held_back(shared, mine.model.label, regime) if mine else [],
+        "choice": choice_table(offered, regime, found=choices).for_metric(metric),
+        "uses": uses,
+        "everything": EVERYTHING,
+        "has_small": any(use.small for use in uses),
+        "has_yours": any(use.yours_rank for use in uses)
+        and any(model.source != "user" for model in cube.models),
+        "has_own": mine is not None,
+        "standing": standing_drawing(board).markup() if ranked else None,
+        "checks": checks,
+        "wrong": sum(line.wrong for line in checks),
+        "general": [line for line in panel.notices if line not in said],
+        "footnotes": statistics.notices[len(panel.notices) :],
+        "own": [
+            *(one.for_metric(metric) for one in run_tables(statistics)),
+            *class_tables(panel.suite),
+        ],
+        "tasks": replace(tasks, columns=tuple(titles.get(name, name) for name in tasks.columns)),
+        "paper": [one.for_metric(metric) for one in paper_tables(statistics)],
+        "robustness": [one.for_metric(metric) for one in robustness_tables(statistics)],
+        "metric": metric,
+        "metric_title": metric_title(metric),
+        "paper_models": sum(
+            one.ranked and one.facts.source != "live" for one in statistics.models.values()
+        ),
+        "devices": devices_of(panel.records),
+        "times": times_of(panel),
+        # Within a template element, text needs no more than these two letters escaped.
+        "numbers": escape(page_numbers(board, panel, statistics, pairs, choices[0])).replace(
+            Markup("&#34;"), Markup('"')
+        ),
+    }
+
+
+def _render(panel: Panel, board: Leaderboard, context: Mapping[str, Any]) -> str:
+    environment = page_environment(board, panel.cube.models)
+    parts = {"panels": "panels.js.jinja", "chooser": "chooser.js.jinja"}
+    script = asset(environment, "page.js.jinja", **parts)
     # The policy names the one script by its hash: a script that slipped in would not run.
     digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
     return environment.get_template("page.html.jinja").render(
-        suite=panel.suite,
-        panel=panel,
-        boards=boards,
-        figures=figures,
-        regime=regime,
-        statistics=statistics,
-        headlines=headlines,
-        choice=choice,
-        own=own,
-        tasks=tasks,
-        paper=paper,
-        robustness=robustness,
-        versions=versions,
-        metric=statistics.metric,
-        metric_title=metric_title(statistics.metric),
-        paper_models=sum(
-            one.ranked and one.facts.source != "live" for one in statistics.models.values()
-        ),
-        script=script,
-        style=style,
-        script_hash=digest,
+        **context, script=script, style=asset(environment, "page.css.jinja"), script_hash=digest
     )
-
-
-def _asset(environment: Environment, name: str) -> Markup:
-    """One of our own files, without data in it, to be placed in the page as it is."""
-    if environment.loader is None:
-        raise RuntimeError("the environment has no loader")
-    return Markup(environment.loader.get_source(environment, name)[0])  # noqa: S704
-
-
-def _score(value: float | None, digits: int = 3) -> str:
-    return "\u2013" if value is None else f"{value:.{digits}f}".replace("-", "\u2212")
-
-
-def _tip(name: str | None, longest: int) -> Markup | str:
-    """The whole of a name that is shown shortened, as a ``title`` attribute."""
-    if name is None or len(name) <= longest:
-        return ""
-    return Markup(' title="{}"').format(name)
-
-
-def _heat_style(value: float | None) -> str:
-    background, ink = heat_colour(value)
-    return f"background:{background};color:{ink}"
-
-
-def _csv_uri(table: Table) -> str:
-    """A table as a link that needs no other file."""
-    content = csv_text(table.columns, table.rows).encode("utf-8")
-    return "data:text/csv;base64," + base64.b64encode(content).decode("ascii")

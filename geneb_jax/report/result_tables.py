@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from geneb_jax.analysis import (
     CLOSE,
     FEWEST_TASKS,
-    Budget,
     Candidate,
+    Recommendation,
     ScoreCube,
     Statistics,
     recommend,
@@ -20,6 +20,9 @@ from geneb_jax.report.tables import Cell, Table, bounds
 from geneb_jax.results import listed
 
 __all__ = [
+    "EVERYTHING",
+    "best_within",
+    "category_answers",
     "category_table",
     "choice_table",
     "leaderboard_table",
@@ -27,6 +30,9 @@ __all__ = [
     "score_table",
     "task_table",
 ]
+
+#: What the row over all categories is called.
+EVERYTHING = "all categories"
 
 
 def leaderboard_table(statistics: Statistics) -> Table:
@@ -190,19 +196,39 @@ def pair_table(statistics: Statistics) -> Table:
     )
 
 
-def choice_table(cube: ScoreCube, regime: str, *, limits: Sequence[float] = (1e8, 3e8)) -> Table:
-    """Which model for which category: the best, its margin, its equals, small ones, and yours."""
-    names = ["all categories", *cube.categories]
-    sources = {model.source for model in cube.models}
-    rows: list[tuple[Cell, ...]] = []
+def category_answers(
+    cube: ScoreCube, regime: str
+) -> tuple[Mapping[str, Recommendation], tuple[str, ...]]:
+    """The recommendation for all categories, then for each; and those that no model has whole."""
+    answers: dict[str, Recommendation] = {}
     absent: list[str] = []
-    for name in names:
-        chosen = () if name == "all categories" else (name,)
+    for name in (EVERYTHING, *cube.categories):
         try:
-            answer = recommend(cube, chosen, regime=regime)
+            answers[name] = recommend(cube, () if name == EVERYTHING else (name,), regime=regime)
         except SelectionError:
             absent.append(name)
-            continue
+    return answers, tuple(absent)
+
+
+def choice_table(
+    cube: ScoreCube,
+    regime: str,
+    *,
+    limits: Sequence[float] = (1e8, 3e8),
+    found: tuple[Mapping[str, Recommendation], tuple[str, ...]] | None = None,
+) -> Table:
+    """Which model for which category: the best, its margin, its equals, small ones, and yours.
+
+    Args:
+        cube: The scores.
+        regime: The regime.
+        limits: Numbers of parameters that the best small models keep to.
+        found: What :func:`category_answers` gave for the same cube, where it is at hand.
+    """
+    answers, absent = found or category_answers(cube, regime)
+    sources = {model.source for model in cube.models}
+    rows: list[tuple[Cell, ...]] = []
+    for name, answer in answers.items():
         equal = sum(candidate.equal for candidate in answer.candidates)
         smallest = answer.smallest_equal
         second = answer.candidates[1] if len(answer.candidates) > 1 else None
@@ -221,7 +247,7 @@ def choice_table(cube: ScoreCube, regime: str, *, limits: Sequence[float] = (1e8
                 lead.high if lead else None,
                 equal - 1 if telling else None,
                 smallest.model.title if smallest else None,
-                *(_best_within(cube, chosen, regime, limit) for limit in limits),
+                *(_best_within(answer, limit) for limit in limits),
                 *(_best_own(answer.candidates) if len(sources) > 1 else (None, None, None)),
             )
         )
@@ -264,11 +290,12 @@ def _best_own(candidates: Sequence[Candidate]) -> tuple[Cell, Cell, Cell]:
     return None, None, None
 
 
-def _best_within(
-    cube: ScoreCube, categories: Sequence[str], regime: str, limit: float
-) -> str | None:
-    try:
-        answer = recommend(cube, categories, regime=regime, budget=Budget(max_params=limit))
-    except SelectionError:
-        return None
-    return f"{answer.best.model.title} ({answer.best.mcc:.3f})"
+def best_within(answer: Recommendation, limit: float) -> Candidate | None:
+    """The best model of at most ``limit`` parameters."""
+    fits = (one for one in answer.candidates if one.model.params and one.model.params <= limit)
+    return next(fits, None)
+
+
+def _best_within(answer: Recommendation, limit: float) -> str | None:
+    found = best_within(answer, limit)
+    return f"{found.model.title} ({found.mcc:.3f})" if found else None

@@ -173,7 +173,7 @@ class Canvas:
         y: float,
         words: str,
         *,
-        size: float = 12.0,
+        size: float = 14.5,
         anchor: str = "start",
         fill: str = "#1b1f24",
         bold: bool = False,
@@ -211,9 +211,9 @@ class Canvas:
         """Vertical grid lines, their labels under ``bottom``, and the axis's name under them."""
         for value, words in ticks:
             self.line(scale(value), top, scale(value), bottom)
-            self.text(scale(value), bottom + 16, words, anchor="middle")
+            self.text(scale(value), bottom + 17, words, anchor="middle")
         middle = (scale.start + scale.end) / 2
-        self.text(middle, bottom + 34, label, anchor="middle")
+        self.text(middle, bottom + 36, label, anchor="middle")
 
     def y_axis(
         self,
@@ -227,7 +227,7 @@ class Canvas:
         """Horizontal grid lines with their labels left of ``left``, and the axis's name above."""
         for value, words in ticks:
             self.line(left, scale(value), right, scale(value))
-            self.text(left - 6, scale(value) + 4, words, anchor="end")
+            self.text(left - 6, scale(value) + 5, words, anchor="end")
         self.text(left - 6, min(scale.start, scale.end) - 10, label, anchor="start", bold=True)
 
     def markup(self) -> Markup:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -82,15 +82,23 @@ def sweep_table(lines: Sequence[SweepLine]) -> Table:
     ).without_empty_columns()
 
 
-def sweep_figure(lines: Sequence[SweepLine]) -> Figure | None:
-    """MCC by C: test rows as a line, held-out training rows dashed; None without a sweep."""
+def sweep_figure(
+    lines: Sequence[SweepLine], titles: Mapping[str, str] | None = None
+) -> Figure | None:
+    """MCC by C: test rows as a line, held-out training rows dashed; None without a sweep.
+
+    Args:
+        lines: The sweep.
+        titles: Label -> name to show.
+    """
+    names = titles or {}
     shown = [line for line in lines if line.held_out][:_MOST_LINES]
     if not shown:
         return None
     strengths = _strengths(shown)
     values = np.array([v for line in shown for m in (line.test, line.held_out) for v in m.values()])
     low, high = rounded_range(values)
-    tall = _BOTTOM + 44 + 16 * len(shown)
+    tall = _BOTTOM + 48 + 20 * len(shown)
     canvas = Canvas(
         640, tall, "Score by C", "A line a model: macro MCC on test rows; dashed: on held-out rows."
     )
@@ -98,22 +106,23 @@ def sweep_figure(lines: Sequence[SweepLine]) -> Figure | None:
     x = Scale(0, max(len(strengths) - 1, 1), _LEFT, _RIGHT)
     for value, words in ticks(low, high, 0.1):
         canvas.line(_LEFT - 8, y(value), _RIGHT + 8, y(value))
-        canvas.text(_LEFT - 12, y(value) + 4, words, anchor="end", size=11)
+        canvas.text(_LEFT - 12, y(value) + 4, words, anchor="end")
     for place, C in enumerate(strengths):
-        canvas.text(x(place), _BOTTOM + 16, f"{C:g}", anchor="middle", size=11)
-    canvas.text(_RIGHT + 34, _BOTTOM + 16, "C", size=11)
+        canvas.text(x(place), _BOTTOM + 16, f"{C:g}", anchor="middle")
+    canvas.text(_RIGHT + 34, _BOTTOM + 16, "C")
     for k, line in enumerate(shown):
         colour = PALETTE[k % len(PALETTE)]
+        name = names.get(line.model_id, line.model_id)
         for found, dash in ((line.held_out, DASHES[1]), (line.test, "")):
             points = [(x(strengths.index(C)), y(value)) for C, value in found.items()]
             canvas.path(points, stroke=colour, dash=dash)
         for C, value in line.test.items():
-            tip = f"{line.model_id}, C = {C:g}: {value:.4f}"
+            tip = f"{name}, C = {C:g}: {value:.4f}"
             size = 6.5 if C == line.chosen else 3.5
             canvas.mark(x(strengths.index(C)), y(value), k, fill=colour, size=size, tip=tip)
-        bottom = _BOTTOM + 38 + 16 * k
+        bottom = _BOTTOM + 44 + 20 * k
         canvas.mark(_LEFT, bottom - 4, k, fill=colour)
-        canvas.text(_LEFT + 12, bottom, short_name(line.model_id, 60), size=11)
+        canvas.text(_LEFT + 12, bottom, short_name(name, 60))
     return Figure(
         "figure-sweep",
         "Score by C",

@@ -13,10 +13,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from geneb_jax.analysis import reference_cube
 from geneb_jax.report import write_report
+from geneb_jax.results import ModelFacts
+from tests.report.pages import read
+from tests.run_records import run_record
 
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
@@ -117,6 +121,13 @@ class Browser:
         assert "exceptionDetails" not in found, found
         return found["result"].get("value")
 
+    def wait(self, condition: str) -> None:
+        """Wait until a JavaScript expression holds."""
+        limit = time.monotonic() + 60
+        while not self.run(f"Boolean({condition})"):
+            assert time.monotonic() < limit, condition
+            time.sleep(0.05)
+
     def named(self, *methods: str) -> list[dict[str, Any]]:
         return [event for event in self.events if event.get("method") in methods]
 
@@ -147,7 +158,7 @@ def browser(tmp_path_factory) -> Iterator[Browser]:
 def report(tmp_path_factory, geneb, make_rows, hostile) -> Path:
     rows = [row for k in range(4) for row in make_rows(geneb, f"lab-{k}", level=0.3 + 0.1 * k)]
     rows += [row for name in hostile for row in make_rows(geneb, name)]
-    run = {"models": {"lab-0": {"params": 10**7}, "lab-1": {"params": 10**9}}}
+    run = run_record(ModelFacts("lab-0", params=10**7), ModelFacts("lab-1", params=10**9))
     return write_report(tmp_path_factory.mktemp("report"), suite=geneb, scores=rows, run=run)
 
 
@@ -176,13 +187,133 @@ def test_it_fits_the_window_and_its_words_are_legible(browser, report, width) ->
         ".map(e => parseFloat(getComputedStyle(e).fontSize))"
     )
     assert min(sizes) >= 12
+    browser.run("document.querySelectorAll('details').forEach(d => { d.open = true; })")
+    assert browser.run("document.documentElement.scrollWidth") <= width
     drawn = browser.run(
-        "[...document.querySelectorAll('figure svg')].map(s => {"
-        "const scale = s.getBoundingClientRect().width / s.viewBox.baseVal.width;"
-        "return Math.min(...[...s.querySelectorAll('text')]"
-        ".map(t => scale * t.getAttribute('font-size')));})"
+        "[...document.querySelectorAll('.drawing svg')].map(s => {"
+        "const box = s.getBoundingClientRect(), scale = box.width / s.viewBox.baseVal.width;"
+        "return [box.right, Math.min(...[...s.querySelectorAll('text')]"
+        ".map(t => scale * t.getAttribute('font-size')))];})"
     )
-    assert len(drawn) == 6 and min(drawn) >= 9
+    # Figures are drawn whole, without a bar to scroll by, and their words stay legible.
+    assert len(drawn) == 6 and min(size for _, size in drawn) >= 8.9
+    assert max(right for right, _ in drawn) <= width
+
+
+def test_the_first_screen_answers_without_scrolling(browser, report) -> None:
+    browser.open(report, width=1280, height=800)
+    bottom = "document.querySelector('{}').getBoundingClientRect().bottom"
+    for place in ("#answer-best", "#answer-yours", "#choice-first table", "#standing svg"):
+        assert browser.run(bottom.format(place)) <= 800, place
+    words = browser.run("document.querySelector('#answer-best').innerText")
+    assert "GENERator-Eukaryote-3B" in words and "95%:" in words and "ie group 1" in words
+
+
+#: The smallest contrast of any text with what it stands on, as WCAG 2.2 defines it, and where.
+CONTRAST = """
+(() => {
+  const canvas = document.createElement('canvas').getContext('2d', {willReadFrequently: true});
+  const parts = colour => {
+    canvas.clearRect(0, 0, 1, 1); canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1);
+    return [...canvas.getImageData(0, 0, 1, 1).data];
+  };
+  const luminance = c => c.slice(0, 3).map(v => v / 255)
+    .map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, v, k) => sum + v * [0.2126, 0.7152, 0.0722][k], 0);
+  const behind = e => { for (; e; e = e.parentElement) {
+    const c = parts(getComputedStyle(e).backgroundColor); if (c[3]) return c; }
+    return [255, 255, 255, 255]; };
+  const found = [...document.querySelectorAll('body *:not(svg *)')]
+    .filter(e => e.checkVisibility()
+      && [...e.childNodes].some(n => n.nodeType === 3 && n.data.trim()))
+    .map(e => {
+      const one = luminance(parts(getComputedStyle(e).color)), two = luminance(behind(e));
+      const ratio = (Math.max(one, two) + 0.05) / (Math.min(one, two) + 0.05);
+      return [ratio, e.outerHTML.slice(0, 80)]; });
+  return found.sort((a, b) => a[0] - b[0])[0];
+})()
+"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_word_has_contrast(browser, report, scheme) -> None:
+    browser.call(
+        "Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}]
+    )
+    browser.open(report, width=1280)
+    background = browser.run("getComputedStyle(document.body).backgroundColor")
+    assert background == {"light": "rgb(255, 255, 255)", "dark": "rgb(20, 23, 28)"}[scheme]
+    browser.run("document.querySelectorAll('details').forEach(d => { d.open = true; })")
+    least, where = browser.run(CONTRAST)
+    assert least >= 4.5, where
+    browser.call("Emulation.setEmulatedMedia", features=[])
+
+
+def test_a_model_and_a_task_are_one_click_away(browser, report) -> None:
+    browser.open(report, width=1280)
+    numbers = json.loads(read(report).template)
+    browser.run("document.querySelector('#answer-yours a.to').click()")
+    time.sleep(0.3)
+    opened, words = (
+        "document.getElementById('panel').open",
+        "document.getElementById('panel').innerText",
+    )
+    assert browser.run(opened)
+    said = browser.run(words)
+    assert said.startswith("lab-3") and "Can the difference be trusted?" in said
+    rows = "[...document.querySelectorAll('#panel table')][{}].tBodies[0].rows"
+    mine = next(m for m, one in enumerate(numbers["models"]) if one["label"] == "lab-3")
+    ranked = [m for m, one in enumerate(numbers["models"]) if one["rank"] and m != mine]
+    line = (
+        "[...[...{}].find(r => r.cells[0].textContent === 'MutBERT').cells].map(c => c.innerText)"
+    )
+    _, difference, interval, verdict = browser.run(line.format(rows.format(2)))
+    assert browser.run(rows.format(2) + ".length") == len(ranked)
+    other = next(m for m, one in enumerate(numbers["models"]) if one["label"] == "MutBERT")
+    low, high = numbers["pairs"][min(mine, other)][abs(mine - other) - 1]
+    low, high = (low, high) if mine < other else (-high, -low)
+    assert interval.replace("\u2212", "-") == f"{low:.3f} to {high:.3f}"
+    expected = "better" if low > 0 else "worse" if high < 0 else "cannot be told"
+    assert verdict == expected and low < float(difference.replace("\u2212", "-")) < high
+    # The first task is the one on which it is furthest behind; a click leads to that task.
+    gaps = browser.run(f"[...{rows.format(1)}].map(r => Number(r.cells[8].dataset.v))")
+    assert gaps == sorted(gaps, reverse=True) and len(gaps) == 100
+    browser.run(rows.format(1) + "[0].querySelector('a').click()")
+    browser.wait(f"{words}.includes('Every model on this task, full')")
+    browser.run("document.getElementById('panel-close').click()")
+    browser.wait(f"!{opened} && location.hash === ''")
+    assert browser.named("Runtime.exceptionThrown", "Log.entryAdded") == []
+
+
+def test_the_ranking_follows_a_choice_of_tasks(browser, report) -> None:
+    browser.open(report, width=1280)
+    cube = reference_cube()
+    table = (
+        "[...document.querySelectorAll('#board-1 tbody tr')]"
+        ".map(r => [...r.cells].slice(0, 5).map(c => c.innerText))"
+    )
+    before = browser.run(table)
+    tick = (
+        "[...document.querySelectorAll('input.category')].forEach(b => {{"
+        "const on = {}.some(n => b.parentElement.textContent.includes(n));"
+        "if (b.checked !== on) {{ b.checked = on;"
+        "b.dispatchEvent(new Event('change', {{bubbles: true}})); }}}})"
+    )
+    browser.run(tick.format("['Promoters']"))
+    inside = np.array([task.category == "Promoters" for task in cube.tasks])
+    means = cube.in_regime("full")[:, inside].mean(axis=1)
+    shown = {row[1].split("\n")[0]: row for row in browser.run(table)}
+    for model, mean in zip(cube.models, means.tolist(), strict=True):
+        name = next(key for key in shown if key.split(" later")[0].split(" this")[0] == model.title)
+        assert float(shown[name][2]) == pytest.approx(mean, abs=5.1e-4)
+        assert " to " in shown[name][3]
+    assert "1 of" not in browser.run("document.getElementById('chosen').innerText")
+    browser.run(tick.format("['Promoters', 'Enhancers']"))
+    assert {row[3] for row in browser.run(table)} == {"\u2013"}
+    said = browser.run("document.getElementById('chosen').innerText")
+    assert said.startswith("30 of 100 tasks, full. No intervals and no ties")
+    browser.run("document.getElementById('choose-all').click()")
+    assert browser.run(table) == before
 
 
 def test_columns_sort_both_ways_and_missing_values_stay_last(browser, report) -> None:
@@ -245,12 +376,14 @@ def test_filters_narrow_the_table(browser, report) -> None:
     assert browser.run(shown) == int((reference_cube().params <= 1e8).sum()) + 1
 
 
-def test_it_prints_on_a4_with_nothing_cut_and_nothing_folded(browser, report) -> None:
+def test_it_prints_on_a4_what_is_open(browser, report) -> None:
     browser.open(report, width=1054)  # A4 landscape less its margins, at 96 dots an inch
     browser.call("Emulation.setEmulatedMedia", media="print")
-    browser.run("window.dispatchEvent(new Event('beforeprint'))")
     assert browser.run("document.documentElement.scrollWidth") <= 1054
-    assert browser.run("document.querySelectorAll('details:not([open])').length") == 0
     hidden = "getComputedStyle(document.querySelector('{}')).display"
-    assert browser.run(hidden.format(".controls")) == browser.run(hidden.format("nav")) == "none"
+    assert browser.run(hidden.format(".controls")) == browser.run(hidden.format(".block")) == "none"
+    browser.run("document.getElementById('unfold').click()")
+    assert browser.run("document.querySelectorAll('details:not([open])').length") == 0
+    assert browser.run(hidden.format(".block")) == "block"
+    assert browser.run("document.documentElement.scrollWidth") <= 1054
     browser.call("Emulation.setEmulatedMedia", media="")

@@ -5,17 +5,19 @@ from __future__ import annotations
 import base64
 import csv
 import io
+import json
 import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
-from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
+from statistics import fmean
 
 import pytest
 
-from geneb_jax.analysis import build_panel
+from geneb_jax.analysis import build_panel, compare_models, reference_cube
 from geneb_jax.benchmark import load_suite
 from geneb_jax.report import (
     console_columns,
@@ -24,54 +26,20 @@ from geneb_jax.report import (
     write_panel_report,
     write_report,
 )
-from geneb_jax.results import ModelFacts, RunScores, read_scores
+from geneb_jax.report.figure_heatmap import heat_colour
+from geneb_jax.results import EmbeddingFacts, ModelFacts, RunScores, read_scores
 from tests.kept_runs import write_kept_run
+from tests.report.pages import linked_files, read
 from tests.run_records import run_record
 
 FIGURES = {
+    "figure-1-leaderboard",
     "figure-2-pareto",
     "figure-3-heatmap",
-    "figure-4-radar",
     "figure-5-few-shot",
     "figure-6-high-variance",
     "figure-7-pairs",
 }
-VOID = {"meta", "link", "input", "img", "br", "hr"}
-
-
-class Page(HTMLParser):
-    """Tags with their attributes, text, and whether tags close in order."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(convert_charrefs=True)
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.words: list[str] = []
-        self.open: list[str] = []
-        self.feed(text)
-        self.close()
-
-    def handle_starttag(self, tag, attrs) -> None:
-        self.tags.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data) -> None:
-        self.words.append(data)
-
-    def attributes(self, tag: str) -> list[dict[str, str | None]]:
-        return [attrs for name, attrs in self.tags if name == tag]
-
-
-def read(path: Path) -> Page:
-    page = Page(path.read_text(encoding="utf-8"))
-    assert page.open == []
-    return page
 
 
 @pytest.fixture(scope="module")
@@ -100,13 +68,15 @@ def test_it_asks_for_nothing_from_elsewhere(fifty) -> None:
     loading = {"src", "srcset", "poster", "data", "action", "formaction", "background", "ping"}
     for tag, attrs in page.tags:
         assert not loading & attrs.keys(), (tag, attrs)
-        for name in ("href", "xlink:href"):
-            target = attrs.get(name)
-            assert target is None or target.startswith(("#", "data:text/csv;base64,", "data:,"))
+        target = attrs.get("href") or "#"
+        if target.startswith("https://"):  # a link that a reader may follow, and nothing else
+            assert tag == "a" and attrs["rel"] == "noreferrer" and "download" not in attrs
+            assert target.split("/")[2] in {"arxiv.org", "huggingface.co", "doi.org"}
+        else:
+            kinds = ("data:text/csv;base64,", "data:image/svg+xml;base64,", "data:,")
+            assert target.startswith(("#", *kinds)), target
     text = fifty.read_text(encoding="utf-8")
     assert "@import" not in text and not re.search(r"url\(", text)
-    addresses = set(re.findall(r"https?://[^\s'\"<>)]+", text))
-    assert addresses == {"http://www.w3.org/2000/svg"}
     (policy,) = [a["content"] for a in page.attributes("meta") if a.get("http-equiv")]
     assert policy.startswith("default-src 'none'") and "unsafe-eval" not in policy
     script = re.search(r"script-src 'sha256-([^']+)'", policy).group(1)
@@ -133,17 +103,13 @@ def test_every_figure_has_its_drawing_and_its_data(published) -> None:
     folder = published.parent / "figures"
     assert {path.stem for path in folder.glob("*.svg")} == FIGURES
     assert {path.stem for path in folder.glob("*.csv")} == FIGURES
-    page = read(published)
-    linked = {
-        a["download"]: base64.b64decode(a["href"].split(",", 1)[1])
-        for a in page.attributes("a")
-        if "download" in a
-    }
+    linked = linked_files(read(published))
     for name in FIGURES:
         root = ElementTree.fromstring((folder / f"{name}.svg").read_text(encoding="utf-8"))
         assert root.tag == "{http://www.w3.org/2000/svg}svg"
         assert root[0].tag.endswith("title") and root[1].tag.endswith("desc")
-        assert linked[f"{name}.csv"] == (folder / f"{name}.csv").read_bytes()
+        for suffix in ("csv", "svg"):
+            assert linked[f"{name}.{suffix}"] == (folder / f"{name}.{suffix}").read_bytes()
     rows = list(csv.DictReader(io.StringIO(linked["figure-2-pareto.csv"].decode())))
     assert len(rows) == 41
     assert sum(row["on_frontier"] == "yes" for row in rows) == 8
@@ -156,7 +122,7 @@ def test_the_users_models_are_marked_and_ranked(fifty) -> None:
     mine = [a for a in rows if a["data-source"] == "user"]
     assert len(mine) == 10 and all(a.get("class") == "mine" for a in mine)
     words = " ".join(page.words)
-    assert "Lab model 9: macro MCC" in words and "of 51" in words
+    assert "Best of your 10 models" in words and "of 51" in words
     assert "python 3.11, jax 0.10.2" in " ".join(words.split())
 
 
@@ -198,6 +164,94 @@ def test_a_run_with_nothing_but_failures_still_reports(tmp_path, geneb, make_row
     words = " ".join(page.words)
     assert "fits failed and count as missing" in words
     assert "0/100" in words
+
+
+def test_date_and_cost_stand_between_their_marks_and_nowhere_else(
+    tmp_path, geneb, make_rows
+) -> None:
+    rows, pages = make_rows(geneb, "mine"), []
+    for name, seconds, day in (("a", 10.0, "01"), ("b", 99.0, "28")):
+        cost = EmbeddingFacts(1000, 0, seconds=seconds)
+        facts = ModelFacts("mine", params=10**7, embedding=cost, probing_seconds=seconds / 4)
+        run = run_record(facts, written_utc=f"2026-02-{day}T12:00:00Z", versions={"jax": "1"})
+        out = tmp_path / name
+        pages.append(write_report(out, suite=geneb, scores=rows, run=run).read_text("utf-8"))
+    parts = [re.split("<!--/?times-->", page) for page in pages]
+    assert [len(part) for part in parts] == [3, 3]
+    assert (parts[0][0], parts[0][2]) == (parts[1][0], parts[1][2])
+    assert "1 model: embedding 10 s, probes 2.5 s" in parts[0][1]
+    assert "run of 2026-02-28 12:00:00 UTC" in parts[1][1]
+
+
+def test_labels_of_the_pareto_figure_cover_no_point_and_no_line(published) -> None:
+    text = (published.parent / "figures" / "figure-2-pareto.svg").read_text(encoding="utf-8")
+    root = ElementTree.fromstring(text)
+    tag = "{http://www.w3.org/2000/svg}"
+    points = []
+    for mark in [*root.iter(f"{tag}circle"), *root.iter(f"{tag}path")]:
+        if mark.find(f"{tag}title") is not None:  # only points have tooltips
+            numbers = [float(n) for n in re.findall(r"[-\d.]+", mark.get("d") or "")]
+            points.append(
+                (sum(numbers[::2]) / len(numbers[::2]), sum(numbers[1::2]) / len(numbers[1::2]))
+                if numbers
+                else (float(mark.get("cx")), float(mark.get("cy")))
+            )
+    assert len(points) == 41
+    (edge,) = [path for path in root.iter(f"{tag}path") if path.get("stroke-dasharray")]
+    corners = [tuple(map(float, p.split())) for p in edge.get("d").removeprefix("M").split("L")]
+    for (x1, y1), (x2, y2) in pairwise(corners):
+        points += [(x1 + (x2 - x1) * k / 200, y1 + (y2 - y1) * k / 200) for k in range(201)]
+    names = {model.title for model in reference_cube().models}
+    labels = [t for t in root.iter(f"{tag}text") if t.text in names]
+    assert len(labels) >= 4  # of the eight on the frontier
+    for label in labels:
+        x, y, size = (float(label.get(key)) for key in ("x", "y", "font-size"))
+        wide = 0.55 * size * len(label.text)
+        left = x - {"start": 0.0, "middle": wide / 2, "end": wide}[label.get("text-anchor")]
+        inside = [p for p in points if left < p[0] < left + wide and y - 0.75 * size < p[1] < y]
+        assert inside == [], label.text
+
+
+@pytest.mark.parametrize("step", range(-1, 11))
+def test_numbers_of_the_heatmap_have_contrast(step) -> None:
+    def luminance(colour: str) -> float:  # WCAG 2.2, relative luminance
+        parts = [int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5)]
+        red, green, blue = (
+            c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts
+        )
+        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+    low, high = sorted(map(luminance, heat_colour(step / 10)))
+    assert (high + 0.05) / (low + 0.05) >= 4.5
+
+
+def test_the_page_carries_the_numbers_it_ranks_by(fifty, geneb, make_rows) -> None:
+    numbers = json.loads(read(fifty).template)
+    cube = reference_cube()
+    place = {model["label"]: m for m, model in enumerate(numbers["models"])}
+    assert [task["id"] for task in numbers["tasks"]] == [task.task_id for task in cube.tasks]
+    first, second = "MutBERT", "GROVER"
+    found = compare_models(cube, first, second, "full")
+    a, b = place[first], place[second]
+    assert a < b  # best first, so the page has the interval of a - b
+    assert numbers["pairs"][a][b - a - 1] == pytest.approx(
+        [found.interval.low, found.interval.high], abs=5e-5
+    )
+    for label in (first, second, "lab-model-3"):
+        model = numbers["models"][place[label]]
+        by_category: dict[int, list[float]] = {}
+        for task, score in zip(numbers["tasks"], model["scores"][0], strict=True):
+            by_category.setdefault(task["category"], []).append(score)
+        macro = fmean(fmean(scores) for scores in by_category.values())
+        assert model["interval"][0] < macro < model["interval"][1]
+        if label == first:
+            assert macro == pytest.approx(0.5294, abs=5e-5)  # as published
+    inside = numbers["models"][a]["inside"]
+    assert set(inside) == {
+        c
+        for c in cube.categories
+        if len(cube.tasks) and sum(task.category == c for task in cube.tasks) >= 5
+    }
 
 
 @pytest.mark.fault("F39")
@@ -263,7 +317,7 @@ def test_leaked_rows_are_shown_with_the_score_without_them(tmp_path) -> None:
     assert "mine full 13 390 0." in words  # all tasks, thirty rows each
     assert "Your scores, full: interval, chance, baselines, leakage" in words
     assert "Spread over test rows, full" in words
-    assert "without the 390 test rows that are training rows too" in words
+    assert "390 test rows are training rows too; macro" in words
 
 
 def test_published_report_takes_seconds_and_no_jax(tmp_path) -> None:

@@ -10,34 +10,43 @@ import pytest
 from geneb_jax.analysis import (
     StatisticsOptions,
     build_panel,
+    compare_models,
     compute_statistics,
+    pair_intervals,
     published_cube,
     recommend,
+    reference_cube,
 )
 from geneb_jax.benchmark import load_suite
 from geneb_jax.report import boards_of, choice_table, run_tables
-from geneb_jax.report.headlines import headlines
+from geneb_jax.report.answers import Answer, answers
 from geneb_jax.results import ModelFacts, RunScores, read_scores
 from tests.kept_runs import write_kept_run
 from tests.run_records import run_record
 
 
-def told(panel) -> list[str]:
+def asked(panel) -> dict[str, Answer]:
     board = boards_of(panel)[0]
-    return headlines(board, compute_statistics(panel, StatisticsOptions(regime=board.regime)))
+    statistics = compute_statistics(panel, StatisticsOptions(regime=board.regime))
+    shared = panel.cube if panel.common is None else panel.common
+    pairs = pair_intervals(shared, board.regime, predictions=panel.predictions)
+    return {card.key: card for card in answers(board, panel, statistics, pairs)}
 
 
 def test_the_published_report_answers_first() -> None:
-    first, small, _, few = told(build_panel([]))
-    assert first.startswith(
-        "Best overall: GENERator-Eukaryote-3B, macro MCC 0.605 (95% interval over tasks"
-    )
-    assert first.endswith("in its tie group: LucaOne.")
-    assert small == "Best up to 100M parameters: SpliceBERT 1024nt, 0.568 (rank 7)."
-    assert few.endswith("full 0.4881, 10shot 0.2526, 1shot 0.1062.")
+    found = asked(build_panel([]))
+    best, small = found["best"], found["small"]
+    assert (best.name, best.value) == ("GENERator-Eukaryote-3B", "macro MCC 0.605")
+    assert best.interval.startswith("95%: 0.5") and best.detail.endswith("with LucaOne.")
+    assert (small.name, small.value) == ("SpliceBERT 1024nt", "macro MCC 0.568")
+    assert small.detail.startswith("Rank 7 of 41 (")
+    lead = compare_models(reference_cube(), "GENERator-eukaryote-3b-base", "LucaOne", "full")
+    assert found["against"].name == "Cannot be told" and not lead.interval.excludes_zero
+    assert found["against"].value == f"{lead.difference:+.3f}"
+    assert found["few"].detail.endswith("full 0.49, 10shot 0.25, 1shot 0.11.")
 
 
-def test_each_model_of_a_run_has_its_sentence(geneb, make_rows) -> None:
+def test_a_run_is_told_of_its_best_trained_model(geneb, make_rows) -> None:
     facts = (
         ModelFacts("mine", architecture="T-enc"),
         ModelFacts("mine-random", weights="random", architecture="T-enc"),
@@ -45,16 +54,25 @@ def test_each_model_of_a_run_has_its_sentence(geneb, make_rows) -> None:
     )
     rows = [
         *make_rows(geneb, "mine", level=0.6),
-        *make_rows(geneb, "mine-random", level=0.05),
+        *make_rows(geneb, "mine-random", level=0.7),
         *make_rows(geneb, "kmer", level=0.4),
     ]
     panel = build_panel([RunScores(geneb, rows, run_record(*facts))])
-    mine, kmer, control = told(panel)
-    assert mine.startswith("mine: macro MCC 0.58") and "rank 3 of 44 (" in mine
-    assert "against the best untrained baseline of the run" in mine
-    assert "against the best composition baseline of the run" in mine
-    assert kmer.startswith("kmer: macro MCC 0.43") and "baseline" not in kmer
-    assert control.startswith("mine-random") and "no better than guessing on" in control
+    found = asked(panel)
+    # The control has the best score of all, and is nobody's model.
+    assert found["yours"].name == "mine" and found["yours"].question == "Best of your 3 models"
+    difference = compare_models(panel.cube, "mine", "kmer", "full")
+    assert found["against"].question == "Better than k-mers (kmer)?"
+    assert found["against"].name == "Yes" and difference.interval.low > 0
+    assert found["against"].value == f"{difference.difference:+.3f}"
+    scores = panel.cube.in_regime("full")
+    trained = [k for k, model in enumerate(panel.cube.models) if model.weights != "random"]
+    mine = panel.cube.model_index("mine")
+    behind = (scores[trained].max(axis=0) - scores[mine]).argmax()
+    assert found["held"].name == panel.cube.tasks[behind].label
+    without = [row for row in rows if row.model_id != "kmer"]
+    alone = asked(build_panel([RunScores(geneb, without, run_record(*facts[:2]))]))
+    assert alone["against"].name == "Not known" and "-m kmer-6 adds them" in alone["against"].detail
 
 
 def test_choices_name_the_second_its_interval_and_your_place(geneb, make_rows) -> None:
