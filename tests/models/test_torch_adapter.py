@@ -302,7 +302,8 @@ def test_native_models_take_no_permission() -> None:
 
 
 def test_the_modules_import_neither_torch_nor_transformers() -> None:
-    modules = "torch_adapter", "object_adapter", "choice", "remote_code", "user_file"
+    ours = "torch_adapter", "torch_encoder", "torch_opening", "torch_tokens", "torch_batches"
+    modules = *ours, "object_adapter", "choice", "remote_code", "user_file"
     lines = [f"import geneb_jax.models.adapters.{name}" for name in modules]
     check = "import sys; print(sorted({'torch', 'transformers'} & set(sys.modules)))"
     done = subprocess.run(
