@@ -345,8 +345,10 @@ def _lines(suite: Suite, setting: SummarySetting, found: _SettingScores) -> Iter
     def over(
         level: str, members: list[int], mean: np.ndarray, by_seed: np.ndarray, category: str = ""
     ) -> SummaryRow:
-        sums = (int(one[members].sum()) for one in (found.failed, found.stopped, known))
-        counts = (*sums, len(members), int(found.standing[members].min()))
+        failed, stopped, scored = (
+            int(one[members].sum()) for one in (found.failed, found.stopped, known)
+        )
+        counts = failed, stopped, scored, len(members), int(found.standing[members].min())
         return line(level, counts, mean.tolist(), sds_over_seeds(by_seed).tolist(), "", category)
 
     each = zip(found.failed.tolist(), found.stopped.tolist(), known.tolist(), strict=True)
