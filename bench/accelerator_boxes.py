@@ -191,7 +191,10 @@ def _probes(box: Box) -> Iterator[dict[str, Any]]:
 
     sizes = _SMALL_PROTOCOL if box.dry else _PROTOCOL
     strengths = (0.1, 1.0) if box.dry else (0.01, 0.1, 1.0, 10.0, 100.0)
-    yield attempt("packed beside task by task", partial(_packed_beside, 16 if box.dry else 2560))
+    for solver in ("reference", "exact"):
+        width = 16 if box.dry else 2560
+        said = f"{solver}, packed beside task by task"
+        yield attempt(said, partial(_packed_beside, width, solver))
     for classes in (2,) if box.dry else (2, 5, 20):
         if box.over:
             return
@@ -206,7 +209,7 @@ def _probes(box: Box) -> Iterator[dict[str, Any]]:
             }
 
 
-def _packed_beside(width: int) -> dict[str, Any]:
+def _packed_beside(width: int, solver: str) -> dict[str, Any]:
     """Tasks fitted in one program, which has kernels of its own, beside the same task by task."""
     from geneb_jax_probes import FeatureRows, ProbeTask, fit_tasks
     from geneb_jax_probes.packed.room import Room
@@ -223,11 +226,11 @@ def _packed_beside(width: int) -> dict[str, Any]:
         draw = rng.choice(rows, min(rows, 10 * classes), replace=False)
         tasks.append(ProbeTask(train, y[:rows], test, y[rows:], [None, draw]))
     room = Room(columns=64, pieces=1024)
-    fit_tasks(tasks, packed=room)
+    fit_tasks(tasks, packed=room, solver=solver)
     began = time.perf_counter()
-    together = fit_tasks(tasks, packed=room, keep_predictions=True)
+    together = fit_tasks(tasks, packed=room, solver=solver, keep_predictions=True)
     seconds = time.perf_counter() - began
-    apart = fit_tasks(tasks, packed=False, keep_predictions=True)
+    apart = fit_tasks(tasks, packed=False, solver=solver, keep_predictions=True)
     pairs = list(zip(together, apart, strict=True))
     return {
         "warm_seconds": seconds,

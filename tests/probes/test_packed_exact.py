@@ -66,7 +66,7 @@ def assert_same(one: TaskScores, other: TaskScores, tolerance: Tolerance) -> Non
         )
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.sweep)])
 def test_a_ragged_suite_ends_as_task_by_task(
     dtype: str, suite: list[ProbeTask], tolerance: Tolerance
 ) -> None:
