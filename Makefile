@@ -7,7 +7,7 @@ DOCS_VENV ?= .venv-docs
 WORKERS ?= 2
 OUT ?= geneb-demo
 
-.PHONY: run test sweep matrix docs compiled compiled-all lint format wheel clean
+.PHONY: run test sweep fuzz soak audit matrix docs compiled compiled-all lint format wheel clean
 
 run: $(VENV)/installed
 	$(VENV)/bin/geneb-jax run --out $(OUT)
@@ -27,6 +27,24 @@ matrix:
 docs: $(DOCS_VENV)/installed
 	NO_MKDOCS_2_WARNING=1 $(DOCS_VENV)/bin/mkdocs build --strict
 	@echo "open build/site/index.html"
+
+# Damaged files for every reader: INPUTS a target; findings go to fuzz-findings/.
+INPUTS ?= 100000
+fuzz: $(TEST_VENV)/installed
+	$(TEST_VENV)/bin/python -m tests.fuzz --inputs $(INPUTS)
+
+# A whole small run under random faults, again and again; the log says what was done to each.
+ROUNDS ?= 200
+soak: $(TEST_VENV)/installed
+	$(TEST_VENV)/bin/python -W ignore -m tests.fault.soak --rounds $(ROUNDS) --log soak.jsonl
+
+# Known vulnerabilities of what is installed, asked of PyPI; a package that it skips was not audited.
+AUDIT_VENV ?= .venv-audit
+audit: $(TEST_VENV)/installed
+	test -x $(AUDIT_VENV)/bin/pip-audit || $(PYTHON) -m venv $(AUDIT_VENV)
+	$(AUDIT_VENV)/bin/python -m pip install --quiet pip-audit
+	$(AUDIT_VENV)/bin/pip-audit --strict --skip-editable --path \
+	  $$($(TEST_VENV)/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")
 
 # Compile for an H100 and a TPU without one: a few programs, or all of them (a quarter of an hour).
 compiled: $(COMPILED_VENV)/installed
@@ -80,4 +98,4 @@ $(COMPILED_VENV)/installed: $(TEST_VENV)/installed
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(TEST_VENV) $(COMPILED_VENV) $(DOCS_VENV) .venv-matrix build dist
+	rm -rf $(VENV) $(TEST_VENV) $(COMPILED_VENV) $(DOCS_VENV) $(AUDIT_VENV) .venv-matrix build dist

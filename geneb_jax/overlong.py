@@ -72,7 +72,7 @@ def parse_overlong(text: str) -> Overlong:
     match = _WINDOWS.fullmatch(text)
     if match is None:
         raise SelectionError(
-            f"unknown policy {text!r} for sequences longer than the context",
+            f"unknown policy {text!r:.200} for sequences longer than the context",
             where="--overlong",
             hint=f"known are {OVERLONG_FORMS}; SIZE and STRIDE are letters (nt)",
         )

@@ -75,7 +75,7 @@ def read_part(text: str, environment: Mapping[str, str]) -> Part:
     found = _WRITTEN.fullmatch(text)
     if found is None:
         raise ConfigError(
-            f"--part {text!r} is not I/N",
+            f"--part {text!r:.200} is not I/N",
             hint="for example --part 2/8 for the second of eight processes, or --part auto",
         )
     return Part(int(found[1]), int(found[2]))

@@ -43,5 +43,7 @@ def read_scheduler(text: str) -> LocalWorkers | RemoteScheduler:
             raise ConfigError(f"--scheduler {text}: 1 to {_MOST} workers can be started here")
         return LocalWorkers(count)
     if _REMOTE.fullmatch(text) is None:
-        raise ConfigError(f"--scheduler {text!r} is neither local:N nor an address", hint=_HINT)
+        raise ConfigError(
+            f"--scheduler {text!r:.200} is neither local:N nor an address", hint=_HINT
+        )
     return RemoteScheduler(text)

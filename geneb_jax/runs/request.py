@@ -186,7 +186,7 @@ class RunRequest(BaseModel):
         kind = find_probe(self.probe)
         if self.solver is not None and self.solver not in kind.solvers:
             raise ValueError(
-                f"the probe {kind.name} has no solver {self.solver!r}: it has "
+                f"the probe {kind.name} has no solver {self.solver!r:.200}: it has "
                 f"{', '.join(kind.solvers)}"
             )
         if self.C and not kind.uses_C:

@@ -47,7 +47,7 @@ def read_poolings(pooling: str | None) -> tuple[str | None, ...]:
         return (None,)
     names = tuple(part.strip() for part in pooling.split(","))
     if not all(names):
-        raise ValueError(f"{pooling!r} holds an empty name")
+        raise ValueError(f"{pooling!r:.200} holds an empty name")
     if len(set(names)) < len(names):
         raise ValueError("a pooling is given twice")
     return names

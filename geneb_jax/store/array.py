@@ -28,6 +28,7 @@ __all__ = ["SHARDS_A_FOLDER", "DamagedShardError", "ShardedArray", "shard_key"]
 #: Shards whose files share a folder: some file systems, and all people, are slow with more.
 SHARDS_A_FOLDER = 1000
 _CHUNK_BYTES = 1 << 20
+_DESCRIPTION = "array/zarr.json"
 #: Groups of the array: more shards than any store will have, few enough for 64-bit places.
 _GROUPS = 1 << 20
 #: What tensorstore calls bytes that are not what was written.
@@ -59,6 +60,7 @@ class ShardedArray:
         self.rows_per_shard = rows_per_shard
         self._width = width
         self._opened: Any = None
+        self._plain: set[int] = set()
 
     def _spec(self) -> dict[str, Any]:
         plain = {"name": "bytes", "configuration": {"endian": "little"}}
@@ -103,6 +105,10 @@ class ShardedArray:
         if self._opened is not None:
             return self._opened
         spec = self._spec()
+        if self._folder.is_odd(_DESCRIPTION):
+            if not create:
+                raise DamagedShardError("the array's description is no plain file")
+            self._folder.delete(_DESCRIPTION)
         try:
             self._opened = ts.open(spec, open=True, context=shared_context()).result()
         except ValueError as error:
@@ -110,7 +116,7 @@ class ShardedArray:
                 raise self._failure("cannot open the array", error) from error
             if not create:
                 raise DamagedShardError("the array's description is lost or damaged") from error
-            self._folder.delete("array/zarr.json")
+            self._folder.delete(_DESCRIPTION)
             try:
                 opening = ts.open(spec, create=True, open=True, context=shared_context())
                 self._opened = opening.result()
@@ -158,6 +164,7 @@ class ShardedArray:
             StoreError: if the files cannot be read at all.
         """
         array = self._open(create=False)
+        self._require_plain(places)
         groups, rows = np.divmod(places, SHARDS_A_FOLDER * self.rows_per_shard)
         try:
             if len(places) and (groups == groups[0]).all():
@@ -174,6 +181,16 @@ class ShardedArray:
             if str(error).startswith(_DAMAGE):
                 raise DamagedShardError(str(error).split(" [")[0]) from error
             raise self._failure("cannot read the array", error) from error
+
+    def _require_plain(self, places: np.ndarray) -> None:
+        """Look once at every shard's file before it is opened: a pipe would be waited for."""
+        if not len(places):
+            return
+        slots = np.flatnonzero(np.bincount(places // self.rows_per_shard))
+        for slot in set(slots.tolist()) - self._plain:
+            if self._folder.is_odd(shard_key(slot)):
+                raise DamagedShardError(f"{shard_key(slot)} is no plain file")
+            self._plain.add(slot)
 
 
 def _read_rows(group: Any, rows: np.ndarray) -> np.ndarray:

@@ -65,6 +65,10 @@ class Folder(ABC):
     def delete(self, name: str) -> None:
         """Delete a file if it is there."""
 
+    def is_odd(self, name: str) -> bool:
+        """Whether something that is no plain file lies there, which a library would wait for."""
+        return False
+
     def make_room(self, name: str) -> None:
         """Delete a file of the array, and what was written of it, before it is written anew."""
         self.delete(name)

@@ -20,7 +20,7 @@ from filelock import BaseFileLock, FileLock, Timeout
 
 from geneb_jax.durable_files import flush_folder, require_writable_folder, write_bytes
 from geneb_jax.errors import OutputError, StoreError
-from geneb_jax.plain_files import NotTheFileError, open_plain
+from geneb_jax.plain_files import NotTheFileError, is_plain_file, open_plain
 from geneb_jax.store.folder import Folder, full_or_unwritable
 
 __all__ = ["LocalFolder"]
@@ -126,6 +126,11 @@ class LocalFolder(Folder):
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
+
+    def is_odd(self, name: str) -> bool:
+        """See :meth:`Folder.is_odd`: a pipe, a device, a folder."""
+        path = self._file(name)
+        return path.exists() and not is_plain_file(path)
 
     def make_room(self, name: str) -> None:
         """See :meth:`Folder.make_room`.

@@ -19,7 +19,9 @@ from geneb_jax.cli.main import main
 from geneb_jax.errors import ConfigError, GenebError, OutputError
 from geneb_jax.models.spec import read_spec
 from geneb_jax.results import AnswerKey, Records, find_answer_key, keep_answer_key
+from geneb_jax.results.score_tables import read_scores
 from geneb_jax.runs import run
+from geneb_jax.runs.array_tasks import read_array_tasks
 from geneb_jax.runs.request import request_from_toml
 
 DIGITS = "9" * 5000
@@ -208,3 +210,35 @@ def test_f80_what_goes_away_during_the_run_is_said(
         assert {row.task_id for row in outcome.rows} == {"two"}
     monkeypatch.undo()
     assert run("kmer-2", **here).complete
+
+
+@pytest.mark.fault("F81")
+def test_f81_a_pipe_among_results_is_no_result(tmp_path: Path) -> None:
+    answers = AnswerKey(np.arange(2), np.zeros(2, bool))
+    path = keep_answer_key(tmp_path, "task", "ab" * 32, answers)
+    path.unlink()
+    for name in (path, tmp_path / "scores.csv", tmp_path / "run.toml", tmp_path / "pairs.npz"):
+        os.mkfifo(name)
+    assert find_answer_key(tmp_path, "task", "ab" * 32) is None
+    for read in (
+        lambda: read_scores(tmp_path),
+        lambda: request_from_toml(tmp_path / "run.toml", {}),
+        lambda: read_array_tasks(tmp_path / "pairs.npz"),
+    ):
+        with pytest.raises(GenebError, match="named pipe"):
+            read()
+    keep_answer_key(tmp_path, "task", "ab" * 32, answers)
+    assert find_answer_key(tmp_path, "task", "ab" * 32) is not None
+
+
+@pytest.mark.fault("F74")
+def test_f74_lists_in_lists_and_endless_words_of_a_run_file_are_one_short_error(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "run.toml"
+    word = "x" * 70_000
+    for line in ("layers = [[1], [2]]", f'overlong = "{word}"', f'layers = "{word}"'):
+        path.write_text(f'model = ["kmer-2"]\n{line}\n')
+        with pytest.raises(ConfigError) as caught:
+            request_from_toml(path, {})
+        assert len(caught.value.message) < 2000

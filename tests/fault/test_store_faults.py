@@ -298,6 +298,16 @@ def test_f07_a_lost_file_is_noticed_and_healed(copy: Path, name: str, how: str) 
     assert store.verify() == []
 
 
+@pytest.mark.fault("F81")
+@pytest.mark.parametrize("name", [SHARDS[1], "array/zarr.json"])
+def test_f81_a_pipe_in_the_place_of_an_array_file_is_not_waited_for(copy: Path, name: str) -> None:
+    (copy / FOLDER / name).unlink()
+    os.mkfifo(copy / FOLDER / name)
+    store = repaired(copy)
+    assert store.quarantined_rows == (writer.ROWS_PER_SHARD if name == SHARDS[1] else 0)
+    assert store.verify() == []
+
+
 @pytest.mark.fault("F07")
 def test_f07_a_lost_array_folder_is_noticed_and_healed(copy: Path) -> None:
     shutil.rmtree(copy / FOLDER / "array")

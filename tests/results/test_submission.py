@@ -6,6 +6,7 @@ import copy
 import csv
 import json
 import math
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -317,6 +318,26 @@ def test_f38_text_that_is_not_strict_json_is_refused(
     assert "UTF-8" in validate_submission(path, geneb).errors[0]
     assert "cannot be read" in validate_submission(tmp_path / "none.json", geneb).errors[0]
     assert "cannot be read" in validate_submission(tmp_path, geneb).errors[0]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"{" + b",".join(b'"k%d":1' % at for at in range(40_000)) + b',"k39999":2}',
+        b'"' + b'\\"' * 200_000,
+        b"[" * 60 + b'"\\' * 200_000,
+    ],
+    ids=["a repeated name", "a text without an end", "nested"],
+)
+@pytest.mark.fault("F72")
+def test_f72_validation_takes_no_longer_than_the_file_is_long(
+    tmp_path: Path, geneb: Suite, content: bytes
+) -> None:
+    path = tmp_path / "org_my_model.json"
+    path.write_bytes(content)
+    started = time.process_time()
+    assert validate_submission(path, geneb).errors
+    assert time.process_time() - started < 5  # quadratic: minutes
 
 
 def _benchmark_accepts(content: Any, file_name: str, suite: Suite) -> bool:
