@@ -14,16 +14,18 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from geneb_jax import __version__, durable_files
+from geneb_jax import durable_files
 from geneb_jax.errors import OutputError
 from geneb_jax.plain_files import read_plain
 from geneb_jax.results.records import Records
+from geneb_jax.results.run_record import installed_versions
 from geneb_jax.results.score_columns import FLOATS, INTEGERS, TEXTS, ScoreTable
 from geneb_jax.results.score_rows import SCORE_COLUMNS, ScoreRow
 from geneb_jax.results.unit_keys import UnitKey
@@ -140,10 +142,15 @@ def _read_model(records: Records, folder: Path, paths: Sequence[Path], *, keep: 
     return kept
 
 
+@lru_cache(maxsize=1)
+def _release() -> str:
+    return installed_versions(["geneb-jax"]).get("geneb-jax", "")
+
+
 def _header(kept: _Kept) -> dict[str, Any]:
     return {
         "form": _FORM,
-        "release": __version__,
+        "release": _release(),
         "columns": list(SCORE_COLUMNS),
         "names": {column: list(kept.rows.names[column]) for column in sorted(TEXTS)},
         "units": [list(unit) for unit in kept.units],
@@ -194,7 +201,7 @@ def _load(path: Path) -> _Kept | None:
         header = json.loads(arrays["header"].tobytes().decode("ascii"))
         if (header["form"], header["release"], tuple(header["columns"])) != (
             _FORM,
-            __version__,
+            _release(),
             SCORE_COLUMNS,
         ):
             return None
