@@ -93,10 +93,11 @@ def test_every_published_model_and_every_probe_is_a_program() -> None:
         jobs(read_target("h100"), models=["no such model"])
 
 
-def test_a_suite_is_probed_by_few_programs_that_ask_the_host_little() -> None:
+def probe_suite(*arguments: str) -> dict[str, Any]:
+    """What ``python -m bench.probe_suite --json`` found within its limits."""
     require("h100")
     done = subprocess.run(
-        [sys.executable, "-m", "bench.probe_suite", "--json"],
+        [sys.executable, "-m", "bench.probe_suite", "--json", *arguments],
         cwd=_ROOT,
         env=os.environ | {"XLA_FLAGS": ""},
         capture_output=True,
@@ -105,11 +106,25 @@ def test_a_suite_is_probed_by_few_programs_that_ask_the_host_little() -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr[-2000:]
-    found = json.loads(done.stdout)
+    found: dict[str, Any] = json.loads(done.stdout)
+    assert found["exceeded"] == []
+    return found
+
+
+def test_a_suite_is_probed_by_few_programs_that_ask_the_host_little() -> None:
+    found = probe_suite()
     assert (found["tasks"], found["fits"], found["exceeded"]) == (100, 1100, [])
     assert found["programs"] <= 6 and found["syncs_a_tick"] <= 3
     assert found["launches_a_tick"] <= 100 and found["seconds"] < 5
     assert found["gigabytes read in ticks"] > 2 * 4e-9 * 2560 * found["distinct rows"]
+
+
+@pytest.mark.sweep
+def test_so_is_a_sweep_over_c() -> None:
+    found = probe_suite("--solver", "exact")
+    assert (found["tasks"], found["fits"]) == (100, 500)
+    assert found["programs"] <= 11 and found["syncs_a_tick"] <= 3
+    assert found["launches_a_tick"] <= 100 and found["seconds"] < 10
 
 
 @pytest.mark.sweep

@@ -47,7 +47,7 @@ def no_other_way(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is not settled together is an error."""
 
     def other_way(problems: Sequence[object], *arguments: object) -> None:
-        raise KeyboardInterrupt(f"{len(problems)} problems by themselves")
+        raise RuntimeError(f"{len(problems)} problems by themselves")
 
     monkeypatch.setattr("geneb_jax_probes.tasks.solve_problems", other_way)
 
