@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from typing import TextIO
 
 import click
 
@@ -64,7 +65,10 @@ def command() -> None:
 def _complain(text: str) -> None:
     from geneb_jax.cli.console import complain
 
-    complain(text)
+    try:
+        complain(text)
+    except OSError:  # nobody can be told; the exit code still says it
+        _drop(sys.stderr)
 
 
 def _usage_message(error: click.ClickException) -> str:
@@ -83,7 +87,11 @@ def _flush() -> None:
 def _drop_output() -> None:
     """What is still to be written to stdout cannot be; Python would try again at its end."""
     if sys.stdout is not None:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop(sys.stdout)
+
+
+def _drop(stream: TextIO) -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _unforeseen(error: Exception) -> int:

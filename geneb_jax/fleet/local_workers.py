@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from geneb_jax.errors import ConfigError
+from geneb_jax.fleet.losses import WorkerError
 
 __all__ = ["device_variables", "local_cluster", "spare_devices"]
 
@@ -79,6 +80,9 @@ def local_cluster(variables: Sequence[Mapping[str, str]]) -> Iterator[Any]:
 
     Args:
         variables: Environment variables of each worker.
+
+    Raises:
+        WorkerError: if a worker dies before it has begun.
     """
     import dask
     from distributed import Nanny, Scheduler, SpecCluster
@@ -111,7 +115,17 @@ def local_cluster(variables: Sequence[Mapping[str, str]]) -> Iterator[Any]:
             for number, one in enumerate(variables)
         }
         scheduler = {"cls": Scheduler, "options": {**place, "port": 0}}
-        with SpecCluster(
-            workers, scheduler, name="geneb-jax", silence_logs=logging.CRITICAL
-        ) as cluster:
+        try:
+            started = SpecCluster(
+                workers, scheduler, name="geneb-jax", silence_logs=logging.CRITICAL
+            )
+        except (RuntimeError, OSError) as error:  # what distributed makes of a worker's early death
+            raise WorkerError(
+                f"one of the {count} workers could not be started ({error})",
+                where="--scheduler",
+                cause="its process was killed, by hand or for want of memory",
+                hint="run the same command again, with fewer workers if it is memory; what is "
+                "finished is kept",
+            ) from error
+        with started as cluster:
             yield cluster

@@ -225,13 +225,15 @@ def _worker_lost(place: Place, generator: random.Random) -> dict[str, Any]:
     killed = False
     while not run.ended() and not killed:
         time.sleep(0.1)
-        workers = _descendants(run.pid) if not run.ended() else []
+        family = _descendants(run.pid) if not run.ended() else []
+        workers = [pid for pid in family if b"spawn_main" in _command(pid)]
         if len(workers) >= 2:
             time.sleep(generator.uniform(0, 4))
             with suppress(ProcessLookupError):
                 os.kill(generator.choice(workers), signal.SIGKILL)
                 killed = True
-    return {"killed": killed, "code": ended(run, 0)}
+    # One that dies before it has begun is a message.
+    return {"killed": killed, "code": ended(run, 0, 2)}
 
 
 def _clock_moved(place: Place, generator: random.Random) -> dict[str, Any]:
@@ -311,3 +313,10 @@ def _descendants(pid: int) -> list[int]:
             for child in task.read_text(encoding="ascii").split():
                 found += [int(child), *_descendants(int(child))]
     return found
+
+
+def _command(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""

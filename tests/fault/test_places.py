@@ -121,6 +121,10 @@ def test_f77_a_full_stdout_is_one_message() -> None:
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
     assert done.returncode == 2
     assert "No space left" in done.stderr and len(done.stderr.splitlines()) == 1
+    for arguments in (["list", "nothing"], ["run", "--suite", "/nowhere"]):
+        with Path("/dev/full").open("w") as full:
+            mute = subprocess.run([*command[:3], *arguments], stdout=full, stderr=full)
+        assert mute.returncode == 2, "nobody can be told, and the code still says it"
     closed = subprocess.run(["/bin/sh", "-c", '"$@" >&-', "sh", *command], capture_output=True)
     assert (closed.returncode, closed.stderr) == (0, b"")
 
