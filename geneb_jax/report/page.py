@@ -124,7 +124,9 @@ def _figures(
     """What only a run has; the paper's; the leaderboard's own."""
     # Figures and choices are over the tasks that rank the run's models.
     cube, regime = panel.shown, board.regime
-    titles = {model.label: model.title for model in panel.cube.models}
+    # Curves over layers go by the model's name, those over C by a label.
+    titles = {model.name: model.display for model in panel.cube.models}
+    titles |= {model.label: model.title for model in panel.cube.models}
     curve = sweep_figure(panel.sweep, titles)
     own = (*layer_figures(panel.layers, titles), *([curve] if curve else []))
     return (

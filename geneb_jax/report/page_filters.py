@@ -52,7 +52,9 @@ def page_environment(board: Leaderboard, models: Sequence[ModelFacts]) -> Enviro
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    titles = {model.label: model.title for model in models}
+    # Tables of layers go by the model's name, all others by a label.
+    titles = {model.name: model.display for model in models}
+    titles |= {model.label: model.title for model in models}
     places = {row.model.label: k for k, row in enumerate(board.rows)}
     named: dict[str, int | None] = {}
     for k, row in enumerate(board.rows):
