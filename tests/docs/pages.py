@@ -108,6 +108,7 @@ def commands_of(text: str) -> list[str]:
 
 def refusal(line: str) -> str | None:
     """What click says against a command; its files need not be there."""
+    line = re.sub(r"\$\([^)]*\)", "VALUE", line)  # what a shell would put there
     line = re.split(r" (?:\||>|&&|2>)", line)[0].rstrip("&; ")
     if line.count("'") % 2:  # the end of a command that another one is told
         line = line.rstrip("'")

@@ -51,6 +51,7 @@ def reader(
         yield folder
 
 
+@pytest.mark.timeout(1800)  # a machine that is busy with other work takes its time
 @pytest.mark.parametrize("page", [page for page in PAGES if _NOW[page]])
 def test_blocks_run_as_written(page: str, reader: Path) -> None:
     runner = PageRunner(page)
