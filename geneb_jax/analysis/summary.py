@@ -255,10 +255,12 @@ def _all_lines(suite: Suite, table: ScoreTable) -> Iterator[SummaryRow]:
     group, first = table.group(*names)
     # Task by task, which decides the order of seeds that are not the protocol's.
     ordered = table.take(np.lexsort((table.group(*names, "task_id")[0], group)))
-    ends = np.cumsum(np.bincount(group, minlength=len(first))).tolist()
+    ends = np.cumsum(np.bincount(group, minlength=len(first)))[: len(first)].tolist()
     settings = zip(*(table.values(name, first) for name in names), strict=True)
-    for setting, start, stop in zip(settings, [0, *ends[:-1]], ends, strict=True):
+    start = 0
+    for setting, stop in zip(settings, ends, strict=True):
         found = _scores_of(suite, ordered.take(slice(start, stop)))
+        start = stop
         yield from _lines(suite, SummarySetting(*setting), found)
 
 
@@ -275,7 +277,8 @@ def _require_tasks(suite: Suite, table: ScoreTable) -> None:
 
 def _scores_of(suite: Suite, table: ScoreTable) -> _SettingScores:
     places = {task.task_id: k for k, task in enumerate(suite.tasks)}
-    task = np.array([places[name] for name in table.names["task_id"]], np.int64)
+    # Names are those of a larger table: tasks that left the suite have no row here.
+    task = np.array([places.get(name, -1) for name in table.names["task_id"]], np.int64)
     task, tasks = task[table.columns["task_id"]], len(suite.tasks)
     seeds = seeds_of_the_mean(table.values("seed", table.group("seed")[1]), suite.protocol.seeds)
     at_seed = {seed: at for at, seed in enumerate(seeds)}

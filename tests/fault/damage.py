@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from tests.report_pages import timeless
+
 #: Of the moment (times, versions, seconds), or remnants that nobody reads.
 OF_THE_MOMENT = ("run.json", "cost.json")
 
@@ -37,6 +39,8 @@ def final_bytes(folder: Path) -> dict[str, bytes]:
 
 def _meaning(path: Path) -> bytes:
     content = path.read_bytes()
+    if path.name == "report.html" and content.count(b"times-->") == 2:
+        return timeless(content)
     if path.parent.name != "answers":
         return content
     try:

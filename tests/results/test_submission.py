@@ -317,7 +317,7 @@ def test_f38_text_that_is_not_strict_json_is_refused(
     path.write_bytes(text.encode("utf-16"))
     assert "UTF-8" in validate_submission(path, geneb).errors[0]
     assert "cannot be read" in validate_submission(tmp_path / "none.json", geneb).errors[0]
-    assert "cannot be read" in validate_submission(tmp_path, geneb).errors[0]
+    assert "not a plain file" in validate_submission(tmp_path, geneb).errors[0]
 
 
 @pytest.mark.parametrize(
