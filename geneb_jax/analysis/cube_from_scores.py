@@ -240,7 +240,7 @@ def _means(
         cells[task[mine][kept], seed[kept]] = mine[kept]
         whole = (cells >= 0).all(axis=1)
         # A task without any scored fit counts as failed.
-        short += int((np.bincount(task[mine], minlength=len(whole)) > 0)[~whole].sum())
+        short += int((np.bincount(task[mine], minlength=len(suite.tasks)) > 0)[~whole].sum())
         values = column[cells[whole]]
         known = ~np.isnan(values).any(axis=1)
         unknown += int((~known).sum())

@@ -373,6 +373,6 @@ def _lines(suite: Suite, setting: SummarySetting, found: _SettingScores) -> Iter
     index = {name: k for k, name in enumerate(suite.categories)}
     place = np.array([index[task.category] for task in suite.tasks], dtype=np.int64)
     everything = list(range(tasks))
-    macro = (mean_of(category_means(values, place)) for values in (of_tasks, found.scores))
-    yield over("macro", everything, *macro)
+    macro, by_seed = (mean_of(category_means(one, place)) for one in (of_tasks, found.scores))
+    yield over("macro", everything, macro, by_seed)
     yield over("micro", everything, mean_of(of_tasks), mean_of(found.scores))
