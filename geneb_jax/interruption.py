@@ -6,6 +6,9 @@ first of all notes the request, and the loops over batches, shards and units ask
 those loops (reading, downloading, drawing a report) it also raises, so that nobody waits; should
 that be lost, the request still decides the exit code.
 
+Within an import it never raises: libraries in C++ that call Python while they are loaded end the
+whole process where that fails. The request is heard again a moment later, until no import runs.
+
 A second signal ends the process at once. Whatever is on its way to the disk is written so that an
 end at any moment is safe, so nothing but the running shards or group of fits is lost.
 """
@@ -20,6 +23,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
+from typing import Any
 
 __all__ = [
     "INTERRUPTED",
@@ -34,6 +38,10 @@ __all__ = [
 INTERRUPTED = 75
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+#: The alarm by which a request that came within an import is heard again; Windows has none.
+_AGAIN: signal.Signals | None = getattr(signal, "SIGALRM", None)
+_AGAIN_SECONDS = 0.02
+_IMPORTING = "<frozen importlib._bootstrap>"
 _ONCE = "geneb-jax: stopping as soon as the running step ends; a second signal ends at once.\n"
 _TWICE = "geneb-jax: ended at once; everything finished is kept, the same command resumes it.\n"
 _SHOW_CURSOR = "\x1b[?25h"
@@ -46,6 +54,8 @@ class _State:
     requests: int = 0
     loops_ask: bool = False
     decided: bool = False
+    #: What answered the alarm before this module set one.
+    alarm: Any = None
 
 
 _state = _State()
@@ -103,6 +113,9 @@ def hearing_signals(*, to_the_end: bool) -> Iterator[None]:
     try:
         yield
     finally:
+        if _state.alarm is not None and _AGAIN is not None:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            before.append((_AGAIN, _state.alarm))
         for number, handler in before:
             signal.signal(number, signal.SIG_IGN if to_the_end else handler or signal.SIG_DFL)
         if not to_the_end:
@@ -119,6 +132,23 @@ def _hear(number: int, frame: FrameType | None) -> None:
     if _state.loops_ask:
         _say(_ONCE)
         return
+    _raise_outside_of_imports(frame)
+
+
+def _hear_again(number: int, frame: FrameType | None) -> None:
+    """The request that came within an import."""
+    if _state.requests and not _state.decided and not _state.loops_ask:
+        _raise_outside_of_imports(frame)
+
+
+def _raise_outside_of_imports(frame: FrameType | None) -> None:
+    while frame is not None and _AGAIN is not None:
+        if frame.f_code.co_filename == _IMPORTING:
+            if _state.alarm is None:
+                _state.alarm = signal.signal(_AGAIN, _hear_again)
+            signal.setitimer(signal.ITIMER_REAL, _AGAIN_SECONDS)
+            return
+        frame = frame.f_back
     raise KeyboardInterrupt
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from geneb_jax.benchmark.definition import Suite
-from geneb_jax.plain_files import read_plain
+from geneb_jax.plain_files import NotTheFileError, read_plain
 from geneb_jax.results.file_names import submission_file_name
 from geneb_jax.strict_json import nesting
 
@@ -73,6 +73,8 @@ def validate_submission(
         content, odd = read_submission_json(path)
     except OSError as error:
         return SubmissionVerdict([f"cannot be read ({error.strerror})"])
+    except NotTheFileError as error:
+        return SubmissionVerdict([f"cannot be read ({error})"])
     except (ValueError, RecursionError) as error:
         return SubmissionVerdict([str(error)])
     verdict = check_submission(content, path.name, suite, official_ids=official_ids)

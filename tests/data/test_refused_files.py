@@ -214,6 +214,7 @@ def test_unreadable_file(
 
     monkeypatch.setattr(Path, "open", refuse)
     monkeypatch.setattr("geneb_jax.data.csv_columns.open_plain", refuse)
+    monkeypatch.setattr("geneb_jax.data.sources.open_plain", refuse)
     task, source = Task("toy", "", ""), TaskSource(tmp_path)
     for function in (read_task, task_fingerprint):
         with pytest.raises(DataError, match=r"cannot read the file \(Permission denied\)"):

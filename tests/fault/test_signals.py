@@ -182,6 +182,30 @@ main()
 
 
 @pytest.mark.fault("F71")
+def test_f71_a_signal_within_an_import_waits_for_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where an import of a C++ library is interrupted, the whole process may be ended by it."""
+    (tmp_path / "slow_to_import.py").write_text(
+        "import os, signal, time\n"
+        "os.kill(os.getpid(), signal.SIGTERM)\n"
+        "until = time.monotonic() + 0.2\n"
+        "while time.monotonic() < until:\n"
+        "    pass\n"
+        "whole = True\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    with hearing_signals(to_the_end=False):
+        with pytest.raises(KeyboardInterrupt):
+            import slow_to_import
+
+            for _ in range(10_000):
+                time.sleep(0.01)
+        assert sys.modules.pop("slow_to_import").whole and slow_to_import.whole
+        assert settled(0) == 75
+
+
+@pytest.mark.fault("F71")
 def test_f71_a_signal_inside_an_evaluated_text_is_no_death_by_sigint(tmp_path: Path) -> None:
     # As a module, which is what remembers; and twice, as whatever is imported on the way out the
     # first time evaluates texts, too, and forgets.
