@@ -76,6 +76,7 @@ def test_a_block_that_says_something_else_is_noticed(reader: Path) -> None:
 
 
 @pytest.mark.sweep
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebooks_run_and_print_what_they_show(path: Path, reader: Path) -> None:
     shutil.rmtree("my_tasks")
