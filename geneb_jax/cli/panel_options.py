@@ -28,7 +28,7 @@ _UNITS = {"": 1.0, "k": 1e3, "m": 1e6, "b": 1e9}
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?(?:e[0-9]+)?)\s*([kmb]?)", re.IGNORECASE)
 
 
-class _Size(click.ParamType[float]):
+class _Size(click.ParamType):  # with a type behind it from click 8.3 on
     """A number of parameters: 100M, 1.2B, 86000000, 1e8."""
 
     name = "size"

@@ -52,8 +52,10 @@ def precondition(
     A penalty below the rounding of the matrix is raised to it, which keeps the factor finite.
     """
     scaled = curvature.astype(gram.dtype) * gram
-    rounding = 4 * jnp.finfo(gram.dtype).eps * jnp.trace(scaled)
-    floor = jnp.maximum(rounding, jnp.finfo(gram.dtype).tiny)
+    # Plain numbers: of some releases the limits of a type are arrays of another one.
+    limits = jnp.finfo(gram.dtype)
+    rounding = 4 * float(limits.eps) * jnp.trace(scaled)
+    floor = jnp.maximum(rounding, float(limits.tiny))
     shifts = jnp.maximum(penalties.astype(gram.dtype), floor)
     eye = jnp.eye(gram.shape[0], dtype=gram.dtype)
     # One after the other: side by side their temporaries would be many times the factors.
