@@ -103,7 +103,7 @@ def test_all_layers_and_poolings_of_three_tasks(
     (sentence,) = layer_sentences([curves])
     assert "by held-out training rows" in sentence
     page = outcome.report.read_text(encoding="utf-8")
-    assert f"Score by layer: {MODEL}" in page and "Score by layer and pooling" in page
+    assert "Score by layer: Tiny NT-v2 (untrained)" in page and "Score by layer and pooling" in page
     assert (outcome.out / "figures" / "figure-layers-1.svg").is_file()
 
 
