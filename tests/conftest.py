@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import jaxtyping
 import pytest
+from hypothesis import HealthCheck, settings
 
 import tests.annotations  # noqa: F401  # the option --jaxtyping-packages names it
 
@@ -28,8 +29,22 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", tempfile.mkdtemp(prefix="compiled-"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
 
+# How long an example takes says how busy the machine is. The default suite draws the same examples
+# every time, so that a change is judged by what it changed; the sweep draws new ones.
+_AT_ANY_SPEED = settings(
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.register_profile("suite", _AT_ANY_SPEED, derandomize=True, database=None)
+settings.register_profile("sweep", _AT_ANY_SPEED)
+
 _HERE = Path(__file__).resolve().parent
 _TOLERANCES = tomllib.loads((_HERE / "tolerances.toml").read_text(encoding="utf-8"))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Choose how Hypothesis draws, by what is asked to run."""
+    settings.load_profile("sweep" if config.option.markexpr == "sweep" else "suite")
 
 
 @pytest.fixture(scope="session")

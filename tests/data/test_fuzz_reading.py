@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from geneb_jax.benchmark import Task
@@ -79,7 +79,7 @@ def test_one_changed_byte_of_a_compressed_file(position: int, value: int) -> Non
     check(read_bytes(bytes(whole), "toy.csv.gz"))
 
 
-@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150)
 @given(st.lists(ROWS, max_size=12), st.sampled_from(["\n", "\r\n", "\r"]))
 @pytest.mark.fault("F23")
 def test_both_paths_and_the_csv_module_agree(rows: list[tuple[str, str, str]], end: str) -> None:

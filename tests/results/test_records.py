@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geneb_jax import durable_files
@@ -30,9 +30,7 @@ def test_rows_come_back_as_they_were(
 
 
 @given(mcc=scores, accuracy=scores.map(abs), grad_norm=st.floats(0, 1e300))
-@settings(
-    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=50)
 def test_floats_come_back_to_the_bit(
     tmp_path: Path, key: UnitKey, row: ScoreRow, mcc: float, accuracy: float, grad_norm: float
 ) -> None:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import csv as arrow_csv
 
@@ -108,9 +108,7 @@ names = st.text(st.characters(exclude_categories=("C", "Z")), min_size=1, max_si
     C=st.floats(1e-300, 1e300),
     seed=st.integers(0, 2**32 - 1),
 )
-@settings(
-    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=80)
 def test_every_row_comes_back(
     tmp_path: Path,
     row: ScoreRow,

@@ -388,7 +388,7 @@ junk = st.one_of(
 
 
 @given(data=st.data())
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200)
 @pytest.mark.fault("F52")
 def test_f52_mutated_submissions_are_never_accepted_against_the_rules(
     few_tasks: Suite, short_submission: dict[str, Any], data: st.DataObject
