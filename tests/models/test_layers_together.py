@@ -171,7 +171,7 @@ def test_torch_models_give_all_hidden_states_at_once(tmp_path: Path, tolerance: 
         alone = model.embed(texts, layer=layer, pooling=pooling)
         assert alone.tobytes() == np.ascontiguousarray(rows).tobytes()
     theirs = BertModel.from_pretrained(folder).eval()
-    ids = torch.tensor([model.encoder._tokenize(texts[:1])[0]])  # type: ignore[attr-defined]
+    ids = torch.tensor([model.encoder._tokens.ids(texts[:1])[0]])  # type: ignore[attr-defined]
     with torch.inference_mode():
         states: Any = theirs(ids, output_hidden_states=True).hidden_states
     for layer in range(3):

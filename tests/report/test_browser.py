@@ -285,7 +285,7 @@ def test_a_model_and_a_task_are_one_click_away(browser, report) -> None:
     assert browser.named("Runtime.exceptionThrown", "Log.entryAdded") == []
 
 
-def test_the_ranking_follows_a_choice_of_tasks(browser, report) -> None:
+def test_the_ranking_follows_a_choice_of_tasks(browser, report, tolerance) -> None:
     browser.open(report, width=1280)
     cube = reference_cube()
     table = (
@@ -305,7 +305,9 @@ def test_the_ranking_follows_a_choice_of_tasks(browser, report) -> None:
     shown = {row[1].split("\n")[0]: row for row in browser.run(table)}
     for model, mean in zip(cube.models, means.tolist(), strict=True):
         name = next(key for key in shown if key.split(" later")[0].split(" this")[0] == model.title)
-        assert float(shown[name][2]) == pytest.approx(mean, abs=5.1e-4)
+        assert float(shown[name][2]) == pytest.approx(
+            mean, abs=tolerance("page_number", "three_decimals")
+        )
         assert " to " in shown[name][3]
     assert "1 of" not in browser.run("document.getElementById('chosen').innerText")
     browser.run(tick.format("['Promoters', 'Enhancers']"))

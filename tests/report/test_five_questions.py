@@ -110,7 +110,7 @@ def test_is_mine_better_than_k_mers(page, written) -> None:
     assert f"{found.difference:+.3f}" in card and "95%:" in card
 
 
-def test_can_this_difference_be_trusted(page, written) -> None:
+def test_can_this_difference_be_trusted(page, written, tolerance) -> None:
     # One click on a model opens its differences to all others, from the numbers of the page.
     numbers = json.loads(read(written[0]).template)
     place = {one["label"]: m for m, one in enumerate(numbers["models"])}
@@ -119,7 +119,7 @@ def test_can_this_difference_be_trusted(page, written) -> None:
     labels = [numbers["models"][m]["label"] for m in (first, second)]
     found = compare_models(build_panel([written[1]]).cube, *labels, "full")
     assert numbers["pairs"][first][second - first - 1] == pytest.approx(
-        [found.interval.low, found.interval.high], abs=5e-5
+        [found.interval.low, found.interval.high], abs=tolerance("page_number", "four_decimals")
     )
     # And the first screen says it of the best.
     assert "others cannot be told from it" in page.elements["answer-best"].text
