@@ -24,6 +24,11 @@ __all__ = ["SMALL", "Answer", "Hold", "answers", "held_back", "own_row"]
 #: Up to so many parameters a model counts as small.
 SMALL = 1e8
 _NAMES = 2
+#: What a model of the run is, by its weights, where it is not the best of the run's.
+_KINDS = {"pretrained": "trained model", "none": "k-mer counts", "random": "untrained control"}
+_KINDS_MANY = {
+    "pretrained": "trained models", "none": "sets of k-mer counts", "random": "untrained controls",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +80,8 @@ def answers(
     # Nobody is told to use an untrained control, also where chance lets one win.
     first = next((row for row in ranked if not row.model.untrained), ranked[0])
     cards: list[Answer | None] = [_best(board, ranked, first)]
-    small = next((row for row in ranked if row.model.params and row.model.params <= SMALL), None)
+    fits = (row for row in ranked if row.model.params and row.model.params <= SMALL)
+    small = next((row for row in fits if not row.model.untrained), None)
     mine = own_row(board)
     if small is not None and (mine is None or small is not mine):
         cards.append(_small(board, ranked, small))
@@ -102,9 +108,11 @@ def own_row(board: Leaderboard) -> LeaderboardRow | None:
 
 def _best(board: Leaderboard, ranked: Sequence[LeaderboardRow], first: LeaderboardRow) -> Answer:
     count = f"{board.tasks} {'task' if board.tasks == 1 else 'tasks'}"
+    # Whoever ranks above it is an untrained control, and the card says so.
+    kind = "" if first is ranked[0] else "trained "
     return Answer(
         "best",
-        f"Best of {len(ranked)} on {count}",
+        f"Best {kind}of {len(ranked)} on {count}",
         first.model.title,
         *_value(board, first),
         f"{_rivals(ranked, first)}{_ties(ranked, first)}",
@@ -124,10 +132,17 @@ def _small(board: Leaderboard, ranked: Sequence[LeaderboardRow], row: Leaderboar
 
 
 def _yours(board: Leaderboard, ranked: Sequence[LeaderboardRow], row: LeaderboardRow) -> Answer:
-    own = sum(other.model.source == "user" for other in ranked)
+    own = [other for other in ranked if other.model.source == "user"]
+    question = "Yours" if len(own) == 1 else f"Best of your {len(own)} models"
+    if own[0] is not row:  # k-mer counts or a control are ahead of what was trained
+        alike = sum(other.model.weights == row.model.weights for other in own)
+        question = f"Your {_KINDS[row.model.weights]}"
+        question = (
+            question if alike == 1 else f"Best of your {alike} {_KINDS_MANY[row.model.weights]}"
+        )
     return Answer(
         "yours",
-        "Yours" if own == 1 else f"Best of your {own} models",
+        question,
         row.model.title,
         *_value(board, row),
         f"Rank {row.rank} of {len(ranked)}{_range(row)}. {_ties(ranked, row)}",
@@ -282,13 +297,23 @@ def _ties(ranked: Sequence[LeaderboardRow], row: LeaderboardRow) -> str:
 
 
 def _rivals(ranked: Sequence[LeaderboardRow], first: LeaderboardRow) -> str:
-    """How many are not told to be worse than the first."""
+    """How many are not told to be worse than the best trained one, and who ranks above it."""
+    above = ranked.index(first)
+    said = "An untrained control ranks" if above == 1 else f"{above} untrained controls rank"
+    control = f"{said} above it. " if above else ""
     if first.rank_range is None or len(ranked) < 2:
-        return ""
+        return control
+    better = first.rank_range.low - 1
     others = first.rank_range.high - first.rank_range.low
-    if not others:
-        return "Every other model is told to be worse. "
-    return f"{others} of {len(ranked) - 1} others cannot be told from it. "
+    if better:
+        control = control[:-2] + (
+            ", told to be better. "
+            if better == above
+            else f", {better} of them told to be better. "
+        )
+    if others:
+        return f"{control}{others} of {len(ranked) - 1} others cannot be told from it. "
+    return control or "Every other model is told to be worse. "
 
 
 def _range(row: LeaderboardRow) -> str:

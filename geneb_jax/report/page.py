@@ -166,7 +166,7 @@ def _context(panel: Panel, boards: Sequence[Leaderboard], statistics: Statistics
         "subtitle": subtitle(board, panel),
         "links": links() if panel.published or panel.suite.dataset else {},
         "answers": answers(board, panel, statistics, pairs),
-        "holds": held_back(shared, mine.model.label, regime) if mine else [],
+        "holds": held_back(cube, mine.model.label, regime) if mine else [],
         "choice": choice_table(offered, regime, found=choices).for_metric(metric),
         "uses": uses,
         "everything": EVERYTHING,

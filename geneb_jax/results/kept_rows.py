@@ -35,7 +35,7 @@ __all__ = ["UnitRows", "read_units"]
 #: Beside the folders of the model's tasks.
 _FILE = "rows.npz"
 #: Raised whenever a record that was believed may no longer be, or becomes other rows.
-_FORM = 1
+_FORM = 2
 #: Records of a model from which on a table saves more than it takes.
 FEWEST_RECORDS = 64
 _LARGEST_BYTES = 2**30
@@ -147,9 +147,11 @@ def _release() -> str:
     return installed_versions(["geneb-jax"]).get("geneb-jax", "")
 
 
-def _header(kept: _Kept) -> dict[str, Any]:
+def _header(path: Path, kept: _Kept) -> dict[str, Any]:
     return {
         "form": _FORM,
+        # A copy of the folder under another name has records where those of other keys belong.
+        "folder": path.parent.name,
         "release": _release(),
         "columns": list(SCORE_COLUMNS),
         "names": {column: list(kept.rows.names[column]) for column in sorted(TEXTS)},
@@ -163,7 +165,7 @@ def _save(path: Path, kept: _Kept) -> None:
     if any(column.dtype == object for column in columns.values()):
         return  # numbers beyond 64 bits: such records are parsed each time
     whole = [columns[name] for name in SCORE_COLUMNS if name in INTEGERS]
-    text = json.dumps(_header(kept), ensure_ascii=True, separators=(",", ":"))
+    text = json.dumps(_header(path, kept), ensure_ascii=True, separators=(",", ":"))
     arrays = {
         "header": np.frombuffer(text.encode("ascii"), np.uint8),
         "floats": np.stack([columns[name] for name in SCORE_COLUMNS if name in FLOATS]),
@@ -199,11 +201,8 @@ def _load(path: Path) -> _Kept | None:
         if arrays["seal"].tobytes() != _seal(arrays):
             return None
         header = json.loads(arrays["header"].tobytes().decode("ascii"))
-        if (header["form"], header["release"], tuple(header["columns"])) != (
-            _FORM,
-            _release(),
-            SCORE_COLUMNS,
-        ):
+        made = (header["form"], header["release"], tuple(header["columns"]), header.get("folder"))
+        if made != (_FORM, _release(), SCORE_COLUMNS, path.parent.name):
             return None
         return _kept(header, arrays)
     except Exception:  # what zip and headers of damaged bytes raise has no end

@@ -21,6 +21,7 @@ from geneb_jax.errors import OutputError
 from geneb_jax.identity import EncoderIdentity
 from geneb_jax.models import Encoder
 from geneb_jax.places import cache_folder
+from geneb_jax.plain_files import read_plain
 
 __all__ = ["CountsOfShards", "counts_path", "find_counts", "keep_counts", "known_counts"]
 
@@ -31,6 +32,7 @@ _COUNTING = 1
 _MOST_ROWS = 1 << 22
 _NAMES = ("tokens", "cut_bp", "windows", "unknown_bp", "unknown_tokens")
 _SEAL_BYTES = 32
+_LARGEST_BYTES = 2**30
 _last: dict[Path, RowCounts] = {}
 
 
@@ -115,8 +117,8 @@ def _remember(path: Path, counts: RowCounts) -> None:
 
 def _read(path: Path) -> RowCounts | None:
     try:
-        sealed = path.read_bytes()
-    except OSError:
+        sealed = read_plain(path, largest_bytes=_LARGEST_BYTES)
+    except (OSError, ValueError):
         return None
     seal, content = sealed[:_SEAL_BYTES], sealed[_SEAL_BYTES:]
     if seal != _seal(path, content):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -85,3 +86,13 @@ def test_damaged_counts_are_made_again() -> None:
     assert expected is not None
     keep_counts(encoder.identity, sequences, expected)
     assert path.read_bytes() == content
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes on this system")
+def test_a_pipe_in_the_place_of_counts_is_no_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder, sequences = load_encoder("kmer-4"), table()
+    path = kept_counts.counts_path(encoder.identity, sequences)
+    path.parent.mkdir(parents=True)
+    os.mkfifo(path)
+    monkeypatch.setattr(Path, "read_bytes", lambda _: pytest.fail("waits for a writer for ever"))
+    assert find_counts(encoder.identity, sequences) is None
