@@ -1,15 +1,17 @@
-"""A whole run of k-mers beside the same protocol in NumPy and scikit-learn alone, in CPU seconds.
+"""A whole run of k-mers beside the same protocol in NumPy and scikit-learn alone.
 
 ``python bench/whole_run.py FOLDER`` (task files ``<task_id>.csv[.gz]``) starts, in turn:
 
-- bare: ``bench/bare_protocol.py``, one thread, features in float32;
+- bare: ``bench/bare_protocol.py``, features in float32; with one thread and with all cores, the
+  shorter of which counts;
 - cold: ``geneb-jax run -m kmer-4`` with an empty cache: programs are compiled, leaks searched for;
 - warm: the same once more with that cache, and a store and an output folder that are new.
 
-Each is a process of its own, and CPU seconds are those of the process and of what it started, from
-its first import on. With ``--rounds N`` they alternate and the least of each is taken: on a shared
-machine all are inflated. Prints JSON with the ratios to bare and their goals, and how far the
-scores of the two are apart; exits with 1 if cold and warm do not score alike.
+Each is a process of its own, from its first import on. Wall seconds are what is waited for; CPU
+seconds, of the process and of what it started, are what is paid for: a run computes beside its own
+commits, scikit-learn's loop does not. With ``--rounds N`` they alternate and the least of each is
+taken: on a shared machine all are inflated. Prints JSON with the ratios to bare, both ways, and the
+goals, and how far the scores of the two are apart; exits with 1 if cold and warm do not score alike.
 """
 
 from __future__ import annotations
@@ -22,20 +24,22 @@ import resource
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 GOALS = {"cold": 1.3, "warm": 0.7}
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
-def cpu_seconds(command: list[str], env: dict[str, str]) -> float:
-    """CPU seconds of a process and of its children; its failure is ours."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+def seconds_of(command: list[str], env: dict[str, str]) -> dict[str, float]:
+    """Wall and CPU seconds of a process with its children; its failure is ours."""
+    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     done = subprocess.run(command, env=env, check=False, capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"{' '.join(command)}: exit code {done.returncode}\n{done.stderr[-2000:]}")
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return (after.ru_utime + after.ru_stime) - (before.ru_utime + before.ru_stime)
+    after, wall = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter() - began
+    cpu = (after.ru_utime + after.ru_stime) - (before.ru_utime + before.ru_stime)
+    return {"wall": wall, "cpu": cpu}
 
 
 def mcc_of(path: Path) -> dict[tuple[str, str, str], float]:
@@ -48,19 +52,22 @@ def mcc_of(path: Path) -> dict[tuple[str, str, str], float]:
         }
 
 
-def one_round(folder: Path, place: Path) -> tuple[dict[str, float], dict[str, float | int]]:
-    """CPU seconds of each, and how the scores compare."""
+def one_round(
+    folder: Path, place: Path
+) -> tuple[dict[str, dict[str, float]], dict[str, float | int]]:
+    """Seconds of each, and how the scores compare."""
     plain = {k: v for k, v in os.environ.items() if not k.startswith(("JAX_", "GENEB_JAX_"))}
     ours = plain | {"GENEB_JAX_CACHE": str(place / "cache")}
     bare = place / "bare.csv"
     script = str(Path(__file__).with_name("bare_protocol.py"))
-    spent = {
-        "bare": cpu_seconds([sys.executable, script, str(folder), str(bare)], plain | _ONE_THREAD)
-    }
+    alone = [sys.executable, script, str(folder), str(bare)]
+    threads = [seconds_of(alone, plain | _ONE_THREAD), seconds_of(alone, plain)]
+    # The setting that its user would choose, by what is waited for.
+    spent = {"bare": min(threads, key=lambda one: one["wall"])}
     run = [sys.executable, "-m", "geneb_jax.cli.main", "run", "-m", "kmer-4"]
     for name in ("cold", "warm"):
         where = ["--out", str(place / name), "--store", str(place / f"{name}-store")]
-        spent[name] = cpu_seconds([*run, "--data-dir", str(folder), *where], ours)
+        spent[name] = seconds_of([*run, "--data-dir", str(folder), *where], ours)
     tables = [(place / name / "scores.csv").read_bytes() for name in ("cold", "warm")]
     if tables[0] != tables[1]:
         sys.exit("cold and warm give other scores")
@@ -79,15 +86,21 @@ def main() -> None:
     for _ in range(asked.rounds):
         with tempfile.TemporaryDirectory() as place:
             rounds.append(one_round(asked.folder.resolve(), Path(place)))
-    least = {name: min(spent[name] for spent, _ in rounds) for name in ("bare", "cold", "warm")}
-    ratios = {name: least[name] / least["bare"] for name in GOALS}
+    ratios: dict[str, dict[str, float]] = {name: {} for name in GOALS}
+    for kind in ("wall", "cpu"):
+        least = {name: min(one[name][kind] for one, _ in rounds) for name in ("bare", *GOALS)}
+        for name in GOALS:
+            ratios[name][kind] = least[name] / least["bare"]
     print(
         json.dumps(
             {
-                "cpu_seconds": [spent for spent, _ in rounds],
+                "seconds": [spent for spent, _ in rounds],
                 "ratio_to_bare": ratios,
                 "goals": GOALS,
-                "met": {name: ratios[name] <= goal for name, goal in GOALS.items()},
+                "met": {
+                    name: {kind: ratio <= goal for kind, ratio in ratios[name].items()}
+                    for name, goal in GOALS.items()
+                },
                 **rounds[0][1],
             },
             indent=1,
