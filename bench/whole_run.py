@@ -11,7 +11,7 @@ Each is a process of its own, from its first import on. Wall seconds are what is
 seconds, of the process and of what it started, are what is paid for: a run computes beside its own
 commits, scikit-learn's loop does not. With ``--rounds N`` they alternate and the least of each is
 taken: on a shared machine all are inflated. Prints JSON with the ratios to bare, both ways, and the
-goals, and how far the scores of the two are apart; exits with 1 if cold and warm do not score alike.
+goals, and how far the scores of the two are apart; exits with 1 where cold and warm score unlike.
 """
 
 from __future__ import annotations
