@@ -28,6 +28,8 @@ _POINTER = re.compile(
 )
 #: A pointer has about 130 bytes; Git LFS itself never writes or reads one above 1024.
 _LARGEST_POINTER_BYTES = 1024
+#: Bytes asked for at once beyond what a file says it has.
+_AT_ONCE = 1 << 16
 _KINDS = (
     (stat.S_ISDIR, "a folder"),
     (stat.S_ISFIFO, "a named pipe"),
@@ -96,13 +98,33 @@ def read_plain(path: Path, *, largest_bytes: int) -> bytes:
         ValueError: if it is larger than ``largest_bytes``.
         OSError: if it is not there or cannot be read.
     """
-    with os.fdopen(open_plain(path), "rb") as file:
-        content = file.read(largest_bytes + 1)
+    descriptor = open_plain(path)
+    try:
+        content = _read_at_most(descriptor, largest_bytes + 1)
+    finally:
+        os.close(descriptor)
     if len(content) > largest_bytes:
         raise ValueError(f"the file is larger than {largest_bytes} bytes")
     if git_lfs_pointer(content):
         raise NotTheFileError(_POINTER_FOUND)
     return content
+
+
+def _read_at_most(descriptor: int, most: int) -> bytes:
+    """The file's bytes from where it stands, no more than ``most`` of them.
+
+    As much is asked for as the file says it has: a buffer for the largest file allowed would be
+    made, and given back, for the smallest one too.
+    """
+    parts: list[bytes] = []
+    left, expected = most, os.fstat(descriptor).st_size
+    while left > 0:
+        part = os.read(descriptor, min(left, max(expected, _AT_ONCE) + 1))
+        if not part:
+            break
+        parts.append(part)
+        left, expected = left - len(part), 0
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def read_plain_text(path: Path, *, largest_bytes: int) -> str:

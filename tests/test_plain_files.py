@@ -62,6 +62,25 @@ def test_a_link_to_a_file_is_the_file(tmp_path: Path) -> None:
         read_plain_text(tmp_path / "file", largest_bytes=4)
 
 
+@pytest.mark.parametrize("size", [0, 1, 2**16, 2**16 + 1, 2**20 + 7])
+def test_a_file_of_any_size_is_read_whole(tmp_path: Path, size: int) -> None:
+    content = bytes(range(256)) * (size // 256 + 1)
+    (tmp_path / "file").write_bytes(content[:size])
+    assert read_plain(tmp_path / "file", largest_bytes=size) == content[:size]
+    if size:
+        with pytest.raises(ValueError, match="larger"):
+            read_plain(tmp_path / "file", largest_bytes=size - 1)
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no files without a size here")
+def test_a_file_that_does_not_say_its_size_is_read_whole() -> None:
+    path = Path("/proc/self/status")
+    assert path.stat().st_size == 0
+    assert read_plain(path, largest_bytes=10**6).startswith(b"Name:")
+    with pytest.raises(ValueError, match="larger than 3 bytes"):
+        read_plain(path, largest_bytes=3)
+
+
 def test_pointers_of_git_lfs_are_known(tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
     path.write_bytes(POINTER)

@@ -227,14 +227,16 @@ def _means(
     column = -scored.columns["brier"] if metric == "neg_brier" else scored.columns[metric]
     label_place = {label: m for m, label in enumerate(labels)}
     regime_place = {regime.name: r for r, regime in enumerate(suite.protocol.regimes)}
-    of_seed = np.array(scored.values("seed"), dtype=object)
+    seed_group, first_of_seed = scored.group("seed")
+    known_seeds = scored.values("seed", first_of_seed)
     short = unknown = 0
     for at, row in enumerate(scored.rows(first)):
         wanted = list(seeds[row.model_id, row.regime])
         m, r = label_place[row.model_id], regime_place[row.regime]
         mine = np.flatnonzero(group == at)
         places = {seed: place for place, seed in enumerate(wanted)}
-        seed = np.array([places.get(value, -1) for value in of_seed[mine].tolist()], np.int64)
+        of_code = np.array([places.get(value, -1) for value in known_seeds], np.int64)
+        seed = of_code[seed_group[mine]]
         cells = np.full((len(suite.tasks), len(wanted)), -1)
         kept = seed >= 0
         cells[task[mine][kept], seed[kept]] = mine[kept]

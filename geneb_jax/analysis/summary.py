@@ -18,25 +18,24 @@ is 0 by construction and says nothing about uncertainty.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from geneb_jax import durable_files
-from geneb_jax.analysis.aggregation import category_means, mean_of
-from geneb_jax.benchmark import DataStanding, Suite
-from geneb_jax.errors import DataError
-from geneb_jax.results import (
-    ScoreRow,
-    means_over_seeds,
-    sds_over_seeds,
-    seeds_of_the_mean,
+from geneb_jax.analysis.summary_lines import (
+    LEAST_NEAR,
+    METRICS,
+    SettingLines,
+    SummarySetting,
+    summary_lines,
 )
+from geneb_jax.benchmark import Suite
+from geneb_jax.results import ScoreRow
 from geneb_jax.results.score_columns import ScoreTable
-from geneb_jax.results.score_tables import Cell, csv_text
-from geneb_jax_probes.endings import Ending
+from geneb_jax.results.score_tables import Cell, csv_cell, csv_text, exact_floats
 
 __all__ = [
     "LEVELS",
@@ -82,24 +81,6 @@ SUMMARY_COLUMNS = (
     "complete",
     "data",
 )
-_LEAST_NEAR = (
-    DataStanding.UNLIKE.value,
-    DataStanding.NOTHING_STATED.value,
-    DataStanding.SIZE_ALIKE.value,
-    DataStanding.VERIFIED.value,
-)
-_METRICS = ("mcc", "accuracy", "macro_f1", "auroc", "auprc", "brier")
-
-
-@dataclass(frozen=True, slots=True)
-class SummarySetting:
-    """What a mean over seeds and tasks keeps fixed."""
-
-    model_id: str
-    regime: str
-    C: float
-    probe: str
-    solver: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +145,7 @@ class SummaryRow:
         setting = self.setting
         spreads = [
             cell
-            for spread in (self.scores[name] for name in _METRICS)
+            for spread in (self.scores[name] for name in METRICS)
             for cell in ((None, None) if spread is None else (spread.mean, spread.sd))
         ]
         return (
@@ -200,7 +181,8 @@ def summarise(suite: Suite, rows: Iterable[ScoreRow]) -> Summary:
     Raises:
         DataError: if a row names a task that the suite does not have, or another category for it.
     """
-    return Summary(tuple(_all_lines(suite, ScoreTable.of(rows))))
+    found = summary_lines(suite, ScoreTable.of(rows))
+    return Summary(tuple(row for lines in found for row in _rows_of(lines)))
 
 
 def write_summary_csv(out: Path, summary: Summary) -> Path:
@@ -209,170 +191,71 @@ def write_summary_csv(out: Path, summary: Summary) -> Path:
     Raises:
         OutputError: if the file cannot be written.
     """
-    return _write(out, summary.rows)
+    return _write(out, csv_text(SUMMARY_COLUMNS, (row.cells() for row in summary.rows)))
 
 
 def write_summary_of(out: Path, suite: Suite, rows: Iterable[ScoreRow]) -> Path:
-    """Write ``out/summary.csv`` of score rows, a line at a time.
+    """Write ``out/summary.csv`` of score rows, as :func:`write_summary_csv` does of their summary.
 
     Raises:
         DataError: see :func:`summarise`.
         OutputError: if the file cannot be written.
     """
-    return _write(out, _all_lines(suite, ScoreTable.of(rows)))
+    lines = map(_text_of, summary_lines(suite, ScoreTable.of(rows)))
+    return _write(out, "".join([csv_text(SUMMARY_COLUMNS, ()), *lines]))
 
 
-def _write(out: Path, lines: Iterable[SummaryRow]) -> Path:
+def _write(out: Path, text: str) -> Path:
     path = out / SUMMARY_FILE
-    durable_files.write_text(path, csv_text(SUMMARY_COLUMNS, (row.cells() for row in lines)))
+    durable_files.write_text(path, text)
     return path
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _SettingScores:
-    """What the rows of one setting say, by task of the suite.
-
-    Attributes:
-        there: Bool ``[task]``: whether it has rows.
-        scores: float64 ``[metric, seed, task]``; NaN where a mean is withheld.
-        failed: int64 ``[task]``, fits without a score.
-        stopped: int64 ``[task]``, scored fits that did not converge.
-        standing: Places in ``_LEAST_NEAR`` of the least near of the scored fits, int64 ``[task]``;
-            its length for none.
-    """
-
-    there: np.ndarray
-    scores: np.ndarray
-    failed: np.ndarray
-    stopped: np.ndarray
-    standing: np.ndarray
-
-
-def _all_lines(suite: Suite, table: ScoreTable) -> Iterator[SummaryRow]:
-    """Settings in order of appearance."""
-    _require_tasks(suite, table)
-    names = ("model_id", "regime", "C", "probe", "solver")
-    group, first = table.group(*names)
-    # Task by task, which decides the order of seeds that are not the protocol's.
-    ordered = table.take(np.lexsort((table.group(*names, "task_id")[0], group)))
-    ends = np.cumsum(np.bincount(group, minlength=len(first)))[: len(first)].tolist()
-    settings = zip(*(table.values(name, first) for name in names), strict=True)
-    start = 0
-    for setting, stop in zip(settings, ends, strict=True):
-        found = _scores_of(suite, ordered.take(slice(start, stop)))
-        start = stop
-        yield from _lines(suite, SummarySetting(*setting), found)
-
-
-def _require_tasks(suite: Suite, table: ScoreTable) -> None:
-    categories = {task.task_id: task.category for task in suite.tasks}
-    for place in table.group("task_id", "category")[1].tolist():
-        row = table[place]
-        if categories.get(row.task_id) != row.category:
-            raise DataError(
-                f"the suite {suite.name} has no task {row.task_id!r} in {row.category!r}",
-                hint="summarise scores with the suite they were made with",
-            )
-
-
-def _scores_of(suite: Suite, table: ScoreTable) -> _SettingScores:
-    places = {task.task_id: k for k, task in enumerate(suite.tasks)}
-    # Names are those of a larger table: tasks that left the suite have no row here.
-    task = np.array([places.get(name, -1) for name in table.names["task_id"]], np.int64)
-    task, tasks = task[table.columns["task_id"]], len(suite.tasks)
-    seeds = seeds_of_the_mean(table.values("seed", table.group("seed")[1]), suite.protocol.seeds)
-    at_seed = {seed: at for at, seed in enumerate(seeds)}
-    seed = np.array([at_seed.get(value, -1) for value in table.values("seed")], np.int64)
-    scored = ~table.failed
-    # Where rows of one task and seed repeat, the last one counts.
-    cells = np.full((len(seeds), tasks), -1)
-    chosen = np.flatnonzero(scored & (seed >= 0))
-    cells[seed[chosen], task[chosen]] = chosen
-    whole = (cells >= 0).all(axis=0)
-    scores = np.full((len(_METRICS), len(seeds), tasks), np.nan)
-    for metric, name in enumerate(_METRICS):
-        scores[metric][:, whole] = table.columns[name][cells[:, whole]]
-    words = [
-        _LEAST_NEAR.index(word) if word in _LEAST_NEAR else len(_LEAST_NEAR)
-        for word in table.names["data"]
-    ]
-    standing = np.full(tasks, len(_LEAST_NEAR))
-    near = np.array(words, np.int64)[table.columns["data"]]
-    np.minimum.at(standing, task[scored], near[scored])
-    ended = np.array([Ending(word).converged for word in table.names["status"]], bool)
-    stopped = scored & ~ended[table.columns["status"]]
-    return _SettingScores(
-        there=np.bincount(task, minlength=tasks) > 0,
-        scores=scores,
-        failed=np.bincount(task[~scored], minlength=tasks),
-        stopped=np.bincount(task[stopped], minlength=tasks),
-        standing=standing,
-    )
-
-
-def _lines(suite: Suite, setting: SummarySetting, found: _SettingScores) -> Iterator[SummaryRow]:
-    """Tasks and categories that have rows, then macro and micro."""
-    seed_count, tasks = found.scores.shape[1:]
-    # float64 [metric, task]: means over seeds, as in every score cube, and their spread.
-    flat = np.moveaxis(found.scores, 1, 2).reshape(-1, seed_count)
-    of_tasks = means_over_seeds(flat).reshape(-1, tasks)
-    spreads = sds_over_seeds(flat).reshape(-1, tasks).T.tolist()
-    known = np.isfinite(of_tasks[0])
-
-    def line(
-        level: str,
-        counts: tuple[int, int, int, int, int],
-        means: Sequence[float],
-        sds: Sequence[float | None],
-        task_id: str = "",
-        category: str = "",
-    ) -> SummaryRow:
+def _rows_of(lines: SettingLines) -> Iterator[SummaryRow]:
+    """The rows as objects."""
+    for (level, task_id, category), counts, means, sds in zip(
+        lines.names, lines.counts, lines.means.tolist(), lines.sds.tolist(), strict=True
+    ):
         failed, stopped, scored, expected, standing = counts
-        return SummaryRow(
+        yield SummaryRow(
             level,
-            setting,
+            lines.setting,
             task_id,
             category,
             {
-                name: None if mean != mean else Spread(mean, sd if seed_count > 1 else None)
-                for name, mean, sd in zip(_METRICS, means, sds, strict=True)
+                name: None if mean != mean else Spread(mean, sd if lines.seed_count > 1 else None)
+                for name, mean, sd in zip(METRICS, means, sds, strict=True)
             },
-            seed_count=seed_count,
+            seed_count=lines.seed_count,
             failed_count=failed,
             not_converged_count=stopped,
             task_count=scored,
             tasks_expected=expected,
-            data=_LEAST_NEAR[standing] if standing < len(_LEAST_NEAR) else "",
+            data=_word(standing),
         )
 
-    def over(
-        level: str, members: list[int], mean: np.ndarray, by_seed: np.ndarray, category: str = ""
-    ) -> SummaryRow:
-        failed, stopped, scored = (
-            int(one[members].sum()) for one in (found.failed, found.stopped, known)
-        )
-        counts = failed, stopped, scored, len(members), int(found.standing[members].min())
-        return line(level, counts, mean.tolist(), sds_over_seeds(by_seed).tolist(), "", category)
 
-    each = zip(found.failed.tolist(), found.stopped.tolist(), known.tolist(), strict=True)
-    alone = [
-        (failed, stopped, int(scored), 1, standing)
-        for (failed, stopped, scored), standing in zip(each, found.standing.tolist(), strict=True)
-    ]
-    by_task = of_tasks.T.tolist()
-    for k in np.flatnonzero(found.there).tolist():
-        task = suite.tasks[k]
-        yield line("task", alone[k], by_task[k], spreads[k], task.task_id, task.category)
-    for category in suite.categories:
-        members = [k for k, task in enumerate(suite.tasks) if task.category == category]
-        if found.there[members].any():
-            # Of the tasks that are there: ``task_count`` says how many.
-            some = [k for k in members if known[k]] or members
-            mean, by_seed = mean_of(of_tasks[:, some]), mean_of(found.scores[:, :, some])
-            yield over("category", members, mean, by_seed, category)
-    index = {name: k for k, name in enumerate(suite.categories)}
-    place = np.array([index[task.category] for task in suite.tasks], dtype=np.int64)
-    everything = list(range(tasks))
-    macro, by_seed = (mean_of(category_means(one, place)) for one in (of_tasks, found.scores))
-    yield over("macro", everything, macro, by_seed)
-    yield over("micro", everything, mean_of(of_tasks), mean_of(found.scores))
+def _text_of(lines: SettingLines) -> str:
+    """What :func:`csv_text` gives for the rows, without an object for each."""
+    setting, width = lines.setting, 2 * len(METRICS)
+    model, probe, solver = map(csv_cell, (setting.model_id, setting.probe, setting.solver))
+    fixed = f"{csv_cell(setting.regime)},{setting.C!r},{probe},{solver}"
+    # Mean and spread of each metric side by side; NaN, an empty cell, for a single seed's spread.
+    spreads = np.where(np.isnan(lines.means), np.nan, lines.sds)
+    cells = exact_floats(np.stack([lines.means, spreads], axis=-1).ravel())
+    written: list[str] = []
+    for at, ((level, task_id, category), counts) in enumerate(
+        zip(lines.names, lines.counts, strict=True)
+    ):
+        failed, stopped, scored, expected, standing = counts
+        written.append(
+            f"{level},{model},{csv_cell(task_id)},{csv_cell(category)},{fixed},"
+            f"{','.join(cells[at * width : (at + 1) * width])},"
+            f"{lines.seed_count},{failed},{stopped},{scored},{expected},"
+            f"{'yes' if scored == expected else 'no'},{_word(standing)}\n"
+        )
+    return "".join(written)
+
+
+def _word(standing: int) -> str:
+    return LEAST_NEAR[standing] if standing < len(LEAST_NEAR) else ""

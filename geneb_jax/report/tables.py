@@ -82,9 +82,7 @@ class Table:
                     for name in names:
                         decimals[name] = min(decimals_of(low, high), MOST_DECIMALS)
         return [
-            replace(self, digits=decimals[name], rows=()).shown(cell, name)
-            if isinstance(cell, float)
-            else self.shown(cell, name)
+            self.shown(cell, name, digits=decimals[name])
             for cell, name in zip(row, self.columns, strict=True)
         ]
 
@@ -106,15 +104,27 @@ class Table:
         """Whether a column holds numbers and empty cells only."""
         return all(not isinstance(row[column], str) for row in self.rows)
 
-    def shown(self, cell: Cell, column: str = "") -> str:
-        """A cell as people read it; small p values (columns named p...) in powers of ten."""
+    @property
+    def numbers(self) -> tuple[bool, ...]:
+        """:meth:`numeric` of every column; every cell is looked at, so ask once a table."""
+        return tuple(self.numeric(column) for column in range(len(self.columns)))
+
+    def shown(self, cell: Cell, column: str = "", *, digits: int | None = None) -> str:
+        """A cell as people read it; small p values (columns named p...) in powers of ten.
+
+        Args:
+            cell: The cell.
+            column: Its column's title.
+            digits: Decimals of a float; the table's by default.
+        """
+        digits = self.digits if digits is None else digits
         if cell is None:
             return ""
         if isinstance(cell, float):
             if not math.isfinite(cell):
                 return ""
-            small = column.split("_")[0] == "p" and 0 < abs(cell) < 0.1**self.digits
-            return f"{cell:.1e}" if small else f"{cell:.{self.digits}f}"
+            small = column.split("_")[0] == "p" and 0 < abs(cell) < 0.1**digits
+            return f"{cell:.1e}" if small else f"{cell:.{digits}f}"
         return str(cell)
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -87,8 +88,8 @@ def read_units(records: Records, *, keep: bool = False) -> UnitRows:
         keep: Whether to write tables for the next reader. That one cannot be written is no error.
     """
     found = [
-        _read_model(records, folder, list(paths), keep=keep)
-        for folder, paths in groupby(records.paths(), key=lambda path: path.parents[1])
+        _read_model(records, Path(folder), list(paths), keep=keep)
+        for folder, paths in groupby(records.paths(), key=_model_folder)
     ]
     units = [unit for kept in found for unit in kept.units]
     counts = [count for *_, count in units]
@@ -98,6 +99,10 @@ def read_units(records: Records, *, keep: bool = False) -> UnitRows:
         first=np.concatenate([[0], np.cumsum(np.array(counts, np.int64))]),
         rows=ScoreTable.joined([kept.rows for kept in found]) if found else ScoreTable.of(()),
     )
+
+
+def _model_folder(path: Path) -> str:
+    return str(path).rsplit(os.sep, 2)[0]
 
 
 def _key(plain: Mapping[str, Any]) -> UnitKey:
@@ -117,7 +122,8 @@ def _read_model(records: Records, folder: Path, paths: Sequence[Path], *, keep: 
         content = records.content_of(path)
         if content is None:
             continue
-        name, digest = f"{path.parent.name}/{path.name}", hashlib.sha256(content).hexdigest()
+        name = "/".join(str(path).rsplit(os.sep, 2)[1:])
+        digest = hashlib.sha256(content).hexdigest()
         at = known.get(name)
         if before is not None and starts is not None and at is not None:
             unit = before.units[at]

@@ -11,6 +11,7 @@ import csv
 import io
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,14 @@ from geneb_jax.results.score_rows import (
     ScoreRow,
 )
 
-__all__ = ["SCORES_FILE", "csv_text", "read_scores", "write_scores_csv"]
+__all__ = [
+    "SCORES_FILE",
+    "csv_cell",
+    "csv_text",
+    "exact_floats",
+    "read_scores",
+    "write_scores_csv",
+]
 
 SCORES_FILE = "scores.csv"
 #: Above any table of all models, tasks and strengths.
@@ -57,6 +65,7 @@ _INTEGER = re.compile(r"-?[0-9]{1,19}")
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "'")
 
 Cell = str | int | float | None
+_NUMBERS = frozenset({float, int, bool, type(None)})
 
 
 def csv_text(header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
@@ -64,8 +73,19 @@ def csv_text(header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(header)
-    writer.writerows([_cell(value) for value in row] for row in rows)
+    # Numbers and empty cells the writer itself makes the texts of that _cell gives.
+    writer.writerows(
+        [value if type(value) in _NUMBERS else _cell(value) for value in row] for row in rows
+    )
     return buffer.getvalue()
+
+
+@lru_cache(maxsize=1024)
+def _text_cell(text: str) -> str:
+    # A lone carriage return would end the row for a reader, and escape codes drive terminals.
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text)
+    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
 
 
 def _cell(value: Cell) -> str:
@@ -73,12 +93,7 @@ def _cell(value: Cell) -> str:
         return float.__repr__(value)
     if value is None:
         return ""
-    if isinstance(value, str):
-        # A lone carriage return would end the row for a reader, and escape codes drive terminals.
-        if not value.isprintable():
-            value = "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in value)
-        return f"'{value}" if value.startswith(_FORMULA_STARTS) else value
-    return str(value)
+    return _text_cell(value) if isinstance(value, str) else str(value)
 
 
 def write_scores_csv(out: Path, rows: Iterable[ScoreRow]) -> Path:
@@ -114,21 +129,28 @@ def _csv_bytes(table: ScoreTable) -> bytes:
                 cells, codes = coded[name]
                 parts.append([cells[code] for code in codes[start:stop].tolist()])
             else:
-                values = table.columns[name][start:stop].tolist()
-                parts.append(["" if one != one else float.__repr__(one) for one in values])
+                parts.append(exact_floats(table.columns[name][start:stop]))
         buffer.write(("\n".join(map(",".join, zip(*parts, strict=True))) + "\n").encode("utf-8"))
     return buffer.getvalue()
+
+
+def exact_floats(values: np.ndarray) -> list[str]:
+    """The fewest digits that give each float64 back; empty for NaN."""
+    # A list writes its floats as they write themselves, without a call for each.
+    texts = repr(values.tolist())[1:-1].split(", ")
+    return ["" if one == "nan" else one for one in texts] if np.isnan(values).any() else texts
 
 
 def _cells_of(table: ScoreTable, name: str) -> tuple[list[str], np.ndarray]:
     """The distinct cells of a column as CSV has them, and which one each row has."""
     if name in TEXTS:
-        return [_in_a_row(value) for value in table.names[name]], table.columns[name]
+        return [csv_cell(value) for value in table.names[name]], table.columns[name]
     codes, first = table.group(name)
     return [_cell(value) for value in table.values(name, first)], codes
 
 
-def _in_a_row(text: str) -> str:
+@lru_cache(maxsize=1024)
+def csv_cell(text: str) -> str:
     """A text as a cell among others."""
     buffer = io.StringIO()
     csv.writer(buffer, lineterminator="\n").writerow([_cell(text), ""])

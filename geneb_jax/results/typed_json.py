@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import asdict
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -40,13 +41,19 @@ def from_plain(kind: type[T], content: object, *, younger: Set[str] = frozenset(
             may be left out by a caller, but not by a file: a cut file must not read as a whole one.
     """
     try:
-        value = TypeAdapter(kind).validate_json(json.dumps(content, allow_nan=False))
+        value: T = _adapter(kind).validate_json(json.dumps(content, allow_nan=False))
     except ValidationError as error:
         raise ValueError(_sentence(error)) from error
     lacking = _lacking(to_plain(value), content, "", younger)
     if lacking:
         raise ValueError(f"{lacking} is missing")
     return value
+
+
+@lru_cache(maxsize=64)
+def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
+    """What reads a class: making one costs more than what it then reads."""
+    return TypeAdapter(kind)
 
 
 def _sentence(error: ValidationError) -> str:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from geneb_jax.identity import short_identity, weights_column
@@ -65,7 +65,8 @@ class UnitKey:
 
     def as_dict(self) -> dict[str, Any]:
         """The key as plain data, as it is written in a record."""
-        return asdict(self)
+        plain = {name: getattr(self, name) for name in self.__slots__}
+        return {**plain, "embedding": dict(self.embedding)}
 
     @property
     def model_id(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from geneb_jax.analysis import (
     cube_from_scores,
     summarise,
     write_summary_csv,
+    write_summary_of,
 )
 from geneb_jax.benchmark import Suite
 from geneb_jax.errors import DataError
@@ -295,3 +297,28 @@ def test_further_seeds_in_the_folder_move_no_mean(small_suite: Suite, score_all:
         ]
     others, _ = cube_from_scores(further, small_suite)
     assert np.nanmean(others.mcc) == pytest.approx(0.9)
+
+
+def _decided(row: ScoreRow) -> float | None:
+    return None if row.failed else 0.1 + row.seed * 1e-7
+
+
+@pytest.mark.parametrize("seeds", ["all", "one"])
+def test_the_file_written_by_column_is_what_the_csv_module_writes(
+    tmp_path: Path, small_suite: Suite, score_all: Callable, seeds: str
+) -> None:
+    rows = [row for row in score_all(small_suite) if seeds == "all" or row.seed == 13]
+    rows[3] = replace(rows[3], mcc=None, accuracy=None, macro_f1=None, status="failed", error="no")
+    # Names as nobody wants them; one model lacks the scores of decision values.
+    rows += [replace(row, model_id='=a, "b"', auroc=_decided(row)) for row in rows]
+    written = write_summary_of(tmp_path, small_suite, rows).read_text(encoding="utf-8")
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(SUMMARY_COLUMNS)
+    for line in summarise(small_suite, rows).rows:
+        named = [f"'{cell}" if cell == '=a, "b"' else cell for cell in line.cells()]
+        writer.writerow([repr(cell) if isinstance(cell, float) else cell for cell in named])
+    assert written == buffer.getvalue()
+    assert written == write_summary_csv(tmp_path, summarise(small_suite, rows)).read_text("utf-8")
+    assert "''=a" not in written
+    assert ",,," in written
