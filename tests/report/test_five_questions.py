@@ -132,7 +132,9 @@ def test_which_tasks_hold_it_back(page, written) -> None:
     cube = build_panel([written[1]]).cube
     scores, mine = cube.in_regime("full"), cube.model_index("mine")
     assert cube.off_protocol["one-seed"]
-    gaps = np.delete(scores, [mine, cube.model_index("one-seed")], axis=0).max(axis=0) - scores[mine]
+    gaps = (
+        np.delete(scores, [mine, cube.model_index("one-seed")], axis=0).max(axis=0) - scores[mine]
+    )
     worst = np.argsort(-gaps)[:3]
     card = page.elements["answer-held"]
     assert all(cube.tasks[k].label in card.text for k in worst.tolist())
