@@ -163,12 +163,16 @@ def _lines(suite: Suite, setting: SummarySetting, found: _SettingScores) -> Sett
         counts.append((failed, stopped, scored, len(chosen), int(found.standing[chosen].min())))
 
     there = np.flatnonzero(found.there)
-    each = (found.failed, found.stopped, known.astype(np.int64), np.ones_like(found.failed))
-    for k, *cells in zip(
-        there.tolist(), *(one[there].tolist() for one in (*each, found.standing)), strict=True
-    ):
+    columns = (
+        there,
+        found.failed[there],
+        found.stopped[there],
+        known[there],
+        found.standing[there],
+    )
+    for k, failed, stopped, scored, standing in zip(*map(np.ndarray.tolist, columns), strict=True):
         names.append(("task", suite.tasks[k].task_id, suite.tasks[k].category))
-        counts.append(tuple(cells))
+        counts.append((failed, stopped, int(scored), 1, standing))
     for category in suite.categories:
         members = [k for k, task in enumerate(suite.tasks) if task.category == category]
         if found.there[members].any():

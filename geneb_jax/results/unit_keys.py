@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from geneb_jax.identity import short_identity, weights_column
@@ -65,7 +65,7 @@ class UnitKey:
 
     def as_dict(self) -> dict[str, Any]:
         """The key as plain data, as it is written in a record."""
-        plain = {name: getattr(self, name) for name in self.__slots__}
+        plain = {name: getattr(self, name) for name in _FIELDS}
         return {**plain, "embedding": dict(self.embedding)}
 
     @property
@@ -96,6 +96,9 @@ class UnitKey:
     def digest(self) -> str:
         """See :func:`unit_digest`."""
         return unit_digest(self)
+
+
+_FIELDS = tuple(one.name for one in fields(UnitKey))
 
 
 def unit_digest(key: UnitKey) -> str:
