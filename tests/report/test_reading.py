@@ -60,7 +60,7 @@ def test_a_run_is_told_of_its_best_trained_model(geneb, make_rows) -> None:
     panel = build_panel([RunScores(geneb, rows, run_record(*facts))])
     found = asked(panel)
     # The control has the best score of all, and is nobody's model.
-    assert found["yours"].name == "mine" and found["yours"].question == "Best of your 3 models"
+    assert (found["yours"].name, found["yours"].question) == ("mine", "Your trained model")
     difference = compare_models(panel.cube, "mine", "kmer", "full")
     assert found["against"].question == "Better than k-mers (kmer)?"
     assert found["against"].name == "Yes" and difference.interval.low > 0
