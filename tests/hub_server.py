@@ -193,7 +193,9 @@ def serve(hub: Hub) -> Iterator[Hub]:
             if fault in (CUT, HANG):
                 content = content[: len(content) // 2]
             self._send(status, content, headers)
-            if fault == HANG and self.command == "GET":
+            if self.command != "GET":  # only a body can be cut; a HEAD's connection lives on
+                return
+            if fault == HANG:
                 hub.hanging.set()
                 hub.release.wait(timeout=120)
             if fault in (CUT, HANG):

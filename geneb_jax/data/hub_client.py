@@ -129,6 +129,10 @@ class HubClient:
     def session(self) -> Iterator[None]:
         """Keep the library from writing to stderr while the block runs."""
         _require_online()
+        # Imported for what it does: on its first import the library gives its logger a handler of
+        # its own, which must be there before the handlers are exchanged.
+        import huggingface_hub.utils.logging  # noqa: F401
+
         logger = logging.getLogger("huggingface_hub")
         handlers, logger.handlers = logger.handlers, [_NoteHandler(self._on_note)]
         try:

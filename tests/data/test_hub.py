@@ -94,6 +94,19 @@ def fetch(hub: Hub, folder: Path, **settings: object) -> FetchReport:
     return fetch_suite(SUITE, folder, endpoint=hub.url, **settings)  # type: ignore[arg-type]
 
 
+def start_fetching(hub: Hub, suite: Path, folder: Path) -> subprocess.Popen[bytes]:
+    """The same in a process of its own, which writes where this one does."""
+    script = (
+        "import sys\nfrom pathlib import Path\nfrom geneb_jax.benchmark import load_suite\n"
+        "from geneb_jax.data import fetch_suite\n"
+        "fetch_suite(load_suite(sys.argv[1]), Path(sys.argv[2]), endpoint=sys.argv[3])\n"
+    )
+    return subprocess.Popen(
+        [sys.executable, "-c", script, str(suite), str(folder), hub.url],
+        env={**os.environ, "HF_HUB_OFFLINE": "0"},
+    )
+
+
 def write_suite(parent: Path) -> Path:
     """The suite as a folder, for the command line."""
     folder = parent / "suite"
@@ -271,16 +284,8 @@ def test_a_lasting_fault_ends_and_keeps_the_rest(
 def test_a_killed_fetch_is_resumed(hub: Hub, tmp_path: Path) -> None:
     """SIGKILL while one file hangs half-way; the next fetch brings only what is missing."""
     hub.always[FIRST_TRAIN] = "hang"
-    script = (
-        "import sys\nfrom pathlib import Path\nfrom geneb_jax.benchmark import load_suite\n"
-        "from geneb_jax.data import fetch_suite\n"
-        "fetch_suite(load_suite(sys.argv[1]), Path(sys.argv[2]), endpoint=sys.argv[3])\n"
-    )
-    suite, folder = write_suite(tmp_path), tmp_path / "data"
-    child = subprocess.Popen(
-        [sys.executable, "-c", script, str(suite), str(folder), hub.url],
-        env={**os.environ, "HF_HUB_OFFLINE": "0"},
-    )
+    folder = tmp_path / "data"
+    child = start_fetching(hub, write_suite(tmp_path), folder)
     try:
         assert hub.hanging.wait(timeout=60)
         expected = ["tasks/first/test.csv", "tasks/second.x/test.csv", "tasks/second.x/train.csv"]
@@ -302,6 +307,15 @@ def test_a_killed_fetch_is_resumed(hub: Hub, tmp_path: Path) -> None:
     assert (report.present, report.fetched) == (3, 1)
     assert hub.gets() == 1
     assert_whole(folder)
+
+
+def test_the_library_is_quiet_in_a_process_that_had_not_met_it(hub: Hub, tmp_path: Path) -> None:
+    """It gives its logger a handler when first imported; the retries it logs stay off stderr."""
+    hub.faults[FIRST_TRAIN] += ["cut", "cut"]
+    child = start_fetching(hub, write_suite(tmp_path), tmp_path / "data")
+    assert child.wait(timeout=120) == 0
+    assert hub.gets(FIRST_TRAIN) == 3
+    assert_whole(tmp_path / "data")
 
 
 @pytest.mark.fault("F50")
