@@ -1,26 +1,36 @@
-"""Many texts in one stretch of memory: a million sequences need not be a million objects."""
+"""Many texts in one stretch of bytes: a million sequences need not be a million objects."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from mmap import mmap
 from typing import Any, overload
 
 import numpy as np
 
+from geneb_jax.data.byte_spool import ByteSpool
+
 __all__ = ["TextBuffer", "text_lengths", "texts_at"]
+
+
+#: Of the file, read at a time and given back.
+_WINDOW_BYTES = 8 * 2**20
+#: Texts whose pages are left to the next one who asks.
+_FEW = 64
 
 
 class TextBuffer(Sequence[str]):
     """A sequence of texts, each made when it is asked for.
 
-    Costs the letters and 8 bytes a text; a ``str`` of Python costs 57 bytes more than its letters.
+    Costs the letters, in memory or in a file (:class:`ByteSpool`), and 8 bytes of memory a text; a
+    ``str`` of Python costs 57 bytes more than its letters.
 
     Args:
         texts: The texts, taken one after the other.
     """
 
     def __init__(self, texts: Iterable[str] = ()) -> None:
-        self._bytes = bytearray()
+        self._bytes = ByteSpool()
         self._ends: list[np.ndarray] = [np.zeros(1, np.int64)]
         self._letters: list[np.ndarray] | None = None
         self.extend(list(texts))
@@ -38,7 +48,7 @@ class TextBuffer(Sequence[str]):
         if self._letters is not None:
             self._letters.append(lengths)
         self._ends.append(np.cumsum(sizes) + len(self._bytes))
-        self._bytes += joined
+        self._bytes.append(joined)
 
     def _joined(self) -> np.ndarray:
         """Where texts end, int64 ``[n + 1]``, the first one 0."""
@@ -74,25 +84,44 @@ class TextBuffer(Sequence[str]):
 
     def take(self, positions: np.ndarray) -> tuple[str, ...]:
         """The texts at these positions, int64 ``[m]``."""
-        ends, buffer = self._joined(), self._bytes
-        spans = zip(ends[positions].tolist(), ends[positions + 1].tolist(), strict=True)
-        return tuple(buffer[first:last].decode("utf-8", "surrogatepass") for first, last in spans)
+        ends, buffer = self._joined(), self._bytes.reader()
+        firsts, lasts = ends[positions], ends[positions + 1]
+        if not self._bytes.on_disk:
+            return tuple(_texts(buffer, firsts, lasts))
+        # In the order of the file, and never more of it in memory than a window.
+        order = np.argsort(firsts, kind="stable")
+        firsts, lasts = firsts[order], lasts[order]
+        windows = np.flatnonzero(np.diff(firsts // _WINDOW_BYTES)) + 1
+        found: list[str] = []
+        for some in np.split(np.arange(len(order)), windows):
+            found += _texts(buffer, firsts[some], lasts[some])
+            if len(windows) or len(some) > _FEW:
+                self._bytes.forget()
+        place = np.empty(len(order), np.int64)
+        place[order] = np.arange(len(order))
+        return tuple(map(found.__getitem__, place.tolist()))
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, TextBuffer):
             same = np.array_equal(self._joined(), other._joined())
-            return same and self._bytes == other._bytes
+            return same and self._bytes.reader()[:] == other._bytes.reader()[:]
         return isinstance(other, tuple) and tuple(self) == other
 
     __hash__ = None  # type: ignore[assignment]
 
     def __reduce__(self) -> Any:
-        return _restored, (bytes(self._bytes), self._joined(), self._letters and self.lengths)
+        content = bytes(self._bytes.reader()[:])
+        return _restored, (content, self._joined(), self._letters and self.lengths)
+
+
+def _texts(buffer: bytearray | mmap, firsts: np.ndarray, lasts: np.ndarray) -> list[str]:
+    spans = zip(firsts.tolist(), lasts.tolist(), strict=True)
+    return [buffer[first:last].decode("utf-8", "surrogatepass") for first, last in spans]
 
 
 def _restored(content: bytes, ends: np.ndarray, letters: np.ndarray | None) -> TextBuffer:
     buffer = TextBuffer()
-    buffer._bytes = bytearray(content)
+    buffer._bytes.append(content)
     buffer._ends = [ends]
     buffer._letters = None if letters is None else [letters]
     return buffer

@@ -18,7 +18,7 @@ _PARAMETER_ROWS = 2048 * 25_000_000
 
 #: Bytes of the rows of a counting model that are computed and committed together, and of the rows
 #: that a shard has room for.
-_WORK_BYTES, _SHARD_BYTES = 16 << 20, 64 << 20
+_WORK_BYTES, _SHARD_BYTES = 12 << 20, 64 << 20
 _FEWEST_COUNTED_ROWS, _MOST_ROWS_A_SHARD = 1024, 1 << 16
 
 
@@ -40,7 +40,7 @@ def work_rows(encoder: Encoder) -> int:
     """Rows that are computed and committed together: by cost, or by bytes for counting."""
     if not getattr(encoder, "any_rows", False):
         return shard_rows(encoder)
-    rows = _power_of_two(_WORK_BYTES // (4 * encoder.width))
+    rows = _WORK_BYTES // (4 * encoder.width)
     return min(max(rows, _FEWEST_COUNTED_ROWS), _MOST_ROWS_A_SHARD)
 
 

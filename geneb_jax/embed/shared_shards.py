@@ -61,7 +61,7 @@ class SharedShards:
         self._store = store
         self._table = table
         self._left = missing
-        self._lengths = text_lengths(table.sequences)
+        self._lengths = text_lengths(table.sequences).astype(np.uint32)
         self._taken = np.zeros(len(table.digests), bool)
         self._clock = clock
         self._part = part

@@ -239,14 +239,15 @@ class EmbeddingStore:
                 f"rows must be float32 [{len(wanted)}, {self.width}], got {rows.dtype} {rows.shape}"
             )
         _require_finite(wanted, rows, self.identity.model_id)
-        added = 0
         with self._folder.writing():
             self.refresh()
             new = self.missing(wanted)
+            if len(new) < len(wanted):  # nearly always all are new, and none is copied
+                wanted, rows = wanted[new], rows[new]
             for first in range(0, len(new), self.rows_per_shard):
-                chosen = new[first : first + self.rows_per_shard]
-                self._commit_shard(wanted[chosen], rows[chosen])
-                added += len(chosen)
+                last = first + self.rows_per_shard
+                self._commit_shard(wanted[first:last], rows[first:last])
+            added = len(new)
             self._view.summarise_if_due()
         return added
 

@@ -44,12 +44,21 @@ class DamagedIndexError(ValueError):
 class IndexRun:
     """Rows in the order of their digests.
 
-    Attributes:
+    Args:
         columns: uint64 ``[4, n]``: the halves of the digests, places, checksums.
+        seals: What the partitions must agree with; None: they were made just now.
+        room: Bytes that hold the columns and, before them, room for the head of their file.
     """
 
-    def __init__(self, columns: np.ndarray, seals: bytes | None = None) -> None:
+    def __init__(
+        self,
+        columns: np.ndarray,
+        seals: bytes | None = None,
+        *,
+        room: np.ndarray | None = None,
+    ) -> None:
         self.columns = columns
+        self._room = room
         edges = np.arange(_PARTITIONS, dtype=np.uint64) << np.uint64(56)
         self._starts = np.append(np.searchsorted(columns[0], edges), len(columns[0]))
         self._seals = seals
@@ -131,10 +140,12 @@ class IndexRun:
         head = _HEAD.pack(_MAGIC, bytes.fromhex(key), len(self))
         head += self._starts.astype("<u8").tobytes() + seals
         head += hashlib.sha256(head).digest()
-        # One copy: indexes are the largest things that a store holds in memory.
-        content = np.empty(_HEAD_BYTES + self.columns.nbytes, np.uint8)
+        # No copy where there is room before the columns: indexes are the largest things in memory.
+        content, columns = self._room, self.columns
+        if content is None or not np.little_endian:
+            content, columns = _with_room(len(self))
+            columns[:] = self.columns
         content[:_HEAD_BYTES] = np.frombuffer(head, np.uint8)
-        content[_HEAD_BYTES:].view("<u8").reshape(_COLUMNS, -1)[:] = self.columns
         return content.data
 
     @classmethod
@@ -160,11 +171,18 @@ class IndexRun:
             raise DamagedIndexError("it is of another length than it says")
         starts_end = _HEAD.size + 8 * (_PARTITIONS + 1)
         run = cls.__new__(cls)
+        run._room = None
         run.columns = content[_HEAD_BYTES:].view("<u8").reshape(_COLUMNS, count)
         run._starts = np.frombuffer(head[_HEAD.size : starts_end], "<u8").astype(np.int64)
         run._seals = head[starts_end:-_SEAL_BYTES]
         run._unseen = np.ones(_PARTITIONS, bool)
         return run
+
+
+def _with_room(rows: int) -> tuple[np.ndarray, np.ndarray]:
+    """The bytes of a file of so many rows, uint8, and the columns in it, uint64 ``[4, rows]``."""
+    content = np.empty(_HEAD_BYTES + 8 * _COLUMNS * rows, np.uint8)
+    return content, content[_HEAD_BYTES:].view("<u8").reshape(_COLUMNS, rows)
 
 
 def _sorted(columns: np.ndarray) -> np.ndarray:
@@ -197,13 +215,15 @@ def merged_run(
     if total <= _MANY_ROWS:
         return IndexRun(_merged([run.columns for run in runs], without, rows_per_shard))
     # Partition by partition, so that little more than the result is held.
-    columns, at = np.empty((_COLUMNS, total), np.uint64), 0
+    (room, columns), at = _with_room(total), 0
     for partition in range(_PARTITIONS):
         parts = [run.columns[:, run._span(partition)] for run in runs]
         some = _merged(parts, without, rows_per_shard)
         columns[:, at : at + some.shape[1]] = some
         at += some.shape[1]
-    return IndexRun(columns if at == total else columns[:, :at])
+    if at < total:
+        return IndexRun(columns[:, :at])
+    return IndexRun(columns, room=room)
 
 
 def _merged(

@@ -17,8 +17,7 @@ from geneb_jax.data.text_buffer import TextBuffer, text_lengths, texts_at
 some_texts = st.lists(st.text(alphabet="ACGTé☃\U0001f9ec", max_size=6), max_size=12)
 
 
-@given(st.lists(some_texts, max_size=4), st.data())
-def test_a_buffer_equals_a_list(parts: list[list[str]], data: st.DataObject) -> None:
+def check_a_buffer(parts: list[list[str]], data: st.DataObject) -> None:
     texts, buffer = [text for part in parts for text in part], TextBuffer()
     for part in parts:
         buffer.extend(part)
@@ -35,6 +34,11 @@ def test_a_buffer_equals_a_list(parts: list[list[str]], data: st.DataObject) -> 
     positions = np.array(some, np.int64)
     assert texts_at(buffer, positions) == texts_at(texts, positions) == buffer.take(positions)
     assert text_lengths(buffer).tolist() == text_lengths(texts).tolist()
+
+
+@given(st.lists(some_texts, max_size=4), st.data())
+def test_a_buffer_equals_a_list(parts: list[list[str]], data: st.DataObject) -> None:
+    check_a_buffer(parts, data)
 
 
 @given(st.lists(st.tuples(some_texts, some_texts), max_size=3))

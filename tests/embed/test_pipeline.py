@@ -144,7 +144,7 @@ def test_networks_are_cut_as_before_and_counting_by_bytes_and_letters(
     for millions, rows in ((1, 2048), (25, 2048), (50, 1024), (100, 512), (7000, 128)):
         network = Network(millions * 1_000_000)
         assert shard_rows(network) == work_rows(network) == rows
-    for k, rows in ((1, 65536), (4, 16384), (6, 1024)):
+    for k, rows in ((1, 65536), (4, 12288), (6, 1024)):
         encoder = build_kmer_encoder(k)
         assert work_rows(encoder) == rows and shard_rows(encoder) == 2048
         store = open_store(tmp_path, encoder)
