@@ -159,7 +159,7 @@ def flip(place: int) -> Callable[[bytes], bytes]:
     return flipped
 
 
-@pytest.mark.fault("F52")
+@pytest.mark.fault("F65")
 @pytest.mark.parametrize(
     "name",
     [
@@ -169,7 +169,7 @@ def flip(place: int) -> Callable[[bytes], bytes]:
         "records/summary.csv.lines.json",
     ],
 )
-def test_f52_a_damaged_table_or_list_is_noticed(
+def test_f65_a_damaged_table_or_list_is_noticed(
     out: Path, small_suite: Suite, rows: Rows, name: str
 ) -> None:
     path = out / name
@@ -190,7 +190,8 @@ def test_f52_a_damaged_table_or_list_is_noticed(
     assert path.read_bytes() == whole
 
 
-def test_an_edited_digit_is_not_copied(
+@pytest.mark.fault("F65")
+def test_f65_an_edited_line_is_not_copied(
     out: Path, small_suite: Suite, rows: Rows, made: list[str]
 ) -> None:
     path = out / "scores.csv"
