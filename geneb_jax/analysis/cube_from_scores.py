@@ -261,10 +261,12 @@ def _means(
         of = (np.full(len(there), m), np.full(len(there), r), there)
         found.setdefault(len(wanted), []).append((*of, values[known]))
     for parts in found.values():  # at once for all that have so many seeds
-        *places, values = (np.concatenate(part) for part in zip(*parts, strict=True))
-        mcc[tuple(places)] = means_over_seeds(values)
-        few_shot = seeded[places[1]]
-        seed_sd[tuple(place[few_shot] for place in places)] = sds_over_seeds(values[few_shot])
+        label_at, regime_at, task_at, values = (
+            np.concatenate(part) for part in zip(*parts, strict=True)
+        )
+        mcc[label_at, regime_at, task_at] = means_over_seeds(values)
+        few = seeded[regime_at]  # the spread of the full regime is zero and says nothing
+        seed_sd[label_at[few], regime_at[few], task_at[few]] = sds_over_seeds(values[few])
     if short:
         notices.append(
             f"{short} scores lack some of the seeds their model was run with and count as missing."

@@ -1,8 +1,8 @@
 """What an output folder holds, from its checksummed records alone: the source of every table.
 
-scores.csv, summary.csv, run.json and the report are made from this and never read back, so an
-edited table changes nothing that a later run writes. Every row that is in a record and not in the
-tables is accounted for in :attr:`FolderContents.left_out`.
+scores.csv, summary.csv, run.json and the report are made from this, so an edited table changes
+nothing that a later run writes. Every row that is in a record and not in the tables is accounted
+for in :attr:`FolderContents.left_out`.
 """
 
 from __future__ import annotations
