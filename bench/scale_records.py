@@ -115,7 +115,7 @@ def _derive(out: Path) -> dict[str, Any]:
         return result
 
     contents = timed("assemble", lambda: read_contents(out, suite, code=CODE_VERSION, keep=True))
-    timed("scores_csv", lambda: write_scores_csv(out, contents.rows))
-    timed("summary_csv", lambda: write_summary_of(out, suite, contents.rows))
+    timed("scores_csv", lambda: write_scores_csv(out, contents.rows, keep=True))
+    timed("summary_csv", lambda: write_summary_of(out, suite, contents.rows, keep=True))
     timed("report", lambda: write_report(out, suite=suite, scores=contents.rows, run=None))
     return {"score_rows": len(contents.rows), **found}

@@ -16,7 +16,7 @@ from __future__ import annotations
 import errno
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,6 +27,7 @@ __all__ = [
     "require_writable_folder",
     "taking_the_place_of",
     "write_bytes",
+    "write_parts",
     "write_text",
 ]
 
@@ -48,6 +49,22 @@ def write_bytes(path: Path, content: bytes | memoryview) -> None:
     Raises:
         OutputError: if the folder cannot be written or the disk is full; the old file is intact.
     """
+    write_parts(path, [content], size=len(content))
+
+
+def write_parts(path: Path, parts: Iterable[bytes | memoryview], *, size: int = 0) -> None:
+    """Write parts one after the other, each made when those before it are written.
+
+    What making a part raises passes through; the old file is intact.
+
+    Args:
+        path: The file.
+        parts: What it holds.
+        size: Bytes of all of them where that is known, for the message.
+
+    Raises:
+        OutputError: as :func:`write_bytes`.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, name = tempfile.mkstemp(
@@ -59,10 +76,12 @@ def write_bytes(path: Path, content: bytes | memoryview) -> None:
             where=path,
             hint="choose another --out folder",
         ) from error
-    temporary = Path(name)
+    temporary, written = Path(name), 0
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
+            for part in parts:
+                file.write(part)
+                written += len(part)
             file.flush()
             os.fsync(file.fileno())
         temporary.chmod(0o644)
@@ -72,7 +91,7 @@ def write_bytes(path: Path, content: bytes | memoryview) -> None:
         temporary.unlink(missing_ok=True)
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         raise OutputError(
-            f"cannot write {len(content)} bytes ({error.strerror})",
+            f"cannot write {size or f'more than {written}'} bytes ({error.strerror})",
             where=path,
             cause="the disk, or your share of it, is full" if full else None,
             hint=("free some space" if full else "mend that")

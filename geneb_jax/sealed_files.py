@@ -2,7 +2,7 @@
 
 What a run decides by later (which suite a folder belongs to, what a task's files were, who a model
 is) is kept in such files, beside the records of finished units. Tables and run.json are made from
-them and are never read back.
+them, whatever stands in an earlier one.
 """
 
 from __future__ import annotations

@@ -7,8 +7,9 @@ and a mean over tasks of which one is NaN is NaN: nothing is ever averaged over 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -62,7 +63,7 @@ class ScoreCube:
         if len({model.label for model in self.models}) < len(self.models):
             raise ValueError("a label appears twice in a cube")
 
-    @property
+    @cached_property
     def model_ids(self) -> tuple[str, ...]:
         """The models' labels in the cube's order: the ``model_id`` of every table."""
         return tuple(model.label for model in self.models)
@@ -135,7 +136,7 @@ class ScoreCube:
         Raises:
             SelectionError: if no model has that name, with near matches, or several have it.
         """
-        for names in (self.model_ids, tuple(model.title for model in self.models)):
+        for names in self._names():
             if names.count(model_id) > 1:
                 those = [one.label for one in self.models if one.title == model_id]
                 raise SelectionError(
@@ -148,6 +149,11 @@ class ScoreCube:
             f"no scores of a model {model_id!r}",
             hint=f"did you mean {', '.join(near)}?" if near else "geneb-jax stats lists the models",
         )
+
+    def _names(self) -> Iterator[tuple[str, ...]]:
+        """What models go by: labels, then titles, which are made only if somebody asks."""
+        yield self.model_ids
+        yield tuple(model.title for model in self.models)
 
     def regime_index(self, regime: str) -> int:
         """The position of a regime.

@@ -70,7 +70,12 @@ def rows_in(scores: Iterable[ScoreRow], setting: ProbeSetting | None) -> ScoreTa
     table = ScoreTable.of(scores)
     if setting is None:
         return table.take(np.zeros(0, np.int64))
-    return table.where(probe=setting.probe, C=setting.C, solver=setting.solver)
+    # Every metric of one setting is asked for in turn, so the last one's rows are held.
+    of, rows = table.derived.get("rows in", (None, table))
+    if of != setting:
+        rows = table.where(probe=setting.probe, C=setting.C, solver=setting.solver)
+        table.derived["rows in"] = setting, rows
+    return rows
 
 
 def chosen_setting(scores: Iterable[ScoreRow], suite: Suite) -> ProbeSetting | None:
@@ -192,8 +197,10 @@ _Seeds = Mapping[tuple[str, str], Mapping[int, None]]
 
 def _seeds_of(table: ScoreTable, suite: Suite, notices: list[str]) -> _Seeds:
     present: dict[tuple[str, str], dict[int, None]] = {}
-    for row in table.rows(table.group("model_id", "regime", "seed")[1]):
-        present.setdefault((row.model_id, row.regime), {})[row.seed] = None
+    first = table.group("model_id", "regime", "seed")[1]
+    columns = (table.values(name, first) for name in ("model_id", "regime", "seed"))
+    for label, regime, seed in zip(*columns, strict=True):
+        present.setdefault((label, regime), {})[seed] = None
     chosen = {
         cell: dict.fromkeys(seeds_of_the_mean(found, suite.protocol.seeds))
         for cell, found in present.items()
@@ -221,7 +228,8 @@ def _means(
     """Mean over seeds and its spread, float64 ``[label, regime, task]`` each."""
     shape = (len(labels), len(suite.protocol.regimes), len(suite.tasks))
     mcc, seed_sd = np.full(shape, np.nan), np.full(shape, np.nan)
-    scored = table.take(~table.failed)
+    failed = table.failed
+    scored = table.take(~failed) if failed.any() else table
     group, first = scored.group("model_id", "regime")
     task = _task_places(scored, suite)
     column = -scored.columns["brier"] if metric == "neg_brier" else scored.columns[metric]
@@ -229,10 +237,13 @@ def _means(
     regime_place = {regime.name: r for r, regime in enumerate(suite.protocol.regimes)}
     seed_group, first_of_seed = scored.group("seed")
     known_seeds = scored.values("seed", first_of_seed)
+    seeded = np.array([regime.seeded for regime in suite.protocol.regimes], bool)
     short = unknown = 0
-    for at, row in enumerate(scored.rows(first)):
-        wanted = list(seeds[row.model_id, row.regime])
-        m, r = label_place[row.model_id], regime_place[row.regime]
+    found: dict[int, list[tuple[np.ndarray, ...]]] = {}
+    cells_of = zip(scored.values("model_id", first), scored.values("regime", first), strict=True)
+    for at, (label, regime) in enumerate(cells_of):
+        wanted = list(seeds[label, regime])
+        m, r = label_place[label], regime_place[regime]
         mine = np.flatnonzero(group == at)
         places = {seed: place for place, seed in enumerate(wanted)}
         of_code = np.array([places.get(value, -1) for value in known_seeds], np.int64)
@@ -247,9 +258,15 @@ def _means(
         known = ~np.isnan(values).any(axis=1)
         unknown += int((~known).sum())
         there = np.flatnonzero(whole)[known]
-        mcc[m, r, there] = means_over_seeds(values[known])
-        if suite.protocol.regimes[r].seeded:
-            seed_sd[m, r, there] = sds_over_seeds(values[known])
+        of = (np.full(len(there), m), np.full(len(there), r), there)
+        found.setdefault(len(wanted), []).append((*of, values[known]))
+    for parts in found.values():  # at once for all that have so many seeds
+        label_at, regime_at, task_at, values = (
+            np.concatenate(part) for part in zip(*parts, strict=True)
+        )
+        mcc[label_at, regime_at, task_at] = means_over_seeds(values)
+        few = seeded[regime_at]  # the spread of the full regime is zero and says nothing
+        seed_sd[label_at[few], regime_at[few], task_at[few]] = sds_over_seeds(values[few])
     if short:
         notices.append(
             f"{short} scores lack some of the seeds their model was run with and count as missing."

@@ -34,8 +34,10 @@ from geneb_jax.analysis.summary_lines import (
 )
 from geneb_jax.benchmark import Suite
 from geneb_jax.results import ScoreRow
+from geneb_jax.results.kept_lines import write_lines
 from geneb_jax.results.score_columns import ScoreTable
 from geneb_jax.results.score_tables import Cell, csv_cell, csv_text, exact_floats
+from geneb_jax.sealed_files import seal_of
 
 __all__ = [
     "LEVELS",
@@ -194,15 +196,38 @@ def write_summary_csv(out: Path, summary: Summary) -> Path:
     return _write(out, csv_text(SUMMARY_COLUMNS, (row.cells() for row in summary.rows)))
 
 
-def write_summary_of(out: Path, suite: Suite, rows: Iterable[ScoreRow]) -> Path:
+def write_summary_of(
+    out: Path, suite: Suite, rows: Iterable[ScoreRow], *, keep: bool = False
+) -> Path:
     """Write ``out/summary.csv`` of score rows, as :func:`write_summary_csv` does of their summary.
+
+    Args:
+        out: The output folder.
+        suite: The suite.
+        rows: Rows of any models.
+        keep: Whether lines of the file that stands there are copied where they are of the very
+            same rows (:mod:`geneb_jax.results.kept_lines`).
 
     Raises:
         DataError: see :func:`summarise`.
         OutputError: if the file cannot be written.
     """
-    lines = map(_text_of, summary_lines(suite, ScoreTable.of(rows)))
-    return _write(out, "".join([csv_text(SUMMARY_COLUMNS, ()), *lines]))
+
+    def lines_of(part: ScoreTable) -> Iterator[bytes]:
+        for lines in summary_lines(suite, part):
+            yield _text_of(lines).encode("utf-8")
+
+    path = out / SUMMARY_FILE
+    tasks = [[task.task_id, task.category] for task in suite.tasks]
+    write_lines(
+        path,
+        csv_text(SUMMARY_COLUMNS, ()).encode("utf-8"),
+        ScoreTable.of(rows),
+        lines_of,
+        of=seal_of([suite.name, tasks, list(suite.protocol.seeds)]),
+        keep=keep,
+    )
+    return path
 
 
 def _write(out: Path, text: str) -> Path:

@@ -1,13 +1,13 @@
 """What an output folder holds, from its checksummed records alone: the source of every table.
 
-scores.csv, summary.csv, run.json and the report are made from this and never read back, so an
-edited table changes nothing that a later run writes. Every row that is in a record and not in the
-tables is accounted for in :attr:`FolderContents.left_out`.
+scores.csv, summary.csv, run.json and the report are made from this, so an edited table changes
+nothing that a later run writes. Every row that is in a record and not in the tables is accounted
+for in :attr:`FolderContents.left_out`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -143,7 +143,8 @@ def read_contents(out: Path, suite: Suite, *, code: str, keep: bool = False) -> 
     found = {task.task_id: find_task_facts(records, task.task_id) for task in suite.tasks}
     tasks = {task_id: facts for task_id, facts in found.items() if facts is not None}
     wanted = suite_record(suite)
-    reasons = [_why_not(key, wanted, tasks) for key in units.keys]
+    named = frozenset(wanted.categories)
+    reasons = [_why_not(key, wanted, named, tasks) for key in units.keys]
     shown = [at for at, why in enumerate(reasons) if not why]
     lost: list[str] = []
     alone = _facts(records, [units.keys[at] for at in shown], lost)
@@ -185,9 +186,11 @@ def _fits(key: UnitKey) -> set[tuple[object, ...]]:
     return {(*unit, C, seed) for C in key.C for seed in key.seeds}
 
 
-def _why_not(key: UnitKey, wanted: SuiteRecord, tasks: Mapping[str, TaskFacts]) -> str:
-    """Why no table shows a unit; empty if one does."""
-    if key.task_id not in wanted.categories:
+def _why_not(
+    key: UnitKey, wanted: SuiteRecord, named: Collection[str], tasks: Mapping[str, TaskFacts]
+) -> str:
+    """Why no table shows a unit; empty if one does. ``named`` are the ids of the suite's tasks."""
+    if key.task_id not in named:
         return f"the suite {wanted.name} has no such task"
     regimes = wanted.protocol["regimes"]
     if key.regime not in regimes or regimes[key.regime] != key.shots:

@@ -339,9 +339,11 @@ def _presentable(row: ScoreRow, key: UnitKey) -> ScoreRow:
 def _in_order(rows: list[ScoreRow], key: UnitKey) -> tuple[ScoreRow, ...]:
     """Check that the rows are exactly those of the key, and put them in its order."""
     by_fit: dict[tuple[float, int], ScoreRow] = {}
+    names = ("model_id", "identity", "task_id", "regime", "probe", "solver")
+    wanted = [(name, getattr(key, name)) for name in names]  # an identity is hashed each time
     for row in rows:
-        for name in ("model_id", "identity", "task_id", "regime", "probe", "solver"):
-            if getattr(row, name) != getattr(key, name):
+        for name, value in wanted:
+            if getattr(row, name) != value:
                 raise ValueError(f"a row has {name} {getattr(row, name)!r}, not the key's")
         if (row.C, row.seed) in by_fit:
             raise ValueError(f"two rows for C {row.C!r}, seed {row.seed}")

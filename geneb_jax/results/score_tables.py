@@ -16,9 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from geneb_jax import durable_files
 from geneb_jax.errors import DataError
 from geneb_jax.plain_files import read_plain
+from geneb_jax.results.kept_lines import write_lines
 from geneb_jax.results.score_columns import FLOATS, INTEGERS, TEXTS, ScoreTable
 from geneb_jax.results.score_rows import (
     DECISION_RANGES,
@@ -96,8 +96,14 @@ def _cell(value: Cell) -> str:
     return _text_cell(value) if isinstance(value, str) else str(value)
 
 
-def write_scores_csv(out: Path, rows: Iterable[ScoreRow]) -> Path:
+def write_scores_csv(out: Path, rows: Iterable[ScoreRow], *, keep: bool = False) -> Path:
     """Write ``out/scores.csv`` atomically, in the order given.
+
+    Args:
+        out: The output folder.
+        rows: The rows.
+        keep: Whether lines of the file that stands there are copied where they are of the very
+            same rows (:mod:`geneb_jax.results.kept_lines`).
 
     Returns:
         The path of the file.
@@ -106,20 +112,22 @@ def write_scores_csv(out: Path, rows: Iterable[ScoreRow]) -> Path:
         ValueError: if two rows are about the same fit.
         OutputError: if the file cannot be written.
     """
-    table = ScoreTable.of(rows)
+    path = out / SCORES_FILE
+    header = (",".join(SCORE_COLUMNS) + "\n").encode("utf-8")
+    write_lines(path, header, ScoreTable.of(rows), _lines, keep=keep)
+    return path
+
+
+def _lines(table: ScoreTable) -> Iterator[bytes]:
+    """What :func:`csv_text` gives for the rows, made a column at a time, in blocks.
+
+    Raises:
+        ValueError: see :func:`write_scores_csv`.
+    """
     group, first = table.group(*_FIT)
     if len(first) < len(table):
         again = np.flatnonzero(first[group] != np.arange(len(table)))
         raise ValueError(f"two rows for {table[int(again[0])].fit}")
-    path = out / SCORES_FILE
-    durable_files.write_bytes(path, _csv_bytes(table))
-    return path
-
-
-def _csv_bytes(table: ScoreTable) -> bytes:
-    """What :func:`csv_text` gives for the table, made a column at a time."""
-    buffer = io.BytesIO()
-    buffer.write((",".join(SCORE_COLUMNS) + "\n").encode("utf-8"))
     coded = {name: _cells_of(table, name) for name in SCORE_COLUMNS if name not in _MANY_VALUED}
     for start in range(0, len(table), _BLOCK):
         stop = min(start + _BLOCK, len(table))
@@ -130,8 +138,7 @@ def _csv_bytes(table: ScoreTable) -> bytes:
                 parts.append([cells[code] for code in codes[start:stop].tolist()])
             else:
                 parts.append(exact_floats(table.columns[name][start:stop]))
-        buffer.write(("\n".join(map(",".join, zip(*parts, strict=True))) + "\n").encode("utf-8"))
-    return buffer.getvalue()
+        yield ("\n".join(map(",".join, zip(*parts, strict=True))) + "\n").encode("utf-8")
 
 
 def exact_floats(values: np.ndarray) -> list[str]:
@@ -144,7 +151,11 @@ def exact_floats(values: np.ndarray) -> list[str]:
 def _cells_of(table: ScoreTable, name: str) -> tuple[list[str], np.ndarray]:
     """The distinct cells of a column as CSV has them, and which one each row has."""
     if name in TEXTS:
-        return [csv_cell(value) for value in table.names[name]], table.columns[name]
+        codes, names = table.columns[name], table.names[name]
+        cells = [""] * len(names)  # the names are those of a larger table
+        for code in np.unique(codes).tolist():
+            cells[code] = csv_cell(names[code])
+        return cells, codes
     codes, first = table.group(name)
     return [_cell(value) for value in table.values(name, first)], codes
 

@@ -138,8 +138,8 @@ def write_outcome(
         seconds=round(seconds, 3),
         request=request_facts(work.request, labels),
     )
-    write_scores_csv(out, contents.rows)
-    write_summary_of(out, suite, contents.rows)
+    write_scores_csv(out, contents.rows, keep=True)
+    write_summary_of(out, suite, contents.rows, keep=True)
     write_run_record(out, run)
     submissions: list[Path] = []
     for label, obstacles in submission_obstacles(shown.values(), contents.rows, suite).items():

@@ -9,6 +9,7 @@ import pytest
 
 from geneb_jax.analysis import (
     ControlledPair,
+    ProbeSetting,
     StatisticsOptions,
     aggregate,
     build_panel,
@@ -22,6 +23,7 @@ from geneb_jax.errors import DataError
 from geneb_jax.results import (
     ModelFacts,
     RunScores,
+    ScoreTable,
     TaskFacts,
     read_run_folder,
     read_scores,
@@ -296,3 +298,46 @@ def test_a_run_folder_finds_its_suite(tmp_path, make_suite, make_rows) -> None:
 def test_a_run_without_scores_of_the_suite_is_refused(make_suite, make_rows) -> None:
     with pytest.raises(DataError, match="no scores of the suite's tasks"):
         build_panel([RunScores(make_suite(), [], None)])
+
+
+def test_cubes_of_one_table_are_those_of_tables_of_their_own(
+    make_suite, make_row, make_rows, tolerance
+) -> None:
+    """Asked for in turn, by metric and by setting, of models with two, three and one seed."""
+    suite = make_suite()
+    generator = np.random.default_rng(5)
+    rows = [
+        make_row(task, regime.name, seed, mcc, model_id=name, C=C, auroc=0.5 + mcc / 2)
+        for C in (1.0, 10.0)
+        for name, seeds in (("two", (13, 17)), ("three", (1, 2, 3)), ("one", (4,)))
+        for task in suite.tasks
+        for regime in suite.protocol.regimes
+        for seed in seeds
+        for mcc in [float(generator.uniform(-0.9, 0.9))]
+    ]
+    rows[5] = make_row(suite.tasks[0], "1shot", 17, None, model_id="two")
+    table = ScoreTable.of(rows)
+    for C, metric in ((1.0, "mcc"), (10.0, "mcc"), (1.0, "auroc"), (10.0, "auroc")):
+        setting = ProbeSetting("logistic", C, "reference")
+        cube, notices = cube_from_scores(table, suite, setting=setting, metric=metric)
+        alone, same = cube_from_scores(rows, suite, setting=setting, metric=metric)
+        assert notices == same and cube.model_ids == ("two", "three", "one")
+        assert cube.mcc.tobytes() == alone.mcc.tobytes()
+        assert cube.seed_sd.tobytes() == alone.seed_sd.tobytes()
+        for m, r, t in np.ndindex(cube.mcc.shape):
+            values = [
+                getattr(row, metric)
+                for row in rows
+                if (row.model_id, row.regime, row.task_id, row.C)
+                == (cube.model_ids[m], cube.regimes[r], cube.tasks[t].task_id, C)
+            ]
+            mean, spread = cube.mcc[m, r, t], cube.seed_sd[m, r, t]
+            if None in values:
+                assert np.isnan(mean) and np.isnan(spread)
+                continue
+            assert mean == pytest.approx(np.mean(values), abs=tolerance("seed_mean", "float64"))
+            if r == 0 or len(values) == 1:
+                assert np.isnan(spread)
+            else:
+                expected = np.std(values, ddof=1)
+                assert spread == pytest.approx(expected, rel=tolerance("summary", "float64"))

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import ast
+import errno
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from geneb_jax import durable_files
+from geneb_jax.errors import OutputError
 
 ROOT = Path(__file__).parents[2]
 SOURCES = [ROOT / name for name in ("geneb_jax", "kernels", "probes")]
@@ -43,6 +46,22 @@ def test_f03_a_file_is_flushed_before_its_name_and_the_name_after_it(
     (_, written), (kind, moved), last = events
     assert (kind, moved) == ("rename", written)
     assert last == ("flush", str(tmp_path))
+
+
+@pytest.mark.fault("F03")
+@pytest.mark.parametrize("full", [False, True])
+def test_f03_parts_that_are_never_made_leave_the_old_file(tmp_path: Path, full: bool) -> None:
+    def parts() -> Iterator[bytes]:
+        yield b"new"
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) if full else ValueError("no more")
+
+    path = tmp_path / "a"
+    path.write_bytes(b"old")
+    with pytest.raises(OutputError if full else ValueError, match="bytes" if full else "no more"):
+        durable_files.write_parts(path, parts())
+    assert [(one.name, one.read_bytes()) for one in tmp_path.iterdir()] == [("a", b"old")]
+    durable_files.write_parts(path, iter([b"ne", memoryview(b"w"), b""]))
+    assert [(one.name, one.read_bytes()) for one in tmp_path.iterdir()] == [("a", b"new")]
 
 
 @pytest.mark.fault("F35")

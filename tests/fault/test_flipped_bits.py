@@ -5,13 +5,14 @@ from __future__ import annotations
 import collections
 import random
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from geneb_jax.errors import GenebError
-from geneb_jax.results import read_run_folder
+from geneb_jax.results import kept_lines, kept_rows, read_run_folder
 from geneb_jax.runs import run
 from tests.fault import damage
 from tests.fault.soak import write_suite
@@ -23,6 +24,15 @@ def again(suite: Path, place: Path) -> Any:
     """The run, or what is left of it to do."""
     here = {"suite": suite, "out": place / "out", "store": place / "store"}
     return run("kmer-2", **here, regime=["full", "1shot"], C=[0.1, 1.0])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def what_large_folders_keep() -> Iterator[None]:
+    """The rows and lines that are kept of many are kept of these few too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kept_rows, "FEWEST_RECORDS", 1)
+        patch.setattr(kept_lines, "FEWEST_ROWS", 1)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +109,7 @@ KINDS = (
     "records/*/one/full-*.json", "records/*/one/1shot-*.npz", "records/*/two/full-*.folds",
     "records/*/model.json", "records/tasks/one.json", "answers/one-*[0-9a-f].npz",
     "answers/two-*.repeats*.npz", "scores.csv", "summary.csv", "report.html",
+    "records/*/rows.npz", "records/scores.csv.lines.json", "records/summary.csv.lines.json",
 )  # fmt: skip
 
 
