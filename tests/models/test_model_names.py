@@ -183,6 +183,17 @@ def test_the_list_says_what_is_fetched() -> None:
     assert entries["kmer-4"]["download_bytes"] == 0
 
 
+def test_the_list_within_a_size() -> None:
+    result = CliRunner().invoke(command, ["list", "models", "--max-params", "86M", "--json"])
+    listed = {entry["model_id"] for entry in json.loads(result.stdout)}
+    table = (config_folder() / "published" / "models.csv").read_text(encoding="utf-8")
+    rows = csv.DictReader(table.splitlines())
+    small = {row["model_id"] for row in rows if int(row["params_meta"]) <= 86e6}
+    assert "mutbert" in {name.lower() for name in small}  # of 86M exactly
+    assert listed & registry().keys() == small | {"splicebert-1024nt"}
+    assert listed - registry().keys() >= {"kmer-1", "kmer-6"}
+
+
 def test_the_table_shows_all_names() -> None:
     text = CliRunner().invoke(command, ["list", "models"]).stdout
     line = next(line for line in text.splitlines() if line.startswith("dnabert2-no-flash"))
