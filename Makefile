@@ -7,7 +7,7 @@ DOCS_VENV ?= .venv-docs
 WORKERS ?= 2
 OUT ?= geneb-demo
 
-.PHONY: run test sweep fuzz soak audit matrix docs compiled compiled-all lint format wheel clean
+.PHONY: run test sweep fuzz soak audit matrix docs docs-wheel compiled compiled-all lint format wheel clean
 
 run: $(VENV)/installed
 	$(VENV)/bin/geneb-jax run --out $(OUT)
@@ -27,6 +27,17 @@ matrix:
 docs: $(DOCS_VENV)/installed
 	NO_MKDOCS_2_WARNING=1 $(DOCS_VENV)/bin/mkdocs build --strict
 	@echo "open build/site/index.html"
+
+# Every block of every page and the notebooks as a user runs them: the wheel in an environment of its
+# own, from folders that know nothing of this checkout. MARK=sweep: the long blocks, too.
+DOCS_WHEEL_VENV ?= .venv-docs-wheel
+MARK ?= not sweep
+docs-wheel: wheel
+	$(PYTHON) -m venv --clear $(DOCS_WHEEL_VENV)
+	$(DOCS_WHEEL_VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
+	  "$$(ls -t dist/*.whl | head -n 1)[cluster,export,formats]"
+	GENEB_JAX_DOCS_PYTHON=$(abspath $(DOCS_WHEEL_VENV))/bin/python \
+	  $(TEST_VENV)/bin/python -m pytest -n $(WORKERS) -m "$(MARK)" --timeout 3600 tests/docs
 
 # Damaged files for every reader: INPUTS a target; findings go to fuzz-findings/.
 INPUTS ?= 100000
@@ -65,13 +76,14 @@ format: $(TEST_VENV)/installed
 	$(TEST_VENV)/bin/ruff format .
 
 wheel: $(TEST_VENV)/installed
+	rm -rf build/lib  # what was there before and is no more would be in the wheel
 	$(TEST_VENV)/bin/python -m build --wheel --outdir dist .
 
 $(VENV)/installed: pyproject.toml
-	@echo "installing into $(VENV), once: 54 packages, some 180 MB to download, 800 on the disk;"
+	@echo "installing into $(VENV), once: 54 packages, some 190 MB to download, 750 on the disk;"
 	@echo "pip says below what it downloads. The demo after it needs no network."
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --disable-pip-version-check --editable .
+	$(VENV)/bin/python -m pip install --disable-pip-version-check --no-compile --editable .
 	touch $@
 
 $(TEST_VENV)/installed: pyproject.toml
@@ -98,4 +110,4 @@ $(COMPILED_VENV)/installed: $(TEST_VENV)/installed
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(TEST_VENV) $(COMPILED_VENV) $(DOCS_VENV) $(AUDIT_VENV) .venv-matrix build dist
+	rm -rf $(VENV) $(TEST_VENV) $(COMPILED_VENV) $(DOCS_VENV) $(DOCS_WHEEL_VENV) $(AUDIT_VENV) .venv-matrix build dist

@@ -1,4 +1,8 @@
-"""Which model for this kind of task, within a budget: the best, its margin, and cheaper equals."""
+"""Which model for this kind of task, within a budget: the best, its margin, and cheaper equals.
+
+Who asks wants a trained model. K-mer counts and untrained controls are no answer, also where chance
+or the task lets one of them win: they stand apart, and whether the answer beats them is said.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +49,8 @@ class Budget:
     def lacks_figures(self, model: ModelFacts) -> bool:
         """Whether a figure that a limit needs is not known of a model."""
         figures = (
-            (self.max_params, model.params),
+            # Counts of words have no parameters and keep to any size.
+            (self.max_params, 0 if model.weights == "none" else model.params),
             (self.min_sequences_per_second, model.sequences_per_second),
             (self.min_tokens_per_second, model.tokens_per_second),
         )
@@ -57,7 +62,8 @@ class Candidate:
     """A model within the budget and how far it lies behind the best one.
 
     ``behind`` is the paired interval of best - this over the tasks that count, None below five
-    tasks or for the best itself; ``equal`` says that it includes zero.
+    tasks or for the best itself; ``equal`` says that it includes zero. A baseline may be ahead: its
+    ``behind`` is then negative.
     """
 
     model: ModelFacts
@@ -74,13 +80,16 @@ class Recommendation:
         categories: What the score is the mean of.
         regime: The regime.
         tasks: How many tasks that is; with few, margins mean little.
-        best: The best model within the budget.
-        margin: Its score minus the runner-up's; None if it is alone.
+        best: The best trained model within the budget; the best baseline where none is trained.
+        margin: Its score minus the runner-up's of the candidates; None if it is alone.
         smallest_equal: The smallest model that cannot be told from the best and lies no more than
             ``close`` behind it, where sizes are known; with few tasks hardly anything can be told
             apart, so the first condition alone would recommend too small.
-        unlimited: The best model of all, to show what the budget costs.
-        candidates: Everyone within the budget, best first.
+        unlimited: The best without the budget, to show what it costs; like ``best`` a trained model
+            where there is one within it.
+        candidates: The trained models within the budget, best first; all where none is trained.
+        baselines: K-mer counts and untrained controls within the budget, best first; empty where
+            they are the candidates.
         left_out: Models of which a needed figure or score is not known.
     """
 
@@ -93,7 +102,16 @@ class Recommendation:
     unlimited: ModelFacts
     unlimited_mcc: float
     candidates: tuple[Candidate, ...]
+    baselines: tuple[Candidate, ...]
     left_out: tuple[str, ...]
+
+    @property
+    def not_beaten(self) -> tuple[Candidate, ...]:
+        """The baselines that the best model is not shown to beat: ahead of it, or not told from it.
+
+        Below five tasks nothing is shown, and only those are named that score as high.
+        """
+        return tuple(one for one in self.baselines if one.equal or one.mcc >= self.best.mcc)
 
 
 def recommend(
@@ -123,7 +141,10 @@ def recommend(
     means = mean_of(category_means(part.in_regime(regime), part.category_of_task))
     whole = np.isfinite(means)
     if not whole.any():
-        raise SelectionError(f"no model has every task of {', '.join(names)} in {regime}")
+        raise SelectionError(
+            f"no model has every task of {', '.join(names)} in {regime}",
+            hint="name the categories that a run has whole, with --category",
+        )
     admitted = np.array([budget.admits(model) for model in cube.models], dtype=bool)
     unknown = np.array([budget.lacks_figures(model) for model in cube.models], dtype=bool)
     if not (whole & admitted).any():
@@ -131,9 +152,12 @@ def recommend(
             "no model with known figures keeps to the budget",
             hint="raise the limit, or run the models here to learn their throughput",
         )
-    candidates = _candidates(part, regime, means, whole & admitted)
+    trained = np.array([not model.baseline for model in cube.models], dtype=bool)
+    fits = whole & admitted
+    asked = trained if (fits & trained).any() else np.ones_like(trained)
+    candidates, baselines = _candidates(part, regime, means, fits & asked, fits & ~asked)
     best = candidates[0]
-    top = int(np.nanargmax(means))
+    top = int(np.argmax(np.where(whole & asked, means, -np.inf)))
     return Recommendation(
         categories=names,
         regime=regime,
@@ -146,23 +170,32 @@ def recommend(
         unlimited=cube.models[top],
         unlimited_mcc=float(means[top]),
         candidates=candidates,
+        baselines=baselines,
         left_out=tuple(cube.model_ids[k] for k in np.flatnonzero(~whole | unknown).tolist()),
     )
 
 
 def _candidates(
-    cube: ScoreCube, regime: str, means: np.ndarray, chosen: np.ndarray
-) -> tuple[Candidate, ...]:
-    """The chosen models, best first, each paired with the best over the cube's tasks."""
+    cube: ScoreCube, regime: str, means: np.ndarray, chosen: np.ndarray, beside: np.ndarray
+) -> tuple[tuple[Candidate, ...], tuple[Candidate, ...]]:
+    """The chosen models and those beside them, each best first.
+
+    Each is paired with the best of the chosen over the cube's tasks.
+    """
     scores = cube.in_regime(regime)
-    order = [k for k in np.argsort(-means, kind="stable").tolist() if chosen[k]]
+    order = np.argsort(-means, kind="stable").tolist()
     resampling = task_bootstrap(cube.category_of_task)
-    best = scores[order[0]]
+    best = scores[next(k for k in order if chosen[k])]
     limits = difference_limits(cube.score_range)
-    return tuple(
-        _candidate(cube.models[row], float(means[row]), best - scores[row], resampling, limits)
-        for row in order
+    first, second = (
+        tuple(
+            _candidate(cube.models[k], float(means[k]), best - scores[k], resampling, limits)
+            for k in order
+            if wanted[k]
+        )
+        for wanted in (chosen, beside)
     )
+    return first, second
 
 
 def _smallest(candidates: Sequence[Candidate]) -> Candidate | None:

@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from geneb_jax.cli.panel_options import SIZE
+
 __all__ = ["command"]
 
 
@@ -19,8 +21,9 @@ _suite = click.option("--suite", default="geneb", show_default=True, help="Suite
 
 
 @command.command()
+@click.option("--max-params", type=SIZE, help="Largest size: 100M, 1.2B, 86000000.")
 @_as_json
-def models(as_json: bool) -> None:
+def models(max_params: float | None, as_json: bool) -> None:
     """The paper's 40 models, later entries, the built-in ones: names, sizes, what is downloaded.
 
     -m takes each of a model's names, in any case: the id, the name in tables and in the paper, and
@@ -29,6 +32,7 @@ def models(as_json: bool) -> None:
     \b
     Examples:
       geneb-jax list models
+      geneb-jax list models --max-params 100M
       geneb-jax list models --json | jq '.[] | select(.native)'
     """
     from geneb_jax.cli.console import print_json, print_table
@@ -58,6 +62,7 @@ def models(as_json: bool) -> None:
             "random_download_bytes": tokenizer_bytes(spec),
         }
         for spec in (*registry().values(), *built_in_models().values())
+        if max_params is None or (spec.parameters or 0) <= max_params
     ]
     if as_json:
         print_json(listing)

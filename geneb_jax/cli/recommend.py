@@ -67,10 +67,12 @@ def command(
     top: int,
     as_json: bool,
 ) -> None:
-    """Which model to take for a kind of task, and how sure that is.
+    """Which trained model to take for a kind of task, and how sure that is.
 
-    Models whose paired 95% interval to the best includes zero are marked as equals; the smallest of
-    those within 0.02 of it is named. Throughput is known of models of your runs only.
+    K-mer counts and untrained controls of your runs are no answer: they stand below the trained
+    models, and those that the best one is not shown to beat are named first. Models whose paired
+    95% interval to the best includes zero are marked as equals; the smallest of those within 0.02
+    of it is named. Throughput is known of models of your runs only.
 
     \b
     Examples:
@@ -96,9 +98,15 @@ def command(
         print_json(_document(answer, simulated=panel.suite.simulated, metric=metric))
         return
     names = ", ".join(answer.categories) if categories else "all categories"
+    marks = ("baseline",) if any(one.model.baseline for one in _all(answer)) else ()
+    for text in _told(answer):
+        note(text)
     print_table(
-        ("model", "params", metric, "behind", "interval", "equal"),
-        [_row(answer, c) for c in answer.candidates[:top]],
+        ("model", "params", metric, "behind", "interval", "equal", *marks),
+        [
+            (*_row(answer, one), *(_mark(one) for _ in marks))
+            for one in (*answer.candidates[:top], *answer.baselines[:top])
+        ],
         title=f"{names}, {regime}, {answer.tasks} tasks",
         right=("params", metric, "behind"),
     )
@@ -119,6 +127,27 @@ def command(
         note(f"not considered, a score or figure is not known: {listed(answer.left_out, 5)}")
 
 
+def _told(answer: Recommendation) -> list[str]:
+    """What whoever reads only the first row must know of baselines."""
+    from geneb_jax.results import listed
+
+    if answer.best.model.baseline:
+        return ["no trained model is among these: k-mer counts and untrained controls only"]
+    if not answer.not_beaten:
+        return []
+    ahead = [one for one in answer.not_beaten if one.mcc >= answer.best.mcc]
+    shown = [f"{one.model.title} ({one.mcc:.3f})" for one in answer.not_beaten]
+    told = any(one.behind is not None and one.behind.high < 0 for one in ahead)
+    verdict = (
+        "is worse than a baseline"
+        if told
+        else "scores no higher than a baseline"
+        if ahead
+        else "is not shown to beat a baseline"
+    )
+    return [f"{answer.best.model.title} ({answer.best.mcc:.3f}) {verdict}: {listed(shown, 3)}"]
+
+
 def _row(answer: Recommendation, candidate: Candidate) -> tuple[str, ...]:
     from geneb_jax.report import decimals_of, size_text
 
@@ -136,6 +165,14 @@ def _row(answer: Recommendation, candidate: Candidate) -> tuple[str, ...]:
     )
 
 
+def _all(answer: Recommendation) -> tuple[Candidate, ...]:
+    return (*answer.candidates, *answer.baselines)
+
+
+def _mark(candidate: Candidate) -> str:
+    return {"none": "k-mers", "random": "untrained"}.get(candidate.model.weights, "")
+
+
 def _document(answer: Recommendation, *, simulated: bool, metric: str) -> dict[str, Any]:
     return {
         "metric": metric,
@@ -150,6 +187,8 @@ def _document(answer: Recommendation, *, simulated: bool, metric: str) -> dict[s
         else answer.smallest_equal.model.label,
         "unlimited": {"model_id": answer.unlimited.label, "mcc": answer.unlimited_mcc},
         "candidates": [_candidate(candidate) for candidate in answer.candidates],
+        "baselines": [_candidate(candidate) for candidate in answer.baselines],
+        "not_beaten": [candidate.model.label for candidate in answer.not_beaten],
         "left_out": list(answer.left_out),
     }
 

@@ -83,7 +83,8 @@ embedding_options = _stack(
         "-m",
         "--model",
         multiple=True,
-        help="Model id, hub id, folder, torch:ID-OR-FOLDER, or path.py:Class. Repeatable.",
+        help="Model id, hub id (either also with @COMMIT), folder, torch:ID-OR-FOLDER, or "
+        "path.py:Class. Repeatable.",
     ),
     click.option(
         "--weights",

@@ -261,7 +261,7 @@ def load_model(
         id_or_path: A model of the registry (``geneb-jax list models``), a hub id, a checkpoint
             folder, ``torch:`` and one of these, ``path.py:Class``, or an object with
             ``embed(list[str])``.
-        revision: Hub revision; the registry's pinned one by default.
+        revision: Hub revision, or ``NAME@REVISION``; the registry's pinned one by default.
         weights: The checkpoint's, or fresh ones drawn with ``seed``.
         seed: For random weights.
         dtype: ``float32`` or ``bfloat16`` arithmetic; the result is float32 always.

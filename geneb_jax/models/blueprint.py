@@ -34,6 +34,7 @@ from geneb_jax.models.model_folder import (
     model_folder,
     named_path,
     no_folder,
+    split_revision,
 )
 from geneb_jax.models.registry import find_spec, known_spec
 from geneb_jax.models.sentence_folder import read_sentence_folder
@@ -85,6 +86,9 @@ def find_blueprint(id_or_path: str | Path, options: LoadOptions) -> Blueprint:
         ModelError: if the model's family does not run here, or its files must be fetched by hand.
     """
     name = str(id_or_path)
+    if not isinstance(id_or_path, Path):
+        name, revision = split_revision(name)
+        options = options.at(revision)
     folder = named_path(name)
     # An id means the registered model even beside a folder of its name: ./ID is the folder.
     if isinstance(id_or_path, Path) or (
@@ -118,6 +122,11 @@ def _of_hub(name: str, options: LoadOptions) -> Path:
 
 
 def _of_registered(spec: ModelSpec, options: LoadOptions) -> Blueprint:
+    if options.revision is not None and spec.source.hub_id is None:
+        raise SelectionError(
+            f"{spec.model_id} has no revisions: it is in no repository of the hub",
+            hint=f"-m {spec.model_id}",
+        )
     family = find_family(spec.family)
     config = family.read_config(spec.config, where=spec.model_id)
     tokenizer = build_tokenizer(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from geneb_jax.errors import SelectionError
@@ -66,6 +66,20 @@ class LoadOptions:
             from geneb_jax.models.pooling import require_pooling  # brings JAX
 
             require_pooling(self.pooling)
+
+    def at(self, revision: str | None) -> LoadOptions:
+        """The same at the revision that was written behind a model's name; None changes nothing.
+
+        Raises:
+            SelectionError: if another one was asked for beside it.
+        """
+        if revision is None:
+            return self
+        if self.revision not in (None, revision):
+            raise SelectionError(
+                f"the name says revision {revision!r}, and beside it {self.revision!r} is asked for"
+            )
+        return replace(self, revision=revision)
 
     @property
     def untrained(self) -> bool:

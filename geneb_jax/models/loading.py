@@ -35,9 +35,9 @@ def load_encoder(id_or_path: Any, options: LoadOptions = _DEFAULTS) -> Encoder:
     """Load a model.
 
     Args:
-        id_or_path: A model id (``geneb-jax list models``), a hub id ``org/name``, or a folder with
-            config.json and weights. ``torch:`` before an id, hub id or folder runs it with
-            transformers; ``path.py:Class`` and objects:
+        id_or_path: A model id (``geneb-jax list models``), a hub id ``org/name``, either also with
+            ``@REVISION`` behind, or a folder with config.json and weights. ``torch:`` before one
+            of these runs it with transformers; ``path.py:Class`` and objects:
             :mod:`geneb_jax.models.adapters.object_adapter`.
         options: Weights, dtype, pooling, layer, where from, and what becomes of overlong sequences.
 

@@ -1,4 +1,4 @@
-"""Which folder a path means: itself, or the snapshot in a repository of the hub's cache."""
+"""What a name says before a file is read: a path or not, at which revision, and which folder."""
 
 from __future__ import annotations
 
@@ -7,7 +7,13 @@ from pathlib import Path
 
 from geneb_jax.errors import SelectionError
 
-__all__ = ["looks_like_a_path", "model_folder", "named_path", "no_folder"]
+__all__ = [
+    "looks_like_a_path",
+    "model_folder",
+    "named_path",
+    "no_folder",
+    "split_revision",
+]
 
 _REPOSITORY = "models--"
 #: One of these makes a folder a model's.
@@ -44,6 +50,21 @@ def looks_like_a_path(name: str) -> bool:
         return True
     parent, slash, _ = name.partition("/")
     return bool(slash) and Path(parent).is_dir()
+
+
+def split_revision(name: str) -> tuple[str, str | None]:
+    """A name without the hub revision behind it, and that revision (None where it says none).
+
+    ``org/name@main`` and ``DNABERT-S@COMMIT`` have one, and so has a repository of the hub's cache.
+    A folder that is called so is a folder, and a folder of the user's has no revisions.
+    """
+    bare, at, revision = name.rpartition("@")
+    if not (at and bare and revision) or named_path(name).exists():
+        return name, None
+    place = named_path(bare)
+    if place.exists() and not place.resolve().name.startswith(_REPOSITORY):
+        return name, None
+    return bare, revision
 
 
 def no_folder(name: object) -> SelectionError:
@@ -113,7 +134,7 @@ def _snapshot(folder: Path, revision: str | None) -> Path:
     raise SelectionError(
         f"{folder} is a repository of the hub's cache "
         + (f"without a snapshot {wanted}" if commits else "without any snapshot"),
-        hint=f"its snapshots are {', '.join(commits[:_SHOWN])}; name one with --revision"
+        hint=f"its snapshots are {', '.join(commits[:_SHOWN])}; name one as {folder}@COMMIT"
         if commits
         else "download it again",
     )

@@ -29,6 +29,8 @@ _KINDS = {"pretrained": "trained model", "none": "k-mer counts", "random": "untr
 _KINDS_MANY = {
     "pretrained": "trained models", "none": "sets of k-mer counts", "random": "untrained controls",
 }  # fmt: skip
+#: The best of what, where a baseline ranks above it.
+_BEST_OF = {"pretrained": "trained ", "none": "k-mer counts ", "random": ""}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +79,12 @@ def answers(
     ranked = [row for row in board.rows if row.rank is not None]
     if not ranked:
         return ()
-    # Nobody is told to use an untrained control, also where chance lets one win.
-    first = next((row for row in ranked if not row.model.untrained), ranked[0])
+    # Who asks what to use wants a trained model: k-mer counts and untrained controls are what it
+    # must beat, and where one of them wins the card says so.
+    first = next((row for kind in _KINDS for row in ranked if row.model.weights == kind), ranked[0])
     cards: list[Answer | None] = [_best(board, ranked, first)]
     fits = (row for row in ranked if row.model.params and row.model.params <= SMALL)
-    small = next((row for row in fits if not row.model.untrained), None)
+    small = next((row for row in fits if not row.model.baseline), None)
     mine = own_row(board)
     if small is not None and (mine is None or small is not mine):
         cards.append(_small(board, ranked, small))
@@ -108,8 +111,8 @@ def own_row(board: Leaderboard) -> LeaderboardRow | None:
 
 def _best(board: Leaderboard, ranked: Sequence[LeaderboardRow], first: LeaderboardRow) -> Answer:
     count = f"{board.tasks} {'task' if board.tasks == 1 else 'tasks'}"
-    # Whoever ranks above it is an untrained control, and the card says so.
-    kind = "" if first is ranked[0] else "trained "
+    # Whoever ranks above it is a baseline, and the card says so.
+    kind = "" if first is ranked[0] else _BEST_OF[first.model.weights]
     return Answer(
         "best",
         f"Best {kind}of {len(ranked)} on {count}",
@@ -297,10 +300,14 @@ def _ties(ranked: Sequence[LeaderboardRow], row: LeaderboardRow) -> str:
 
 
 def _rivals(ranked: Sequence[LeaderboardRow], first: LeaderboardRow) -> str:
-    """How many are not told to be worse than the best trained one, and who ranks above it."""
+    """How many are not told to be worse than the best trained one, and which baselines are not."""
     above = ranked.index(first)
-    said = "An untrained control ranks" if above == 1 else f"{above} untrained controls rank"
-    control = f"{said} above it. " if above else ""
+    control = f"{_above(ranked[:above])} above it. " if above else ""
+    tied = [
+        row.model.title
+        for row in ranked[above + 1 :]
+        if row.model.baseline and row.tie_group is not None and row.tie_group == first.tie_group
+    ]
     if first.rank_range is None or len(ranked) < 2:
         return control
     better = first.rank_range.low - 1
@@ -312,8 +319,19 @@ def _rivals(ranked: Sequence[LeaderboardRow], first: LeaderboardRow) -> str:
             else f", {better} of them told to be better. "
         )
     if others:
-        return f"{control}{others} of {len(ranked) - 1} others cannot be told from it. "
+        beside = f", {listed(tied, 1)} (a baseline) among them" if tied else ""
+        return f"{control}{others} of {len(ranked) - 1} others cannot be told from it{beside}. "
     return control or "Every other model is told to be worse. "
+
+
+def _above(rows: Sequence[LeaderboardRow]) -> str:
+    """Who of the baselines ranks, with the verb."""
+    untrained = all(row.model.untrained for row in rows)
+    if len(rows) > 1:
+        return f"{len(rows)} {'untrained controls' if untrained else 'baselines'} rank"
+    return (
+        "An untrained control ranks" if untrained else f"{rows[0].model.title} (a baseline) ranks"
+    )
 
 
 def _range(row: LeaderboardRow) -> str:

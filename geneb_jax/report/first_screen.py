@@ -8,7 +8,7 @@ from importlib import metadata
 
 from geneb_jax.analysis import FEWEST_TASKS, Leaderboard, Panel, Recommendation
 from geneb_jax.report.answers import SMALL
-from geneb_jax.report.result_tables import best_within
+from geneb_jax.report.result_tables import best_within, own_place
 from geneb_jax.report.tables import Cell, Table
 from geneb_jax.results import RunRecord
 
@@ -48,20 +48,22 @@ def uses_of(answers: Mapping[str, Recommendation]) -> list[Use]:
 
 
 def _use(name: str, answer: Recommendation) -> Use:
-    equal = [one.model.title for one in answer.candidates if one.equal][1:]
+    equal = [one.model.title for one in answer.candidates if one.equal and one is not answer.best]
     if len(answer.candidates) < 2:
-        sure, tip = "alone", "There is no other model."
+        sure, tip = "alone", "There is no other trained model."
     elif answer.tasks < FEWEST_TASKS:
         sure, tip = "few tasks", "No interval over fewer than five tasks."
     elif equal:
         sure, tip = f"{len(equal)} tied", f"Not told from it: {', '.join(equal[:12])}"
     else:
         sure, tip = "clear", "Every other model is told to be worse."
+    if answer.not_beaten:
+        one = answer.not_beaten[0]
+        word = "baseline ahead" if one.mcc > answer.best.mcc else "baseline tied"
+        sure = word if sure in ("alone", "clear") else f"{sure}, {word}"
+        tip = f"Not shown to beat {one.model.title} ({one.mcc:.2f}). {tip}"
     small = best_within(answer, SMALL)
-    own = next(
-        (o for o in answer.candidates if o.model.source == "user" and not o.model.untrained), None
-    )
-    ahead = sum(other.mcc > own.mcc for other in answer.candidates) if own else 0
+    own, rank = own_place(answer)
     return Use(
         name,
         answer.tasks,
@@ -73,7 +75,7 @@ def _use(name: str, answer: Recommendation) -> Use:
         small.mcc if small else None,
         own.model.title if own else "",
         own.mcc if own else None,
-        ahead + 1 if own else None,
+        rank if own else None,
     )
 
 

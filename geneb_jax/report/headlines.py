@@ -13,7 +13,9 @@ __all__ = ["result_sentence"]
 
 
 def result_sentence(board: Leaderboard, labels: Sequence[str]) -> str:
-    """The result of a run in one sentence: its best model, its score, and where that stands.
+    """The result of a run in one sentence: its best trained model, its score, where that stands.
+
+    A baseline of the run that scores as high is named behind it; a run of baselines has their best.
 
     Args:
         board: The leaderboard that ranks the run's models.
@@ -23,15 +25,30 @@ def result_sentence(board: Leaderboard, labels: Sequence[str]) -> str:
     scored = [row for row in own if row.macro[board.regime] is not None]
     if not scored:
         return ""
-    best = max(scored, key=lambda row: row.macro[board.regime] or 0.0)
+    trained = [row for row in scored if not row.model.baseline]
+    best = _highest(board, trained or scored)
+    rival = _highest(board, [row for row in scored if row.model.baseline] or [best])
     ranked = [row for row in board.rows if row.rank is not None]
     place = f", rank {best.rank} of {len(ranked)}{_firmness(best)}" if best.rank else ""
     count = best.scored[board.regime]
-    among = f" (the best of {len(scored)} models)" if len(scored) > 1 else ""
+    compared = len(trained or scored)
+    word = "trained models" if 0 < len(trained) < len(scored) else "models"
+    among = f" (the best of {compared} {word})" if compared > 1 else ""
+    beaten = best is rival or (_of(board, best) > _of(board, rival))
+    behind = "" if beaten else f"; the baseline {_name(rival)} has {_macro(board, rival)}"
     return (
         f"result: {_name(best)}{among}: macro {metric_title(board.metric)} {_macro(board, best)}"
-        f"{_interval(best)} on {count} {'task' if count == 1 else 'tasks'}, {board.regime}{place}."
+        f"{_interval(best)} on {count} {'task' if count == 1 else 'tasks'}, {board.regime}"
+        f"{place}{behind}."
     )
+
+
+def _highest(board: Leaderboard, rows: Sequence[LeaderboardRow]) -> LeaderboardRow:
+    return max(rows, key=lambda row: _of(board, row))
+
+
+def _of(board: Leaderboard, row: LeaderboardRow) -> float:
+    return row.macro[board.regime] or 0.0
 
 
 def _firmness(row: LeaderboardRow) -> str:

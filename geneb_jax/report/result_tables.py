@@ -26,6 +26,7 @@ __all__ = [
     "category_table",
     "choice_table",
     "leaderboard_table",
+    "own_place",
     "pair_table",
     "score_table",
     "task_table",
@@ -230,6 +231,7 @@ def choice_table(
     rows: list[tuple[Cell, ...]] = []
     for name, answer in answers.items():
         equal = sum(candidate.equal for candidate in answer.candidates)
+        baseline = answer.baselines[0] if answer.baselines else None
         smallest = answer.smallest_equal
         second = answer.candidates[1] if len(answer.candidates) > 1 else None
         # With few tasks an interval over tasks holds almost anything.
@@ -248,7 +250,12 @@ def choice_table(
                 equal - 1 if telling else None,
                 smallest.model.title if smallest else None,
                 *(_best_within(answer, limit) for limit in limits),
-                *(_best_own(answer.candidates) if len(sources) > 1 else (None, None, None)),
+                baseline.model.title if baseline else None,
+                baseline.mcc if baseline else None,
+                (", ".join(one.model.title for one in answer.not_beaten) or "none")
+                if baseline
+                else None,
+                *(_best_own(answer) if len(sources) > 1 else (None, None, None)),
             )
         )
     return Table(
@@ -266,33 +273,50 @@ def choice_table(
             "not_told_apart",
             "smallest_equal",
             *(f"best_to_{limit / 1e6:g}M" for limit in limits),
+            "baseline",
+            "baseline_mcc",
+            "not_beaten",
             "yours",
             "yours_mcc",
             "yours_rank",
         ),
         tuple(rows),
-        "margin: lead over the second, with its 95% interval over the category's tasks. not told "
-        "apart: other models whose paired interval to the best includes zero. Both are given from "
-        f"{FEWEST_TASKS} tasks on. smallest equal: the smallest model not told apart and within "
-        f"{CLOSE:g} of the best. yours: the best of the run's models, untrained controls aside."
+        "best: of the trained models. margin: lead over the second, with its 95% interval over the "
+        "category's tasks. not told apart: other models whose paired interval to the best includes "
+        f"zero. Both are given from {FEWEST_TASKS} tasks on. smallest equal: the smallest not "
+        f"told apart and within {CLOSE:g} of the best. baseline: the best of k-mer counts and "
+        "untrained controls; not beaten: those that the best model is not shown to beat. yours: "
+        "the best of the run's trained models, else of its k-mer counts; its rank counts everybody."
         + (f" No model has every task of: {', '.join(absent)}." if absent else ""),
         3,
         (("margin", "margin_low", "margin_high"),),
     ).without_empty_columns()
 
 
-def _best_own(candidates: Sequence[Candidate]) -> tuple[Cell, Cell, Cell]:
-    """Name, score and place of the best trained model of the user among all."""
-    for candidate in candidates:
-        if candidate.model.source == "user" and candidate.model.weights != "random":
-            ahead = sum(other.mcc > candidate.mcc for other in candidates)
-            return candidate.model.title, candidate.mcc, ahead + 1
-    return None, None, None
+def _best_own(answer: Recommendation) -> tuple[Cell, Cell, Cell]:
+    """Name, score and place of :func:`own_place`."""
+    candidate, rank = own_place(answer)
+    if candidate is None:
+        return None, None, None
+    return candidate.model.title, candidate.mcc, rank
+
+
+def own_place(answer: Recommendation) -> tuple[Candidate | None, int]:
+    """The user's best trained model, else their k-mer counts, and its place among all."""
+    everyone = (*answer.candidates, *answer.baselines)
+    for one in everyone:
+        if one.model.source == "user" and not one.model.untrained:
+            return one, sum(other.mcc > one.mcc for other in everyone) + 1
+    return None, 0
 
 
 def best_within(answer: Recommendation, limit: float) -> Candidate | None:
-    """The best model of at most ``limit`` parameters."""
-    fits = (one for one in answer.candidates if one.model.params and one.model.params <= limit)
+    """The best trained model of at most ``limit`` parameters."""
+    fits = (
+        one
+        for one in answer.candidates
+        if one.model.params and one.model.params <= limit and not one.model.baseline
+    )
     return next(fits, None)
 
 

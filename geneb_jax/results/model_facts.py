@@ -192,6 +192,11 @@ class ModelFacts:
         return with_variant(self.display, words) + mark
 
     @property
+    def baseline(self) -> bool:
+        """Whether it is what a trained model must beat: k-mer counts, or an untrained control."""
+        return self.weights != "pretrained"
+
+    @property
     def untrained(self) -> bool:
         """Whether the weights are random: a control."""
         return self.weights == "random"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from geneb_jax.models import Encoder, find_spec, known_spec
 from geneb_jax.models.adapters.plugged import find_plugged
+from geneb_jax.models.model_folder import split_revision
 from geneb_jax.results import ModelFacts
 from geneb_jax.results.labels import variant_of
 from geneb_jax.results.model_facts import weights_kind, with_variant
@@ -28,7 +29,7 @@ def require_known_models(names: Sequence[str]) -> None:
         if name.startswith("torch:") or find_plugged(name) is not None:
             continue
         if "/" not in name and "\\" not in name and not Path(name.split(":")[0]).exists():
-            find_spec(name)
+            find_spec(split_revision(name)[0])
 
 
 def encoder_facts(encoder: Encoder, *, label: str | None = None) -> ModelFacts:

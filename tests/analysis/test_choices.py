@@ -192,6 +192,37 @@ def test_models_of_unknown_figures_are_left_out_by_name(make_cube) -> None:
         recommend(make_cube(np.full((2, 15), np.nan), SIZES))
 
 
+def baselines_ahead(make_cube, step: float):
+    """Counts, a control, then two trained models, each ``step`` below the one before."""
+    cube = make_cube(graded(4, step, 0.0), SIZES, params=[None, 10**7, 10**9, 10**8])
+    kinds = ("none", "random", "pretrained", "pretrained")
+    models = tuple(replace(m, weights=w) for m, w in zip(cube.models, kinds, strict=True))
+    return replace(cube, models=models)
+
+
+def test_a_baseline_is_never_recommended_and_the_one_ahead_is_named(make_cube) -> None:
+    found = recommend(baselines_ahead(make_cube, 0.1))
+    assert [one.model.label for one in found.candidates] == ["model-2", "model-3"]
+    assert found.best is found.candidates[0] and found.unlimited.label == "model-2"
+    assert [one.model.label for one in found.baselines] == ["model-0", "model-1"]
+    assert found.not_beaten == found.baselines
+    assert all(one.behind.high < 0 and not one.equal for one in found.baselines)
+    assert found.margin == pytest.approx(found.best.mcc - found.candidates[1].mcc)
+    # A limit of size is no reason to leave out counts, which have no parameters.
+    small = recommend(baselines_ahead(make_cube, 0.1), budget=Budget(max_params=2e8))
+    assert (small.best.model.label, small.left_out) == ("model-3", ())
+    assert [one.model.label for one in small.baselines] == ["model-0", "model-1"]
+    beaten = recommend(baselines_ahead(make_cube, -0.1))
+    assert beaten.best.model.label == "model-3" and beaten.not_beaten == ()
+
+
+def test_without_a_trained_model_the_best_baseline_is_named(make_cube) -> None:
+    cube = baselines_ahead(make_cube, 0.1)
+    found = recommend(cube.select_models([0, 1]))
+    assert (found.best.model.label, found.baselines) == ("model-0", ())
+    assert len(found.candidates) == 2
+
+
 def test_a_model_that_lacks_a_task_is_left_out_of_its_category_only(make_cube) -> None:
     scores = graded(3, 0.1, 0.0)
     scores[0, 0] = np.nan

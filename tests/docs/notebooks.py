@@ -5,16 +5,15 @@
 
 from __future__ import annotations
 
-import ast
-import contextlib
-import io
 import json
 import os
 import tempfile
 from pathlib import Path
 from typing import Any
 
+from tests.docs.installations import Session
 from tests.docs.pages import ROOT
+from tests.docs.python_session import PythonSession
 
 __all__ = ["NOTEBOOKS", "outputs_of", "shown_by"]
 
@@ -31,29 +30,21 @@ def shown_by(path: Path) -> list[str]:
     return ["".join("".join(one["text"]) for one in cell["outputs"]) for cell in cells]
 
 
-def outputs_of(path: Path) -> list[str]:
+def outputs_of(path: Path, session: Session) -> list[str]:
     """Run the code cells in the current folder: what each prints, and the repr of its last line."""
-    names: dict[str, Any] = {"__name__": "__main__"}
-    printed = []
-    for number, cell in enumerate(_code_cells(json.loads(path.read_text(encoding="utf-8")))):
-        tree = ast.parse("".join(cell["source"]), f"{path.name} cell {number}")
-        last = tree.body.pop() if isinstance(tree.body[-1], ast.Expr) else None
-        out = io.StringIO()
-        with contextlib.redirect_stdout(out):
-            exec(compile(tree, f"{path.name} cell {number}", "exec"), names)
-            if isinstance(last, ast.Expr):
-                code = compile(ast.Expression(last.value), f"{path.name} cell {number}", "eval")
-                value = eval(code, names)
-                if value is not None:
-                    print(repr(value))
-        printed.append(out.getvalue())
-    return printed
+    cells = _code_cells(json.loads(path.read_text(encoding="utf-8")))
+    return [
+        session.cell("".join(cell["source"]), f"{path.name} cell {number}")
+        for number, cell in enumerate(cells)
+    ]
 
 
 def _write(path: Path) -> None:
     notebook = json.loads(path.read_text(encoding="utf-8"))
     cells = _code_cells(notebook)
-    for number, (cell, said) in enumerate(zip(cells, outputs_of(path), strict=True), 1):
+    for number, (cell, said) in enumerate(
+        zip(cells, outputs_of(path, PythonSession("__main__")), strict=True), 1
+    ):
         cell["execution_count"] = number
         lines = said.splitlines(keepends=True)
         stream = {"name": "stdout", "output_type": "stream", "text": lines}

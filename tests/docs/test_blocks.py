@@ -5,6 +5,7 @@ Blocks whose pages say so in a comment run in the sweep, or are parsed only (tes
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import shutil
 from collections.abc import Iterator
@@ -14,8 +15,9 @@ import jax
 import pytest
 
 from tests.docs.block_runner import PageRunner, says_the_same
+from tests.docs.installations import chosen_installation
 from tests.docs.notebooks import NOTEBOOKS, outputs_of, shown_by
-from tests.docs.pages import PAGES, blocks_of
+from tests.docs.pages import PAGES, Block, blocks_of
 from tests.docs.prepared_folder import prepare
 
 _RUNNABLE = ("sh", "console", "python", "pycon")
@@ -51,21 +53,23 @@ def reader(
         yield folder
 
 
+def _read(page: str, blocks: list[Block]) -> None:
+    with contextlib.closing(PageRunner(page, chosen_installation())) as runner:
+        for block in blocks:
+            runner.run(block)
+
+
 @pytest.mark.timeout(1800)  # a machine that is busy with other work takes its time
 @pytest.mark.parametrize("page", [page for page in PAGES if _NOW[page]])
 def test_blocks_run_as_written(page: str, reader: Path) -> None:
-    runner = PageRunner(page)
-    for block in _NOW[page]:
-        runner.run(block)
+    _read(page, _NOW[page])
 
 
 @pytest.mark.sweep
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("page", [page for page in PAGES if len(_SWEPT[page]) > len(_NOW[page])])
 def test_all_blocks_of_a_page_run_as_written(page: str, reader: Path) -> None:
-    runner = PageRunner(page)
-    for block in _SWEPT[page]:
-        runner.run(block)
+    _read(page, _SWEPT[page])
 
 
 def test_a_block_that_says_something_else_is_noticed(reader: Path) -> None:
@@ -80,7 +84,9 @@ def test_a_block_that_says_something_else_is_noticed(reader: Path) -> None:
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebooks_run_and_print_what_they_show(path: Path, reader: Path) -> None:
     shutil.rmtree("my_tasks")
-    for number, (shown, said) in enumerate(zip(shown_by(path), outputs_of(path), strict=True)):
+    with contextlib.closing(chosen_installation().python("__main__")) as session:
+        said_by = outputs_of(path, session)
+    for number, (shown, said) in enumerate(zip(shown_by(path), said_by, strict=True)):
         assert says_the_same(shown, said, decimals=False), f"{path.name} {number}: {said}"
 
 

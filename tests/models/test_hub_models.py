@@ -59,6 +59,23 @@ def hub(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
         yield hub
 
 
+@pytest.mark.parametrize("revision", ["main", COMMIT])
+def test_a_revision_behind_the_name(hub: Hub, revision: str) -> None:
+    assert load_encoder(f"org/small@{revision}").identity == load_encoder("org/small").identity
+    with pytest.raises(DownloadError, match="org/small has no revision 'v9'"):
+        load_encoder("org/small@v9")
+
+
+def test_a_registered_model_at_another_revision_is_not_held_to_its_pins(hub: Hub) -> None:
+    hub_id = str(registry()[PINNED].source.hub_id)
+    for name in (PINNED, hub_id):  # the weights there are of another model than the pinned ones
+        with pytest.raises(CheckpointError, match=r"sha256|SHA-256|hash"):
+            load_encoder(name)
+        with pytest.raises(CheckpointError) as refused:
+            load_encoder(f"{name}@main")
+        assert "sha256" not in str(refused.value).lower()
+
+
 def test_an_unregistered_repository(hub: Hub, folder: Path) -> None:
     encoder = load_encoder("org/small")
     assert encoder.identity.model_id == "org/small"

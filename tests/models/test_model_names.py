@@ -19,6 +19,7 @@ from geneb_jax.embed import load_model
 from geneb_jax.errors import DownloadError, SelectionError
 from geneb_jax.models import find_spec, load_encoder, registry
 from geneb_jax.resources import config_folder
+from geneb_jax.runs.encoder_facts import require_known_models
 from tests.models.esm_checkpoints import SMALL_ESM, esm_model, save
 
 
@@ -113,6 +114,37 @@ def test_a_repository_of_the_cache_leads_to_its_snapshot(cache_root: Path) -> No
     assert identity.revision == "a" * 40
 
 
+def test_a_revision_behind_a_repository_of_the_cache(cache_root: Path) -> None:
+    identity = load_model(f"{cache_root}@{'a' * 40}").encoder.identity
+    assert identity.revision == "a" * 40
+    with pytest.raises(SelectionError, match="without a snapshot none"):
+        load_model(f"{cache_root}@none")
+    with pytest.raises(SelectionError, match="beside it 'main' is asked for"):
+        load_model(f"{cache_root}@{'a' * 40}", revision="main")
+
+
+def test_a_folder_called_as_a_revision_is_that_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(esm_model(**SMALL_ESM), tmp_path / "small@main")
+    monkeypatch.chdir(tmp_path)
+    assert load_model("./small@main").encoder.identity.model_id == "small@main"
+    with pytest.raises(SelectionError, match=r"no folder \./small@main@x"):
+        load_model("./small@main@x")
+
+
+@pytest.mark.parametrize("name", ["kmer-4@main", "tiny-nt-v2@main"])
+def test_what_is_in_no_repository_has_no_revision(name: str) -> None:
+    with pytest.raises(SelectionError, match="has no revisions"):
+        load_model(name, offline=True)
+
+
+def test_a_misspelt_name_before_a_revision_is_refused_before_anything_is_read() -> None:
+    require_known_models(["DNABERT-S@main"])
+    with pytest.raises(SelectionError, match="unknown model 'DNABERT-Q'"):
+        require_known_models(["DNABERT-Q@main"])
+
+
 def test_a_repository_whose_snapshot_is_not_told(cache_root: Path) -> None:
     (cache_root / "refs" / "main").unlink()
     with pytest.raises(SelectionError, match=f"snapshots are {'a' * 40}, {'b' * 40}; name one"):
@@ -151,6 +183,17 @@ def test_the_list_says_what_is_fetched() -> None:
     assert entries["kmer-4"]["download_bytes"] == 0
 
 
+def test_the_list_within_a_size() -> None:
+    result = CliRunner().invoke(command, ["list", "models", "--max-params", "86M", "--json"])
+    listed = {entry["model_id"] for entry in json.loads(result.stdout)}
+    table = (config_folder() / "published" / "models.csv").read_text(encoding="utf-8")
+    rows = csv.DictReader(table.splitlines())
+    small = {row["model_id"] for row in rows if int(row["params_meta"]) <= 86e6}
+    assert "mutbert" in {name.lower() for name in small}  # of 86M exactly
+    assert listed & registry().keys() == small | {"splicebert-1024nt"}
+    assert listed - registry().keys() >= {"kmer-1", "kmer-6"}
+
+
 def test_the_table_shows_all_names() -> None:
     text = CliRunner().invoke(command, ["list", "models"]).stdout
     line = next(line for line in text.splitlines() if line.startswith("dnabert2-no-flash"))
@@ -172,3 +215,6 @@ def test_torch_takes_a_repository_of_the_cache(cache_root: Path) -> None:
     (folder / "vocab.txt").write_text("\n".join(["<cls>", "<pad>", "<eos>", "<unk>", *"ACGTN"]))
     by_root = load_encoder(f"torch:{cache_root}").identity
     assert by_root == load_encoder(f"torch:{folder}").identity
+    assert by_root == load_encoder(f"torch:{cache_root}@{'b' * 40}").identity
+    with pytest.raises(SelectionError, match="without a snapshot none"):
+        load_encoder(f"torch:{cache_root}@none")

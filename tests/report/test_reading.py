@@ -95,7 +95,11 @@ def test_choices_name_the_second_its_interval_and_your_place(geneb, make_rows) -
         else:
             assert line["margin_low"] is line["not_told_apart"] is None
         # An untrained control, first by far here, is never offered as the user's model.
-        names = [candidate.model.label for candidate in answer.candidates]
+        assert "control" not in [candidate.model.label for candidate in answer.candidates]
+        assert [one.model.label for one in answer.baselines] == ["control"]
+        assert line["baseline"] == line["not_beaten"] == "control"
+        everyone = sorted((*answer.candidates, *answer.baselines), key=lambda one: -one.mcc)
+        names = [candidate.model.label for candidate in everyone]
         assert (line["yours"], line["yours_rank"]) == ("mine", names.index("mine") + 1)
     published = choice_table(published_cube(), "full")
     assert "yours" not in published.columns and "margin_low" in published.columns

@@ -248,6 +248,35 @@ def test_recommend() -> None:
         call("recommend", "--category", "TF bindin")
 
 
+def test_recommend_names_a_trained_model_and_tells_of_baselines(tmp_path, geneb, make_rows) -> None:
+    rows = [
+        *make_rows(geneb, "counts", level=0.95),
+        *make_rows(geneb, "mine", level=0.6),
+        *make_rows(geneb, "drawn", level=0.1),
+    ]
+    facts = (
+        ModelFacts("mine", params=10**7),
+        ModelFacts("counts", weights="none"),
+        ModelFacts("drawn", weights="random", params=10**7),
+    )
+    write_scores_csv(tmp_path, rows)
+    write_run_record(tmp_path, run_record(*facts, suite="geneb", dataset=geneb.dataset))
+    arguments = ("recommend", "--run", tmp_path, "--no-published", "--max-params", "100M")
+    shown = call(*arguments)
+    head, first, *rest = shown.stdout.splitlines()
+    assert head.endswith("\tequal\tbaseline")
+    assert first.startswith("mine\t10M\t") and first.endswith("\tyes\t")
+    assert [line.split("\t")[0] for line in rest] == ["counts", "drawn"]
+    assert [line.split("\t")[-1] for line in rest] == ["k-mers", "untrained"]
+    assert "is worse than a baseline: counts (" in shown.stderr
+    found = json.loads(call(*arguments, "--json").stdout)
+    assert found["best"]["model_id"] == found["unlimited"]["model_id"] == "mine"
+    assert found["not_beaten"] == ["counts"]
+    assert [one["model_id"] for one in found["baselines"]] == ["counts", "drawn"]
+    plain = call("recommend", "-c", "TF Binding")
+    assert "baseline" not in plain.stdout + plain.stderr
+
+
 def test_recommend_by_throughput_of_a_run(run_folder) -> None:
     found = json.loads(
         call("recommend", "--run", run_folder, "--min-sequences-per-second", 100, "--json").stdout

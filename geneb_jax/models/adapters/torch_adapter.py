@@ -33,6 +33,7 @@ from geneb_jax.models.model_folder import (
     model_folder,
     named_path,
     no_folder,
+    split_revision,
 )
 from geneb_jax.models.registry import find_spec
 
@@ -52,6 +53,8 @@ def load_torch_encoder(name: str, options: LoadOptions) -> TorchEncoder:
     """
     code = options.allow_remote_code
     allowed = parse_allowed_code(code) if code else None
+    name, revision = split_revision(name)
+    options = options.at(revision)
     folder, snapshot = _bring(name, options, allowed)
     trusted = require_allowed(
         folder,
