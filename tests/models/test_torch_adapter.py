@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import (
     AutoModel,
+    AutoTokenizer,
     BertConfig,
     BertModel,
     ElectraConfig,
@@ -30,6 +31,7 @@ from transformers import (
 from geneb_jax.embed import load_model
 from geneb_jax.errors import CheckpointError, GenebError, ModelError, SelectionError
 from geneb_jax.models import LoadOptions, load_encoder
+from geneb_jax.models.adapters import torch_tokens
 from geneb_jax.models.adapters.remote_code import AllowedCode, own_code, parse_allowed_code
 from geneb_jax.models.adapters.torch_adapter import TorchEncoder
 from tests.hub_server import COMMIT, Hub, serve_as_the_hub
@@ -326,6 +328,36 @@ def test_f66_company_changes_no_bit(kind: str, tmp_path: Path) -> None:
     alone = np.concatenate([encoder.embed([text]) for text in texts])
     assert together.tobytes() == alone.tobytes()
     assert encoder.embed(texts[::-3]).tobytes() == together[::-3].tobytes()
+
+
+def test_a_tokenizer_gets_few_letters_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tokens of a whole shard of long sequences, as a tokenizer keeps them, take gigabytes."""
+    tokenizer = AutoTokenizer.from_pretrained(write_folder("bert", tmp_path))
+    asked: list[int] = []
+
+    class Watched:
+        is_fast, unk_token_id, truncation_side = True, 5, "right"
+
+        def __call__(self, texts: Any, **options: Any) -> Any:
+            if isinstance(texts, list):
+                asked.append(sum(map(len, texts)) if len(texts) > 1 else 0)
+            return tokenizer(texts, **options)
+
+    monkeypatch.setattr(torch_tokens, "_LETTERS_AT_A_TIME", 30)
+    tokens = torch_tokens.TorchTokens(Watched(), 12)
+    expected = [tokenizer(text, truncation=True, max_length=12)["input_ids"] for text in TEXTS]
+    assert tokens.ids(TEXTS) == expected
+    counts = tokens.counts_of(TEXTS)
+    assert counts.tokens.tolist() == [len(ids) for ids in expected]
+    assert counts.unknown_bp.tolist() == [2, 0, 0, 20, 4, 0, 0]
+    assert counts.unknown_tokens is not None
+    assert counts.unknown_tokens.tolist() == [ids.count(5) for ids in expected]
+    cut = [len(tokenizer(text)["input_ids"]) > 12 for text in TEXTS]
+    assert (counts.cut_bp > 0).tolist() == cut and any(cut)
+    assert len(asked) > 8 and max(asked) <= 30
+    assert tokens.ids([]) == [] and tokens.counts_of([]).tokens.tolist() == []
 
 
 @pytest.mark.parametrize("pooling", ["max", "cls+normalize", "mean+normalize", "max+normalize"])

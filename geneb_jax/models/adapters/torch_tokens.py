@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,10 @@ import numpy as np
 from geneb_jax.models.encoder import TextCounts
 
 __all__ = ["TorchTokens"]
+
+#: Letters that a tokenizer gets at a time: what it keeps of a token (texts, offsets, what it cut
+#: off) takes a hundred times the room of its id.
+_LETTERS_AT_A_TIME = 1 << 20
 
 
 class TorchTokens:
@@ -35,6 +39,17 @@ class TorchTokens:
 
     def counts_of(self, sequences: Sequence[str]) -> TextCounts:
         """What the model makes of texts; letters other than A, C, G, T in capitals are unknown."""
+        parts = [self._counts_of(some) for some in _in_groups(sequences)]
+        parts = parts or [self._counts_of(())]
+        unknown = [part.unknown_tokens for part in parts if part.unknown_tokens is not None]
+        return TextCounts(
+            tokens=np.concatenate([part.tokens for part in parts]),
+            cut_bp=np.concatenate([part.cut_bp for part in parts]),
+            unknown_bp=np.concatenate([part.unknown_bp for part in parts]),
+            unknown_tokens=np.concatenate(unknown) if unknown else None,
+        )
+
+    def _counts_of(self, sequences: Sequence[str]) -> TextCounts:
         whole = self._encoded(sequences)
         cut_off = [at for at, ids in enumerate(whole) if len(ids) > (self._limit or len(ids))]
         kept = dict(zip(cut_off, self.ids([sequences[at] for at in cut_off]), strict=True))
@@ -76,7 +91,20 @@ class TorchTokens:
 
     def _encoded(self, sequences: Sequence[str], **options: Any) -> list[list[int]]:
         """Ids of each text; of no texts, which transformers does not take, none."""
-        if not sequences:
-            return []
-        encoded = self._tokenizer(list(sequences), padding=False, verbose=False, **options)
-        return [list(map(int, ids)) for ids in encoded["input_ids"]]
+        found: list[list[int]] = []
+        for some in _in_groups(sequences):
+            encoded = self._tokenizer(list(some), padding=False, verbose=False, **options)
+            found += [list(map(int, ids)) for ids in encoded["input_ids"]]
+        return found
+
+
+def _in_groups(sequences: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Texts in their order, so many at a time that their letters are few; none is no group."""
+    first = letters = 0
+    for at, text in enumerate(sequences):
+        if at > first and letters + len(text) > _LETTERS_AT_A_TIME:
+            yield sequences[first:at]
+            first, letters = at, 0
+        letters += len(text)
+    if len(sequences):
+        yield sequences[first:]
