@@ -35,7 +35,7 @@ MARK ?= not sweep
 docs-wheel: wheel
 	$(PYTHON) -m venv --clear $(DOCS_WHEEL_VENV)
 	$(DOCS_WHEEL_VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
-	  "$$(ls -t dist/*.whl | head -n 1)[cluster,export,formats]"
+	  "$$(ls -t dist/*.whl | head -n 1)[cluster,export,formats]" scikit-learn
 	GENEB_JAX_DOCS_PYTHON=$(abspath $(DOCS_WHEEL_VENV))/bin/python \
 	  $(TEST_VENV)/bin/python -m pytest -n $(WORKERS) -m "$(MARK)" --timeout 3600 tests/docs
 
