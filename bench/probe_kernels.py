@@ -22,7 +22,7 @@ from geneb_jax_kernels.confusion import confusion_counts
 from geneb_jax_kernels.gram import host_gram, weighted_gram
 from geneb_jax_kernels.logistic_loss import loss_and_gradient, pointwise_terms
 from geneb_jax_probes.blas_threads import one_blas_thread
-from geneb_jax_probes.shapes import block_rows_for, blocks_at_once
+from geneb_jax_probes.shapes import blocks_for
 
 SIZES = ((4904, 512), (10_000, 1024), (20_000, 2560))
 _BLOCK = 1024
@@ -76,7 +76,7 @@ def _gram(rows: int, width: int, X: np.ndarray) -> None:
 
 def _loss(rows: int, width: int, X: np.ndarray, dtype: str) -> None:
     rng = np.random.default_rng(1)
-    block_rows, at_once = block_rows_for(width, "cpu"), blocks_at_once("cpu")
+    block_rows, at_once = blocks_for(rows, width, 1, "cpu", dtype)
     codes = rng.integers(2, size=rows).astype(np.int32)
     W = (rng.standard_normal((1, 1, width)) / np.sqrt(width)).astype(dtype)
     zero = np.zeros((1, 1), dtype)

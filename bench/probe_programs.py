@@ -33,7 +33,7 @@ from geneb_jax_probes.mlp.shapes import HELD_BLOCK, room_for_classes, room_for_f
 from geneb_jax_probes.scoring import _count
 from geneb_jax_probes.shapes import (
     block_rows_for,
-    blocks_at_once,
+    blocks_for,
     blocks_with_data,
     matrices_per_call,
     row_capacity,
@@ -94,8 +94,8 @@ def _by_features(classes: int, solver: str, shape: Shape, platform: str) -> Made
     compute = "float32" if exact or rounded or platform == "tpu" else "float64"
     problems = min(_PROBLEMS[classes], 3) if exact else _PROBLEMS[classes]
     logits = 1 if classes == 2 else classes
-    block_rows = block_rows_for(max(WIDTH, problems * logits), platform)
-    capacity = row_capacity(_ROWS, max(block_rows, GRAM_ROWS), platform)
+    cut = blocks_for(_ROWS, WIDTH, problems * logits, platform, compute)
+    capacity = row_capacity(_ROWS, max(cut.rows, GRAM_ROWS), platform)
     state = state_of(platform)
     groups = shape((problems,), state)
     factors = Preconditioner(shape((problems, WIDTH, WIDTH), np.float32), groups)
@@ -106,13 +106,13 @@ def _by_features(classes: int, solver: str, shape: Shape, platform: str) -> Made
         groups,
         shape((problems, logits, WIDTH + 1), state),
         factors if exact else None,
-        None if blocks_with_data(_ROWS, block_rows, platform) is None else shape((), np.int32),
+        None if blocks_with_data(_ROWS, cut.rows, platform) is None else shape((), np.int32),
         _stop(shape, platform),
     )
     static = {
         "compute": compute,
-        "block_rows": block_rows,
-        "at_once": blocks_at_once(platform),
+        "block_rows": cut.rows,
+        "at_once": cut.at_once,
         "rules": EXACT_RULES["float32"] if exact else STEPS,
         "arithmetic": AS_FLOAT32 if rounded else PLAIN,
     }

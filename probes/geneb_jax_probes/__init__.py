@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from geneb_jax_probes.tasks import fit_tasks
 
 #: Raised whenever a score could change for the same input; part of the key of every record.
-CODE_VERSION = "probes-3"
+CODE_VERSION = "probes-4"
 
 #: Names that load JAX, and the modules they are found in.
 _LAZY = {

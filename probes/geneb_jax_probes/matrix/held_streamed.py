@@ -22,7 +22,7 @@ from geneb_jax_probes.matrix.layout import Columns, Layout
 from geneb_jax_probes.matrix.preconditioners import Preconditioner
 from geneb_jax_probes.problem import Dtype
 from geneb_jax_probes.programs import program
-from geneb_jax_probes.shapes import block_rows_for, blocks_at_once
+from geneb_jax_probes.shapes import blocks_for
 
 __all__ = ["HeldStreamed"]
 
@@ -78,7 +78,8 @@ class HeldStreamed:
     @classmethod
     def within(cls, budget: int, lane: Lane, layout: Layout) -> HeldStreamed:
         """In blocks of which three fit ``budget`` bytes: one at work, one to come, one made."""
-        step = max(GRAM_ROWS, block_rows_for(layout.width, lane.platform))
+        most = blocks_for(layout.rows, layout.width, 1, lane.platform, "float32").rows
+        step = max(GRAM_ROWS, most)
         row_bytes = layout.width * np.dtype(layout.dtype).itemsize
         return cls(layout, lane, step * max(1, budget // (3 * row_bytes * step)))
 
@@ -113,8 +114,7 @@ class HeldStreamed:
         """Run the machines of some fits and penalties, driven from the host."""
         lane, layout = self.lane, self.layout
         problems, logits, width = columns.start.shape
-        block_rows = block_rows_for(max(layout.width, columns.count), lane.platform)
-        at_once = blocks_at_once(lane.platform)
+        cut = blocks_for(layout.rows, layout.width, columns.count, lane.platform, compute)
         kept = lane.state_dtype if arithmetic.wide_shares else compute
         zeros = (
             lane.state(np.zeros(problems)),
@@ -131,8 +131,8 @@ class HeldStreamed:
                     lane.put(layout.labels(start, stop, self.capacity)),
                     lane.put(layout.shares(start, stop, self.capacity, columns).astype(kept)),
                     points,
-                    block_rows=block_rows,
-                    at_once=at_once,
+                    block_rows=cut.rows,
+                    at_once=cut.at_once,
                     compute=compute,
                     arithmetic=arithmetic,
                 )

@@ -19,7 +19,7 @@ from geneb_jax_probes.matrix.preconditioners import Preconditioner
 from geneb_jax_probes.problem import Dtype
 from geneb_jax_probes.shapes import (
     block_rows_for,
-    blocks_at_once,
+    blocks_for,
     blocks_with_data,
     row_capacity,
 )
@@ -61,8 +61,8 @@ class HeldWhole:
     ) -> EndPoints:
         """Run the machines of some fits and penalties, in one program."""
         lane, layout = self.lane, self.layout
-        block_rows = block_rows_for(max(layout.width, columns.count), lane.platform)
-        blocks = blocks_with_data(layout.rows, block_rows, lane.platform)
+        cut = blocks_for(layout.rows, layout.width, columns.count, lane.platform, compute)
+        blocks = blocks_with_data(layout.rows, cut.rows, lane.platform)
         shares = layout.shares(0, layout.rows, self.X.shape[0], columns)
         kept = lane.state_dtype if arithmetic.wide_shares else compute
         return lane.call(
@@ -76,8 +76,8 @@ class HeldWhole:
             None if blocks is None else lane.put(np.int32(blocks)),
             stop,
             compute=compute,
-            block_rows=block_rows,
-            at_once=blocks_at_once(lane.platform),
+            block_rows=cut.rows,
+            at_once=cut.at_once,
             rules=rules,
             arithmetic=arithmetic,
         )
