@@ -13,11 +13,16 @@ import numpy as np
 from geneb_jax.runs.request import request_from_mapping
 
 
-def write_suite(folder: Path, *, tasks: int, rows: int, length_bp: int = 60) -> Path:
-    """Random tasks of two classes, with rows that several tasks share."""
+def write_suite(
+    folder: Path, *, tasks: int, rows: int, length_bp: int = 60, real: Sequence[Path] = ()
+) -> Path:
+    """Random tasks of two classes, with rows that several tasks share, and real files beside."""
     folder.mkdir()
     names = [f"task-{number}" for number in range(tasks)]
-    listed = "".join(f'  {{ id = "{name}", category = "Only" }},\n' for name in names)
+    ids = [*names, *(file.name.removesuffix(".csv.gz") for file in real)]
+    for file in real:
+        (folder / file.name).symlink_to(file)
+    listed = "".join(f'  {{ id = "{name}", category = "Only" }},\n' for name in ids)
     (folder / "suite.toml").write_text(
         f'name = "toy"\ntitle = "Toy"\nsimulated = true\ntasks = [\n{listed}]\n', encoding="utf-8"
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import gzip
 import json
 import os
 import random
@@ -10,19 +12,23 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from geneb_jax.data.distinct import sequence_digest
 from geneb_jax.embed import open_store
 from geneb_jax.fleet import FleetEndedError, LostUnitsError
 from geneb_jax.fleet.opening import open_fleet
 from geneb_jax.fleet.roster import Patience
 from geneb_jax.models import LoadOptions
 from geneb_jax.models.loading import load_encoder
+from geneb_jax.store import EmbeddingStore
 from geneb_jax.store.claims import CLAIMS_FOLDER
+from geneb_jax.store.shard_files import read_row_file
 from tests.fleet.cluster import Cluster, wait_until
 from tests.fleet.proxy import Proxy
 from tests.fleet.runs_by_many import children, command, start, write_suite
@@ -31,33 +37,75 @@ from tests.fleet.work import die, fill_memory, keep_memory, sleep, slowly, who
 pytestmark = pytest.mark.sweep
 
 OPTIONS = ("--regime", "1shot")
+REAL = (
+    "leannmlindsey_GUE_human_tf_0",
+    "leannmlindsey_GUE_mouse_4",
+    "leannmlindsey_GUE_prom_core_all",
+    "leannmlindsey_GUE_emp_H3",
+    "iPro-WAEL_Promoter_HUVEC",
+)
+
+
+@dataclass(frozen=True)
+class Alone:
+    """What one process gives.
+
+    Attributes:
+        scores: Its scores.csv.
+        digests: Of all distinct sequences, uint8 ``[n, 16]``.
+        tokens: Of each, by its digest.
+    """
+
+    scores: bytes
+    digests: np.ndarray
+    tokens: dict[bytes, int]
 
 
 @pytest.fixture(scope="module")
-def suite(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """200,000 distinct sequences of one length, so that tokens count what was computed."""
-    return write_suite(tmp_path_factory.mktemp("suite") / "toy", tasks=4, rows=54_054, length_bp=0)
+def suite(real_tasks: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """200,000 distinct sequences: simulated ones of 30 to 120 bp, real ones of 70 to 2,993."""
+    files = [real_tasks / f"{task}.csv.gz" for task in REAL]
+    if lacking := [file.name for file in files if not file.exists()]:
+        pytest.skip(f"not among the real task files: {', '.join(lacking)}")
+    folder = tmp_path_factory.mktemp("suite") / "toy"
+    return write_suite(folder, tasks=2, rows=52_000, real=files)
 
 
 @pytest.fixture(scope="module")
-def alone(suite: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, np.ndarray, int]:
-    """What one process gives: scores, digests, and tokens of a sequence."""
+def alone(suite: Path, tmp_path_factory: pytest.TempPathFactory) -> Alone:
     place = tmp_path_factory.mktemp("alone")
     process = start(command(suite, place, *OPTIONS), place)
     _, said = process.communicate(timeout=900)
     assert process.returncode == 0, said
     store = open_store(str(place / "store"), load_encoder("kmer-4", LoadOptions(dtype="float32")))
+    texts = {
+        row["text"].upper() for file in suite.glob("*.csv*") for row in csv.DictReader(_lines(file))
+    }
+    # Counts of words take a letter for a token.
+    tokens = {sequence_digest(text): len(text) for text in texts}
+    assert tokens.keys() == {digest.tobytes() for digest in store.digests()}
+    assert len(tokens) >= 200_000
     (facts,) = json.loads((place / "out" / "run.json").read_text())["models"].values()
-    each = facts["embedding"]["tokens"] // len(store)
-    return (place / "out" / "scores.csv").read_bytes(), store.digests(), each
+    assert facts["embedding"]["tokens"] == sum(tokens.values())
+    return Alone((place / "out" / "scores.csv").read_bytes(), store.digests(), tokens)
+
+
+def _lines(file: Path) -> list[str]:
+    content = file.read_bytes()
+    return (gzip.decompress(content) if file.suffix == ".gz" else content).decode().splitlines()
 
 
 @pytest.mark.parametrize("workers", [2, 4, 8])
 @pytest.mark.parametrize("seed", range(10))
 def test_a_worker_killed_at_a_random_moment_changes_nothing(
-    suite: Path, tmp_path: Path, alone: tuple[bytes, np.ndarray, int], workers: int, seed: int
+    suite: Path,
+    tmp_path: Path,
+    alone: Alone,
+    workers: int,
+    seed: int,
+    record_property: Callable[[str, object], None],
 ) -> None:
-    scores, digests, tokens = alone
+    digests = alone.digests
     chance = random.Random(100 * workers + seed)
     process = start(command(suite, tmp_path, "--scheduler", f"local:{workers}", *OPTIONS), tmp_path)
     wait_until(lambda: len(children(process.pid)) >= workers or process.poll() is not None, 300)
@@ -68,17 +116,38 @@ def test_a_worker_killed_at_a_random_moment_changes_nothing(
         os.kill(chance.choice(there), signal.SIGKILL)
     _, said = process.communicate(timeout=900)
     assert process.returncode == 0, said
-    assert (tmp_path / "out" / "scores.csv").read_bytes() == scores
+    assert (tmp_path / "out" / "scores.csv").read_bytes() == alone.scores
     encoder = load_encoder("kmer-4", LoadOptions(dtype="float32"))
     store = open_store(str(tmp_path / "store"), encoder)
     assert len(store) == len(digests) and not len(store.missing(digests))
     assert store.verify() == [] and store._folder.names(CLAIMS_FOLDER) == []
     (facts,) = json.loads((tmp_path / "out" / "run.json").read_text())["models"].values()
-    embedded = facts["embedding"]["embedded"]
-    # Whoever lived on computed nothing that was there; what the victim had committed of its unit
-    # is all that nobody reports.
-    assert facts["embedding"]["tokens"] == embedded * tokens
-    assert len(digests) - embedded <= len(digests) // 4
+    embedded, tokens = facts["embedding"]["embedded"], facts["embedding"]["tokens"]
+    # Whoever lived on computed nothing that was there. What nobody reports is what the victim had
+    # committed of its unit: whole shards that follow each other in the order of lengths.
+    unreported = (len(digests) - embedded, sum(alone.tokens.values()) - tokens)
+    record_property("unreported", str(unreported))
+    assert unreported[0] <= len(digests) // 4
+    assert unreported == (0, 0) or unreported in _runs_of_shards(store, alone.tokens)
+
+
+def _runs_of_shards(store: EmbeddingStore, tokens: dict[bytes, int]) -> set[tuple[int, int]]:
+    """Rows and tokens of every run of shards, longest sequences first."""
+    contents = store._view.contents
+    sizes = []
+    for shard in contents.shards.values():
+        of_rows = [
+            tokens[digest.tobytes()]
+            for digest in read_row_file(store._folder, shard, contents.manifest).digests
+        ]
+        sizes.append((-max(of_rows), -sum(of_rows), len(of_rows)))
+    sizes.sort()
+    ends = np.cumsum([(0, 0), *((rows, -total) for _, total, rows in sizes)], axis=0)
+    return {
+        tuple((ends[last] - ends[first]).tolist())
+        for first in range(len(ends))
+        for last in range(first + 1, len(ends))
+    }
 
 
 def test_a_driver_that_is_told_to_end_can_be_resumed(suite: Path, tmp_path: Path) -> None:
