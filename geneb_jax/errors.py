@@ -27,6 +27,10 @@ __all__ = [
 ]
 
 
+#: Letters of a part of a message, and of its end where it is longer.
+_MOST_LETTERS, _LAST_LETTERS = 1_500, 300
+
+
 class GenebError(Exception):
     """Base of all errors with a message for the user.
 
@@ -42,10 +46,10 @@ class GenebError(Exception):
     def __init__(
         self, what: str, *, where: object = None, cause: str | None = None, hint: str | None = None
     ) -> None:
-        self.what = what
+        self.what = _bounded(what)
         self.where = None if where is None else str(where)
-        self.cause = cause
-        self.hint = hint
+        self.cause = None if cause is None else _bounded(cause)
+        self.hint = None if hint is None else _bounded(hint)
         super().__init__(self.message)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -58,6 +62,13 @@ class GenebError(Exception):
         head = f"{self.where}: {self.what}" if self.where else self.what
         parts = [head, *(part for part in (self.cause, self.hint) if part)]
         return " ".join(part if part.endswith((".", "?", "!")) else f"{part}." for part in parts)
+
+
+def _bounded(part: str) -> str:
+    """A part of a message, without its middle where a name in a damaged file made it endless."""
+    if len(part) <= _MOST_LETTERS:
+        return part
+    return f"{part[: _MOST_LETTERS - _LAST_LETTERS]} ... {part[-_LAST_LETTERS:]}"
 
 
 def _restored(kind: type[GenebError], arguments: tuple[Any, ...], state: Any) -> GenebError:

@@ -30,6 +30,12 @@ def test_sentences_are_joined_with_one_stop(error: GenebError, message: str) -> 
     assert error.message == message
 
 
+def test_a_name_without_an_end_is_shown_by_its_beginning_and_its_end() -> None:
+    error = GenebError(f"{'x' * 9_000}y: unknown key", where="suite.toml", hint="z" * 9_000)
+    assert error.message.startswith("suite.toml: xxx") and "xy: unknown key. zzz" in error.message
+    assert len(error.message) < 3_100
+
+
 def test_a_folder_where_a_file_belongs_is_not_called_a_full_disk(tmp_path: Path) -> None:
     (tmp_path / "scores.csv").mkdir()
     with pytest.raises(OutputError, match="Is a directory") as caught:
