@@ -295,7 +295,10 @@ def _ties(ranked: Sequence[LeaderboardRow], row: LeaderboardRow) -> str:
         )
     tied = [o.model.title for o in ranked if o.tie_group == row.tie_group and o is not row]
     if not tied:
-        return f"Tie group {row.tie_group}, alone."
+        # Alone though others further down cannot be told from it: they must not seem to contradict.
+        following = ranked[ranked.index(row) + 1 :][:1]
+        told = f": {following[0].model.title}, the next, is told from it" if following else ""
+        return f"Tie group {row.tie_group}, alone{told}."
     return f"Tie group {row.tie_group}: with {listed(tied, _NAMES)}."
 
 

@@ -58,6 +58,7 @@ def test_without_such_a_control_every_other_is_worse(first_screen) -> None:
     cards, _ = first_screen(("counts", "none", 0.6, None), ("big", "random", 0.1, 10**9))
     assert cards["best"].question.startswith("Best of 2")
     assert "Every other model is told to be worse." in cards["best"].detail
+    assert cards["best"].detail.endswith("Tie group 1, alone: big, the next, is told from it.")
 
 
 def test_no_control_is_the_best_small_model(first_screen) -> None:
