@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import textwrap
 from collections.abc import Sequence
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -68,6 +69,7 @@ def page_environment(board: Leaderboard, models: Sequence[ModelFacts]) -> Enviro
         "score": _score,
         "size": size_text,
         "short": short_name,
+        "whole_words": _whole_words,
         "tip": _tip,
         "data_uri": _csv_uri,
         "svg_uri": _svg_uri,
@@ -97,6 +99,11 @@ def asset(environment: Environment, name: str, **parts: str) -> Markup:
 
 def _score(value: float | None, digits: int = 3) -> str:
     return "\u2013" if value is None else f"{value:.{digits}f}".replace("-", "\u2212")
+
+
+def _whole_words(words: str, longest: int) -> str:
+    """The first words of a sentence that does not fit its line."""
+    return textwrap.shorten(words, longest, placeholder="\u2026")
 
 
 def _tip(name: str | None, longest: int) -> Markup | str:
