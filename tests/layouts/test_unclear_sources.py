@@ -212,6 +212,18 @@ def test_a_suite_for_files_at_hand_reads_them_or_copies(
     assert " ACGT " not in table.train_sequences
 
 
+def test_copies_that_init_made_are_no_second_task(tmp_path: Path) -> None:
+    source = write(tmp_path / "source", {"t_train.csv": GOOD, "t_test.csv": GOOD})
+    first = init_suite(source, ImportOptions())
+    assert first.converted and (source / "suite-tasks" / "import.json").exists()
+    again = import_suite(source, tmp_path / "suite", ImportOptions())
+    assert len(again.tasks) == len(first.tasks) == 1 and again.rows == first.rows
+    # Copies alone are a source as any other.
+    assert (
+        import_suite(source / "suite-tasks", tmp_path / "copy", ImportOptions()).rows == again.rows
+    )
+
+
 @pytest.mark.parametrize("cell", ["", "  "])
 @pytest.mark.parametrize("form", ["csv", "fa", "txt"])
 def test_an_empty_sequence_is_refused_by_row(tmp_path: Path, cell: str, form: str) -> None:

@@ -29,7 +29,7 @@ from geneb_jax.data.layouts.suite_toml import suite_toml
 from geneb_jax.data.layouts.tables import read_table, table_columns
 from geneb_jax.data.tables import SPLITS
 from geneb_jax.errors import DataError, OutputError
-from geneb_jax.plain_files import is_folder
+from geneb_jax.plain_files import is_folder, is_plain_file
 from geneb_jax.sealed_files import write_sealed
 
 __all__ = ["CONVERTED", "import_suite", "init_suite"]
@@ -65,7 +65,9 @@ def import_suite(
     made: list[ImportedSuite] = []
 
     def fill(folder: Path) -> None:
-        files = SourceFiles(source)
+        # Copies that `suite init` made of the very files beside them would be scored twice.
+        made_here = is_plain_file(source / CONVERTED / IMPORT_FILE)
+        files = SourceFiles(source, without=CONVERTED if made_here else None)
         found = _read(files, options, on_task)
         title = name or files.name
         tasks = prepare(found.tasks, title, options, files.name)
