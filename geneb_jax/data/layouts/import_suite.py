@@ -14,9 +14,8 @@ from geneb_jax.data.layouts.imported_suite import ImportedSuite, suite_notes
 from geneb_jax.data.layouts.options import ImportOptions
 from geneb_jax.data.layouts.recognise import FoundSource, read_source
 from geneb_jax.data.layouts.sequence_cells import BLANKS
-from geneb_jax.data.layouts.source_files import SourceFiles, inner_ending, inner_stem
+from geneb_jax.data.layouts.source_files import IMPORT_FILE, SourceFiles, inner_ending, inner_stem
 from geneb_jax.data.layouts.suite_folder import (
-    IMPORT_FILE,
     WrittenTask,
     import_record,
     new_folder,

@@ -19,7 +19,10 @@ from geneb_jax.data.links import refuse_stray_link, snapshot_of
 from geneb_jax.errors import DataError
 from geneb_jax.plain_files import NotTheFileError, is_folder, open_plain
 
-__all__ = ["FileRead", "SourceFiles", "inner_ending", "inner_stem"]
+__all__ = ["IMPORT_FILE", "FileRead", "SourceFiles", "inner_ending", "inner_stem"]
+
+#: Where an imported suite came from: sources, digests, counts.
+IMPORT_FILE = "import.json"
 
 #: A folder of text files has one file a sequence: the largest that is published has 175,000.
 MOST_FILES = 2_000_000
@@ -68,7 +71,8 @@ class SourceFiles:
             self.root = source
             hidden = None if without is None else source / without
             listed, dotted = _listed(source, hidden)
-            self.paths, self.hidden = tuple(sorted(listed)), tuple(sorted(dotted))
+            own = [path for path in listed if not self._is_import_record(path)]
+            self.paths, self.hidden = tuple(sorted(own)), tuple(sorted(dotted))
         elif os.path.lexists(source):
             self.root = source.parent
             self.paths, self.hidden = (source,), ()
@@ -79,6 +83,10 @@ class SourceFiles:
                 hint="give the folder, or the one file, that holds the tasks",
             )
         self._snapshot = snapshot_of(self.root)
+
+    def _is_import_record(self, path: Path) -> bool:
+        """Whether a file is what an import left beside its tables, and no table itself."""
+        return path.name == IMPORT_FILE and b'"kind": "import ' in self.head(path)
 
     @property
     def name(self) -> str:
