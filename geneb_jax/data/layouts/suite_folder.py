@@ -24,8 +24,8 @@ from geneb_jax.data.layouts.fasta import reversed_strand
 from geneb_jax.data.layouts.found_tasks import FoundTask, LeftOut
 from geneb_jax.data.layouts.labels import classes_of
 from geneb_jax.data.layouts.options import ImportOptions
-from geneb_jax.data.layouts.suite_names import task_ids
 from geneb_jax.data.layouts.source_files import IMPORT_FILE
+from geneb_jax.data.layouts.suite_names import task_ids
 from geneb_jax.data.layouts.suite_toml import TaskEntry, suite_toml
 from geneb_jax.errors import DataError, OutputError
 from geneb_jax.sealed_files import write_sealed
