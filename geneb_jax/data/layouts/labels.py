@@ -119,10 +119,14 @@ def _written(task: FoundTask) -> dict[str, None]:
 
 def _missing(part: Part, row: int) -> DataError:
     text = part.labels[row].strip()
+    hint = "every row needs one; take the row out, or label it"
+    if not text:
+        return DataError("the row has no label", where=part.where(row), hint=hint)
     return DataError(
-        "the row has no label" + (f" ({text!r})" if text else ""),
+        f"the row has no label, or a class is called {text!r}",
         where=part.where(row),
-        hint="every row needs one; take the row out, or label it",
+        cause="that is what programs write where a value is missing",
+        hint=f"{hint}; a class of that name needs another one, such as 'other'",
     )
 
 
