@@ -248,7 +248,7 @@ def _model_in(cube: ScoreCube, name: str) -> str:
 
 def _show(comparison: PairedComparison) -> None:
     from geneb_jax.analysis import FEWEST_TASKS
-    from geneb_jax.cli.console import note, print_table
+    from geneb_jax.cli.console import counted, note, print_table
 
     c = comparison
     rows = [
@@ -282,7 +282,7 @@ def _show(comparison: PairedComparison) -> None:
     else:
         note("no comparison by test rows: they need predictions of both, kept by runs on one data")
     if c.interval is None:
-        note(f"{c.tasks} task(s): below {FEWEST_TASKS} there is no interval over tasks")
+        note(f"{counted(c.tasks, 'task')}: below {FEWEST_TASKS} there is no interval over tasks")
     if c.tasks < c.suite_tasks:
         note(f"on {c.tasks} of the suite's {c.suite_tasks} tasks, those both have")
 

@@ -15,7 +15,16 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["complain", "link_to", "note", "plain", "print_json", "print_table", "stderr"]
+__all__ = [
+    "complain",
+    "counted",
+    "link_to",
+    "note",
+    "plain",
+    "print_json",
+    "print_table",
+    "stderr",
+]
 
 
 def stderr() -> Console:
@@ -29,6 +38,11 @@ def plain(text: object) -> str:
         character if character in "\n\t" or unicodedata.category(character)[0] != "C" else "\ufffd"
         for character in str(text)
     )
+
+
+def counted(count: int, noun: str) -> str:
+    """A number with its noun: ``1 task``, ``2 tasks``."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def note(text: str) -> None:

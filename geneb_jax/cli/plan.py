@@ -43,7 +43,7 @@ def command(context: click.Context, /, measure: bool, as_json: bool, **values: A
     """
     request = make_request(context, values)
 
-    from geneb_jax.cli.console import note, print_json, print_table
+    from geneb_jax.cli.console import counted, note, print_json, print_table
     from geneb_jax.cli.progress import ConsoleObserver
     from geneb_jax.runs.plan import plan_run
 
@@ -53,8 +53,8 @@ def command(context: click.Context, /, measure: bool, as_json: bool, **values: A
         print_json(plan.as_dict())
     else:
         note(
-            f"{plan.tasks} tasks of {plan.suite}: {plan.rows:,} rows, {plan.distinct:,} distinct "
-            f"sequences ({plan.distinct_bases:,} of {plan.bases:,} bases)"
+            f"{counted(plan.tasks, 'task')} of {plan.suite}: {plan.rows:,} rows, "
+            f"{plan.distinct:,} distinct sequences ({plan.distinct_bases:,} of {plan.bases:,} bases)"
         )
         columns = (
             "to embed",

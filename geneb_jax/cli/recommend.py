@@ -81,7 +81,7 @@ def command(
       geneb-jax recommend --run out --min-sequences-per-second 500
     """
     from geneb_jax.analysis import FEWEST_TASKS, Budget, recommend
-    from geneb_jax.cli.console import note, print_json, print_table
+    from geneb_jax.cli.console import counted, note, print_json, print_table
     from geneb_jax.results import listed
 
     panel = read_panel(
@@ -120,8 +120,8 @@ def command(
         )
     if answer.tasks < FEWEST_TASKS:
         note(
-            f"{answer.tasks} task(s): below {FEWEST_TASKS} there is no interval over tasks, and "
-            "the order says little beyond these very tasks"
+            f"{counted(answer.tasks, 'task')}: below {FEWEST_TASKS} there is no interval over "
+            "tasks, and the order says little beyond these very tasks"
         )
     if answer.left_out:
         note(f"not considered, a score or figure is not known: {listed(answer.left_out, 5)}")
