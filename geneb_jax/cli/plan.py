@@ -54,7 +54,8 @@ def command(context: click.Context, /, measure: bool, as_json: bool, **values: A
     else:
         note(
             f"{counted(plan.tasks, 'task')} of {plan.suite}: {plan.rows:,} rows, "
-            f"{plan.distinct:,} distinct sequences ({plan.distinct_bases:,} of {plan.bases:,} bases)"
+            f"{plan.distinct:,} distinct sequences "
+            f"({plan.distinct_bases:,} of {plan.bases:,} bases)"
         )
         columns = (
             "to embed",
