@@ -147,7 +147,9 @@ class ScoreCube:
         near = near_matches(model_id, self.model_ids)
         raise SelectionError(
             f"no scores of a model {model_id!r}",
-            hint=f"did you mean {', '.join(near)}?" if near else "geneb-jax stats lists the models",
+            hint=f"did you mean {', '.join(near)}?"
+            if near
+            else f"there are scores of {listed(self.model_ids, 5)}",
         )
 
     def _names(self) -> Iterator[tuple[str, ...]]:

@@ -212,7 +212,18 @@ def simulate(out: Path) -> None:
 def resolve_folder(
     folder: Path | None, data_dir: Path | None, suite: str | None
 ) -> tuple[Suite, Path]:
-    """The suite and the folder that the arguments mean."""
+    """The suite and the folder that the arguments mean; says if its copies are out of date."""
+    from geneb_jax.cli.console import note
+    from geneb_jax.data import changed_since_import
+
+    definition, source = _meant(folder, data_dir, suite)
+    changed = changed_since_import(source)
+    if changed is not None:
+        note(f"warning: {changed}.")
+    return definition, source
+
+
+def _meant(folder: Path | None, data_dir: Path | None, suite: str | None) -> tuple[Suite, Path]:
     from geneb_jax.benchmark import SUITE_FILE, load_suite
     from geneb_jax.data import fetched_data_folder
 

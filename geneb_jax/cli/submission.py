@@ -201,7 +201,7 @@ def _ready(
         SubmissionError: if nothing can.
     """
     from geneb_jax.errors import SubmissionError
-    from geneb_jax.results import UNLIKE_DATA, ModelFacts, submission_obstacles
+    from geneb_jax.results import ModelFacts, submission_obstacles, way_to_submit
 
     chosen = _chosen(models, tuple(dict.fromkeys(row.model_id for row in run.scores)), where)
     given = {name: value for name, value in stated.items() if value is not None}
@@ -215,10 +215,7 @@ def _ready(
         raise SubmissionError(
             f"nothing to submit{f' of {label}' if label else ''}: {_first(found)}",
             where=where,
-            hint="`geneb-jax data fetch` brings the benchmark's files; --unverified takes scores "
-            "of other data all the same, and the file says so"
-            if UNLIKE_DATA in found[0]
-            else "run what is missing into the same folder first",
+            hint=way_to_submit(found[0]),
         )
     return _Ready(
         facts,

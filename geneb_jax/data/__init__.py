@@ -15,6 +15,7 @@ from geneb_jax.data.few_shot import few_shot_rows
 from geneb_jax.data.found_leaks import kept_leaks
 from geneb_jax.data.found_row import first_row_with
 from geneb_jax.data.hub import FetchReport, fetch_suite
+from geneb_jax.data.layouts.changed_sources import changed_since_import
 from geneb_jax.data.leaks import LeakKind, TaskLeaks, find_leaks, leaks_across
 from geneb_jax.data.named_sequences import SequenceList, list_sequences
 from geneb_jax.data.notes import NOTES, SMALL_CLASS_ROWS
@@ -61,6 +62,7 @@ __all__ = [
     "TaskSource",
     "TaskStats",
     "TaskTable",
+    "changed_since_import",
     "check_folder",
     "distinct_sequences",
     "fetch_suite",

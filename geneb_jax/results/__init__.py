@@ -65,6 +65,7 @@ from geneb_jax.results.submission import (
     build_submission,
     submission_gaps,
     submission_obstacles,
+    way_to_submit,
     write_submission,
 )
 from geneb_jax.results.submission_check import SubmissionVerdict, validate_submission
@@ -151,6 +152,7 @@ __all__ = [
     "unit_digest",
     "utc_now",
     "validate_submission",
+    "way_to_submit",
     "weights_kind",
     "with_variant",
     "write_run_record",

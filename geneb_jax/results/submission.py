@@ -36,12 +36,15 @@ __all__ = [
     "build_submission",
     "submission_gaps",
     "submission_obstacles",
+    "way_to_submit",
     "write_submission",
 ]
 
 SUBMISSION_FOLDER = "submissions"
 #: What a gap says of a score that is whole but not the benchmark's.
 UNLIKE_DATA = "data unlike the benchmark's"
+#: What a gap says of a suite that is not the benchmark.
+_TAKES_NONE, _OTHER_DATA = "takes no submissions", "does not pin the benchmark's data set"
 
 _Scores = dict[tuple[str, str], dict[int, ScoreRow]]
 
@@ -88,6 +91,18 @@ def submission_gaps(
 ) -> tuple[str, ...]:
     """What keeps a model's rows from being a submission; empty when nothing does."""
     return _collect(model_id, rows, suite, unverified=unverified)[1]
+
+
+def way_to_submit(gap: str) -> str:
+    """What to do about a gap (:func:`submission_gaps`)."""
+    if UNLIKE_DATA in gap:
+        return (
+            "`geneb-jax data fetch` brings the benchmark's files; --unverified takes scores of "
+            "other data all the same, and the file says so"
+        )
+    if gap.endswith((_TAKES_NONE, _OTHER_DATA)):
+        return "submissions are of the benchmark: run its tasks, without --suite, into a new folder"
+    return "run what is missing into the same folder first"
 
 
 def submission_obstacles(
@@ -146,10 +161,7 @@ def build_submission(
         more = f", and {len(gaps) - 3} more" if len(gaps) > 3 else ""
         raise SubmissionError(
             f"the submission of {model_id} is incomplete: {'; '.join(gaps[:3])}{more}",
-            hint="`geneb-jax data fetch` brings the benchmark's files; --unverified writes the "
-            "scores of other data all the same, and says so in the file"
-            if UNLIKE_DATA in gaps[0]
-            else "run the missing tasks into the same folder and write the submission again",
+            hint=way_to_submit(gaps[0]),
         )
     names = ("display", "params", "url", "zero_shot", "training_data", "provenance", "submitted_by")
     about = asdict(meta)
@@ -214,9 +226,9 @@ def _collect(
 ) -> tuple[_Scores, tuple[str, ...]]:
     """The protocol's rows of a model by (regime, task) and seed, and what is wrong with them."""
     if suite.harness_version is None:
-        return {}, (f"the suite {suite.name} takes no submissions",)
+        return {}, (f"the suite {suite.name} {_TAKES_NONE}",)
     if suite.dataset != load_suite("geneb").dataset:
-        return {}, (f"the suite {suite.name} does not pin the benchmark's data set",)
+        return {}, (f"the suite {suite.name} {_OTHER_DATA}",)
     protocol = suite.protocol
     scores: _Scores = {}
     wanted = {"C": protocol.C, "probe": PROTOCOL_PROBE, "solver": PROTOCOL_SOLVER}

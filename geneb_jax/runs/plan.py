@@ -78,7 +78,7 @@ def plan_run(
 
     Args:
         request: The run.
-        observer: Receives progress of reading the files.
+        observer: Receives progress of reading the files, and what is to be said of them.
         measure: Whether to embed a small sample to estimate the time.
 
     Raises:
@@ -86,6 +86,8 @@ def plan_run(
     """
     work = plan_work(request, observer)
     require_suite(request.out, work.suite, update=request.update_suite)
+    for text in work.notes:
+        (observer or RunObserver()).note(text)
     read = work.tables.read(observer)
     lengths = np.array([len(text) for text in read.sequences.sequences], np.int64)
     rows = [part for task in read.tables for part in read.rows_of(task)]

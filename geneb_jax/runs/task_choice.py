@@ -13,6 +13,7 @@ from geneb_jax.data import (
     SequenceTable,
     TaskSource,
     TaskTable,
+    changed_since_import,
     distinct_sequences,
     fetched_data_folder,
     find_task_files,
@@ -80,6 +81,9 @@ def choose_tasks(request: RunRequest) -> ChosenTasks:
     if found.other_ids:
         hint = look_at(folder, suite).hint(offered, beside)
         notes.append(_left_out_note(found.other_ids, suite, hint))
+    changed = changed_since_import(folder)
+    if changed is not None:
+        notes.append(f"warning: {changed}.")
     source = TaskSource(folder)
     fingerprints: dict[Task, str] = {}
     failures: dict[Task, str] = {}

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from geneb_jax.errors import GenebError
@@ -53,6 +54,18 @@ def shown(out: Path) -> tuple[set[Any], tuple[str, ...]]:
     return set(found.scores), found.left_out
 
 
+def harmless(path: Path, like: Path) -> bool:
+    """Whether a file of kept rows differs in what its archive says of times and rights alone.
+
+    Its arrays are sealed and read with every record's digest; nobody reads the rest.
+    """
+    if path.name != "rows.npz":
+        return False
+    with np.load(path, allow_pickle=False) as one, np.load(like, allow_pickle=False) as other:
+        same = one.files == other.files
+        return same and all(one[name].tobytes() == other[name].tobytes() for name in one.files)
+
+
 def flip_and_run(suite: Path, whole: Path, place: Path, seed: int) -> collections.Counter[str]:
     """Flip bits of several files, read the folder, run again: nothing may be silently different."""
     generator = random.Random(seed)
@@ -91,7 +104,9 @@ def flip_and_run(suite: Path, whole: Path, place: Path, seed: int) -> collection
             counts[f"{named.name} refused"] += 1
     assert outcome.complete
     found = damage.final_bytes(place / "out")
-    assert damage.difference(found, damage.final_bytes(whole / "out")) == []
+    unlike = damage.difference(found, damage.final_bytes(whole / "out"))
+    assert [one for one in unlike if not harmless(place / "out" / one, whole / "out" / one)] == []
+    counts["harmless"] += len(unlike)
     counts["flips"] += FLIPS_A_ROUND
     return counts
 

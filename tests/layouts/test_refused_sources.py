@@ -108,6 +108,15 @@ def test_a_benchmark_of_many_kinds_gives_its_classification_tasks(tmp_path: Path
         ({"train.csv": table(["1", "1"]), "test.csv": GOOD}, ("one label",)),
         ({"train.csv": table(["0"], "a,b"), "test.csv": GOOD}, ("train.csv", "'a', 'b'", "--colu")),
         ({"train.csv": table(["0", "1"], "sequence,seq"), "test.csv": GOOD}, ("both be the",)),
+        (
+            {"x.csv": 'seq,label,split,n\nA,0,train,"5 end\nC,1,train,\nG,0,test,"3 end\n'},
+            ("x.csv:2", "begins with a quote"),
+        ),
+        (
+            {"x.csv": 'seq,label,split,n\nA,0,train,"5\nC,1,train,\nG,0,test,x"\nT,1,test,\n'},
+            ("x.csv:2", "holds lines that are rows"),
+        ),
+        ({"x.csv": 'seq,label,split\nA,"0\n1",train\nG,0,test\n'}, ("x.csv:2", "the label runs")),
         ({"train.csv": 'seq,label\n"A\nG",1\n', "test.csv": GOOD}, ("csv:2", "than one line")),
         ({"train.json": "{}\n[1]\n", "test.json": "{}"}, ("train.json:2", "no JSON object")),
         ({"train.json": '{"seq": NaN}\n', "test.json": "{}"}, ("train.json:1", "not JSON")),

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from geneb_jax.benchmark import load_suite
-from geneb_jax.data import TaskSource, TaskTable, read_task
+from geneb_jax.cli.main import main
+from geneb_jax.data import TaskSource, TaskTable, changed_since_import, check_folder, read_task
 from geneb_jax.data.layouts import (
     ImportedSuite,
     ImportOptions,
@@ -269,3 +270,91 @@ def test_a_file_of_all_rows_beside_its_parts_is_refused(tmp_path: Path, split: s
     files["other.csv"] = divided("split", "train", "train", "test", "test")
     imported(tmp_path, files)
     assert len(load_suite(tmp_path / "suite").tasks) == 2
+
+
+def test_an_import_within_a_source_is_no_second_task(tmp_path: Path) -> None:
+    source = write(tmp_path / "source", {"t_train.csv": GOOD, "t_test.csv": GOOD})
+    first = import_suite(source, source / "suites" / "mine", ImportOptions())
+    again = init_suite(source, ImportOptions())
+    assert again.rows == first.rows and again.unread == ("suites/mine/",)
+    with pytest.raises(DataError, match=r"is a suite that an import made.*run --suite"):
+        import_suite(first.folder, tmp_path / "other", ImportOptions())
+    with pytest.raises(DataError, match="mine/, which an import made"):
+        import_suite(source / "suites", tmp_path / "other", ImportOptions())
+
+
+@pytest.mark.parametrize("edit", ["longer", "as long", "gone", "moved", "none"])
+@pytest.mark.parametrize("init", [True, False])
+def test_files_that_changed_after_their_copies_are_told(
+    tmp_path: Path, edit: str, init: bool
+) -> None:
+    source = write(tmp_path / "source", {"t_train.csv": GOOD, "t_test.csv": GOOD})
+    folder = source / "suite-tasks" if init else tmp_path / "suite"
+    if init:
+        init_suite(source, ImportOptions())
+    else:
+        import_suite(source, folder, ImportOptions())
+    assert changed_since_import(folder) is None
+    file = source / "t_train.csv"
+    if edit == "longer":
+        file.write_text(GOOD + f"{SEQUENCES[0]},1\n")
+    elif edit == "as long":
+        file.write_text(GOOD.replace(",0\n", ",1\n"))
+    elif edit == "gone":
+        file.unlink()
+    elif edit == "moved":
+        source = source.rename(tmp_path / "elsewhere")
+        folder = source / "suite-tasks" if init else folder
+    told = changed_since_import(folder)
+    if edit in ("moved", "none"):
+        assert told is None
+    else:
+        assert told is not None and told.startswith("1 file of ") and "t_train.csv" in told
+
+
+def test_edits_are_told_by_run_and_check(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = write(tmp_path / "source", {"t_train.csv": GOOD, "t_test.csv": GOOD})
+    init_suite(source, ImportOptions())
+    (source / "t_train.csv").write_text(GOOD + f"{SEQUENCES[0]},1\n")
+    for words in (["data", "check"], ["plan", "-m", "kmer-1", "--suite"]):
+        with pytest.raises(SystemExit) as ended:
+            main([*words, str(source)])
+        assert ended.value.code == 0
+        said = capsys.readouterr().err
+        assert "warning: 1 file of" in said and "which are what is scored: t_train.csv" in said
+
+
+def test_a_file_that_no_run_reads_as_it_is_is_copied(tmp_path: Path) -> None:
+    for number, text in enumerate(
+        (
+            FLAT.replace(",", ";"),
+            FLAT.replace(",", ", "),
+            FLAT.replace("split", "split,note", 1).replace("train\n", 'train,"a\nb"\n')
+            .replace("test\n", "test,\n"),
+            FLAT.replace("split", "split,,", 1).replace("train\n", "train,,\n")
+            .replace("test\n", "test,,\n"),
+        )
+    ):  # fmt: skip
+        folder = write(tmp_path / str(number), {"a.csv": text})
+        suite = init_suite(folder, ImportOptions())
+        assert suite.converted and check_folder(load_suite(folder), folder / "suite-tasks")
+        (task,) = load_suite(folder).tasks
+        table = read_task(task, TaskSource(folder / "suite-tasks"))
+        assert len(table.train_sequences) == suite.rows["train"]
+
+
+@pytest.mark.parametrize("name", ["README.txt", "config.json", "~$a.csv", "meta.csv"])
+def test_what_lies_beside_a_task_is_named_and_left(tmp_path: Path, name: str) -> None:
+    text = '{"a": 1}' if name.endswith("json") else "What this is, and who made it\n"
+    suite = imported(tmp_path, {"a.csv": FLAT, name: text})
+    assert suite.unread == (name,) and len(suite.tasks) == 1
+
+
+def test_names_without_a_record_are_counted(tmp_path: Path) -> None:
+    labels = "name,label,split\n" + "".join(
+        f"{one},{k % 2},{'test' if k > 1 else 'train'}\n" for k, one in enumerate("abcdef")
+    )
+    suite = imported(tmp_path, {"a.fa": fasta(*"abcd"), "labels.csv": labels})
+    assert "2 names of labels.csv have no record in a.fa" in summary(suite)

@@ -128,7 +128,7 @@ def test_a_simulated_run_gives_no_submission(call: Callable, out: Path) -> None:
     write_run_record(out, run_record(suite="demo"))
     code, _, told = call("write", "--out", out, "--model", "kmer-4")
     assert code == 2
-    assert "takes no submissions" in told
+    assert "takes no submissions" in told and "run its tasks, without --suite" in told
 
 
 def test_one_bad_file_among_good_ones_is_refused(call: Callable, out: Path, tmp_path: Path) -> None:

@@ -31,10 +31,11 @@ def find(
         files: The source.
         paths: Its files that no other layout has.
         options: What the user says.
-        asked: Whether a table counts whatever its columns are called, so that the message about
-            them can say what is missing.
+        asked: Whether a table counts whatever its columns are called where nothing is a task, so
+            that the message about them can say what is missing.
     """
-    found = []
+    found: list[Candidate] = []
+    unclear: list[Candidate] = []
     for path in paths:
         ending = inner_ending(path)
         names = (*path.relative_to(files.root).parts[:-1], inner_stem(path))
@@ -45,9 +46,12 @@ def find(
         elif ending in TABLE_ENDINGS and not is_label_table(files, path, options):
             columns = table_columns(files, path)
             roles = column_roles(columns, options, path, strict=False)
-            if {"sequence", "label"} <= set(roles) or (asked and columns):
+            if {"sequence", "label"} <= set(roles):
                 found.append(Candidate(names, f"table {ending}", (("", path),)))
-    return found
+            elif asked and columns:
+                unclear.append(Candidate(names, f"table {ending}", (("", path),)))
+    # A table of unknown columns beside known tasks is somebody's notes.
+    return found or unclear
 
 
 def read(
@@ -63,7 +67,12 @@ def read(
         records = read_fasta(files, path)
         labels = labels_beside(files, records, options)
         part = fasta_part(records, None, labels, options)
-        return [FoundTask(candidate.names, candidate.importer, (part,))]
+        found = FoundTask(candidate.names, candidate.importer, (part,))
+        without = 0 if labels is None else len(labels.rows) - len(records.headers)
+        if labels is not None and without and _is_alone(files, path):
+            table_name = labels.table.path.name
+            found.notes[f"names of {table_name} have no record in {path.name}"] = without
+        return [found]
     table = read_table(files, path)
     left_out = unusable_labels(table, candidate.names)
     if left_out is not None:
@@ -77,4 +86,12 @@ def read(
             ],
             candidate.importer,
         )
+    )
+
+
+def _is_alone(files: SourceFiles, fasta: Path) -> bool:
+    """Whether no other FASTA file lies beside it, whose labels a table could hold as well."""
+    return not any(
+        path != fasta and path.parent == fasta.parent and inner_ending(path) in FASTA_ENDINGS
+        for path in files.paths
     )

@@ -10,11 +10,19 @@ from typing import Any
 
 from geneb_jax import durable_files
 from geneb_jax.benchmark import SUITE_FILE
+from geneb_jax.data.csv_columns import parse_columns, read_file_bytes
 from geneb_jax.data.layouts.imported_suite import ImportedSuite, suite_notes
 from geneb_jax.data.layouts.options import ImportOptions
 from geneb_jax.data.layouts.recognise import FoundSource, read_source
 from geneb_jax.data.layouts.sequence_cells import BLANKS
-from geneb_jax.data.layouts.source_files import IMPORT_FILE, SourceFiles, inner_ending, inner_stem
+from geneb_jax.data.layouts.source_files import (
+    CONVERTED,
+    IMPORT_FILE,
+    IMPORT_KIND,
+    SourceFiles,
+    inner_ending,
+    inner_stem,
+)
 from geneb_jax.data.layouts.suite_folder import (
     WrittenTask,
     import_record,
@@ -25,16 +33,13 @@ from geneb_jax.data.layouts.suite_folder import (
 )
 from geneb_jax.data.layouts.suite_names import suite_name
 from geneb_jax.data.layouts.suite_toml import suite_toml
-from geneb_jax.data.layouts.tables import read_table, table_columns
 from geneb_jax.data.tables import SPLITS
 from geneb_jax.errors import DataError, OutputError
 from geneb_jax.plain_files import is_folder, is_plain_file
 from geneb_jax.sealed_files import write_sealed
 
-__all__ = ["CONVERTED", "import_suite", "init_suite"]
+__all__ = ["import_suite", "init_suite"]
 
-#: Folder of the copies that ``suite init`` makes of files in other forms.
-CONVERTED = "suite-tasks"
 #: Raised whenever the same files would give other rows.
 READER_VERSION = 2
 _FLAT, _HUB = "table .csv", "GENEB"
@@ -61,12 +66,11 @@ def import_suite(
         DataError: if the source is not recognised or cannot be used; names the file and the row.
         OutputError: if the folder is not empty or cannot be written; nothing is half-written.
     """
+    _require_no_import(source)
     made: list[ImportedSuite] = []
 
     def fill(folder: Path) -> None:
-        # Copies that `suite init` made of the very files beside them would be scored twice.
-        made_here = is_plain_file(source / CONVERTED / IMPORT_FILE)
-        files = SourceFiles(source, without=CONVERTED if made_here else None)
+        files = SourceFiles(source)
         found = _read(files, options, on_task)
         title = name or files.name
         tasks = prepare(found.tasks, title, options, files.name)
@@ -111,7 +115,7 @@ def init_suite(
     """
     _require_no_suite(folder)
     toml, copies = folder / SUITE_FILE, folder / CONVERTED
-    files = SourceFiles(folder, without=CONVERTED)
+    files = SourceFiles(folder)
     found = _read(files, options, on_task)
     title = name or files.name
     tasks = prepare(found.tasks, title, options, files.name)
@@ -135,6 +139,16 @@ def init_suite(
             shutil.rmtree(copies, ignore_errors=True)
         raise
     return suite
+
+
+def _require_no_import(source: Path) -> None:
+    if is_plain_file(source / SUITE_FILE) and is_plain_file(source / IMPORT_FILE):
+        raise DataError(
+            "the folder is a suite that an import made",
+            where=source,
+            hint=f"run it as it is: `geneb-jax run --suite {source}`; a copy of the folder is the "
+            "same suite",
+        )
 
 
 def _require_no_suite(folder: Path) -> None:
@@ -182,13 +196,11 @@ def _read_as_it_is(task: WrittenTask, folder: Path, options: ImportOptions) -> b
         return False
     task_id, paths = task.entry.task_id, [part.path for part in task.found.parts]
     if task.found.importer == _FLAT:
-        needed = {"text", "label", "split"}
         places = {folder / f"{task_id}.csv", folder / f"{task_id}.csv.gz"}
         return (
             len(paths) == 1
             and paths[0] in places
-            and _has_columns(paths[0], needed)
-            and _spelled(paths[0], SPLITS)
+            and _as_a_run_reads_it(paths[0], ("text", "label", "split"), SPLITS)
         )
     if task.found.importer != _HUB:
         return False
@@ -196,20 +208,20 @@ def _read_as_it_is(task: WrittenTask, folder: Path, options: ImportOptions) -> b
         path.parent == folder / task_id
         and inner_stem(path) in ("train", "test")
         and inner_ending(path) == ".csv"
-        and _has_columns(path, {"text", "label"})
-        and _spelled(path, (inner_stem(path),))
+        and _as_a_run_reads_it(path, ("text", "label"), (inner_stem(path),))
         for path in paths
     )
 
 
-def _has_columns(path: Path, needed: set[str]) -> bool:
-    return needed <= set(table_columns(SourceFiles(path), path))
-
-
-def _spelled(path: Path, allowed: Sequence[str]) -> bool:
-    """Whether a column ``split``, if there is one, holds only these words."""
-    values = read_table(SourceFiles(path), path).columns.get("split", ())
-    return {value.strip() for value in values} <= set(allowed)
+def _as_a_run_reads_it(path: Path, needed: Sequence[str], splits: Sequence[str]) -> bool:
+    """Whether a run reads the very file, and a column ``split`` holds only these words."""
+    try:
+        columns = parse_columns(
+            read_file_bytes(path).content, path, required=needed, optional=("split",)
+        ).columns
+    except DataError:
+        return False
+    return {value.strip() for value in columns.get("split", ())} <= set(splits)
 
 
 def _write_copies(
@@ -218,7 +230,7 @@ def _write_copies(
     for task in suite.tasks:
         durable_files.write_bytes(staged / f"{task.entry.task_id}.csv", task_csv(task))
     record = import_record(suite.tasks, suite.left_out, _record(files, options))
-    write_sealed(staged / IMPORT_FILE, "import 1", record)
+    write_sealed(staged / IMPORT_FILE, IMPORT_KIND, record)
 
 
 def _record(files: SourceFiles, options: ImportOptions) -> dict[str, Any]:

@@ -149,7 +149,7 @@ def read_source(
         tuple(left_out),
         (
             *(files.relative(path) for path in unread),
-            *(f"{files.relative(path)}/" for path in files.hidden),
+            *(f"{files.relative(path)}/" for path in (*files.hidden, *files.copies)),
         ),
     )
 
@@ -223,6 +223,8 @@ def _nothing_found(files: SourceFiles, left: Sequence[Path], options: ImportOpti
     elif left:
         shown = ", ".join(files.relative(path) for path in left[:3])
         cause = f"it holds {shown}" + (f" and {len(left) - 3} more" if len(left) > 3 else "")
+    elif files.copies:
+        cause = f"it holds {files.relative(files.copies[0])}/, which an import made: a suite itself"
     elif files.hidden:
         cause = f"it holds {files.relative(files.hidden[0])}/, whose name starts with a dot"
     return DataError(

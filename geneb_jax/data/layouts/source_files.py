@@ -19,10 +19,20 @@ from geneb_jax.data.links import refuse_stray_link, snapshot_of
 from geneb_jax.errors import DataError
 from geneb_jax.plain_files import NotTheFileError, is_folder, open_plain
 
-__all__ = ["IMPORT_FILE", "FileRead", "SourceFiles", "inner_ending", "inner_stem"]
+__all__ = [
+    "CONVERTED",
+    "IMPORT_FILE",
+    "IMPORT_KIND",
+    "FileRead",
+    "SourceFiles",
+    "inner_ending",
+    "inner_stem",
+]
 
+#: Folder of the copies that ``suite init`` makes of files in other forms.
+CONVERTED = "suite-tasks"
 #: Where an imported suite came from: sources, digests, counts.
-IMPORT_FILE = "import.json"
+IMPORT_FILE, IMPORT_KIND = "import.json", "import 1"
 
 #: A folder of text files has one file a sequence: the largest that is published has 175,000.
 MOST_FILES = 2_000_000
@@ -53,29 +63,28 @@ class FileRead:
 class SourceFiles:
     """A source: one file, or a folder and what lies below it.
 
-    ``paths`` are its files, and ``hidden`` the folders that were not entered: those that are not
-    empty and whose names start with a dot.
+    ``paths`` are its files. Two kinds of folders are not entered: ``hidden`` ones, which are not
+    empty and whose names start with a dot, and ``copies``, which an import made of files that are
+    most likely here as well.
 
     Args:
         source: The file or folder.
-        without: Name of a folder directly below it that is no part of it.
 
     Raises:
         DataError: if there is nothing, or more than can be listed.
     """
 
-    def __init__(self, source: Path, *, without: str | None = None) -> None:
+    def __init__(self, source: Path) -> None:
         self.source = source
         self._reads: dict[str, FileRead] = {}
         if is_folder(source):
             self.root = source
-            hidden = None if without is None else source / without
-            listed, dotted = _listed(source, hidden)
-            own = [path for path in listed if not self._is_import_record(path)]
-            self.paths, self.hidden = tuple(sorted(own)), tuple(sorted(dotted))
+            listed, dotted, copies = _listed(source)
+            self.paths = tuple(sorted(path for path in listed if not _is_import_record(path)))
+            self.hidden, self.copies = tuple(sorted(dotted)), tuple(sorted(copies))
         elif os.path.lexists(source):
             self.root = source.parent
-            self.paths, self.hidden = (source,), ()
+            self.paths, self.hidden, self.copies = (source,), (), ()
         else:
             raise DataError(
                 "there is no such file or folder",
@@ -83,10 +92,6 @@ class SourceFiles:
                 hint="give the folder, or the one file, that holds the tasks",
             )
         self._snapshot = snapshot_of(self.root)
-
-    def _is_import_record(self, path: Path) -> bool:
-        """Whether a file is what an import left beside its tables, and no table itself."""
-        return path.name == IMPORT_FILE and b'"kind": "import ' in self.head(path)
 
     @property
     def name(self) -> str:
@@ -119,14 +124,7 @@ class SourceFiles:
 
     def head(self, path: Path, most_bytes: int = 65_536) -> bytes:
         """The first bytes of a file, unpacked; empty where it cannot be read. Not recorded."""
-        try:
-            with os.fdopen(open_plain(path), "rb") as file:
-                if path.name.endswith(".gz"):
-                    with gzip.open(file) as unpacked:
-                        return unpacked.read(most_bytes)
-                return file.read(most_bytes)
-        except (OSError, ValueError, EOFError, zlib.error):
-            return b""
+        return _head(path, most_bytes)
 
     def read_text_files(self, folder: Path, paths: Iterable[Path]) -> list[str]:
         """Text files of one folder, white space taken out, recorded as one.
@@ -187,10 +185,30 @@ class SourceFiles:
         self._reads.setdefault(read.path, read)
 
 
-def _listed(root: Path, hidden: Path | None) -> tuple[list[Path], list[Path]]:
-    """Files below a folder, and hidden folders, which are left out; none is entered twice."""
+def _head(path: Path, most_bytes: int) -> bytes:
+    try:
+        with os.fdopen(open_plain(path), "rb") as file:
+            if path.name.endswith(".gz"):
+                with gzip.open(file) as unpacked:
+                    return unpacked.read(most_bytes)
+            return file.read(most_bytes)
+    except (OSError, ValueError, EOFError, zlib.error):
+        return b""
+
+
+def _is_import_record(path: Path) -> bool:
+    """Whether a file is what an import left beside its tables, and no table itself."""
+    return path.name == IMPORT_FILE and b'"kind": "import ' in _head(path, 200)
+
+
+def _listed(root: Path) -> tuple[list[Path], list[Path], list[Path]]:
+    """Files below a folder, then hidden folders and copies, which are left out.
+
+    None is entered twice.
+    """
     found: list[Path] = []
     dotted: list[Path] = []
+    copies: list[Path] = []
     entered: set[str] = set()
     waiting = [(root, 0)]
     while waiting:
@@ -204,12 +222,14 @@ def _listed(root: Path, hidden: Path | None) -> tuple[list[Path], list[Path]]:
         except OSError as error:
             raise DataError(f"cannot list the folder ({error.strerror})", where=folder) from error
         for entry in entries:
-            if entry.name.startswith((".", "__")) or entry == hidden:
+            if entry.name.startswith((".", "__")):
                 if entry.name.startswith(".") and entry.name not in _OF_TOOLS and _filled(entry):
                     dotted.append(entry)
                 continue
             if is_folder(entry):
-                if depth < DEEPEST:
+                if _is_import_record(entry / IMPORT_FILE):
+                    copies.append(entry)
+                elif depth < DEEPEST:
                     waiting.append((entry, depth + 1))
             else:
                 found.append(entry)
@@ -219,7 +239,7 @@ def _listed(root: Path, hidden: Path | None) -> tuple[list[Path], list[Path]]:
                 where=root,
                 hint="give the folder of the tasks alone",
             )
-    return found, dotted
+    return found, dotted, copies
 
 
 def _filled(folder: Path) -> bool:

@@ -24,15 +24,13 @@ from geneb_jax.data.layouts.fasta import reversed_strand
 from geneb_jax.data.layouts.found_tasks import FoundTask, LeftOut
 from geneb_jax.data.layouts.labels import classes_of
 from geneb_jax.data.layouts.options import ImportOptions
-from geneb_jax.data.layouts.source_files import IMPORT_FILE
+from geneb_jax.data.layouts.source_files import IMPORT_FILE, IMPORT_KIND
 from geneb_jax.data.layouts.suite_names import task_ids
 from geneb_jax.data.layouts.suite_toml import TaskEntry, suite_toml
 from geneb_jax.errors import DataError, OutputError
 from geneb_jax.sealed_files import write_sealed
 
 __all__ = ["WrittenTask", "new_folder", "prepare", "task_csv", "write_suite"]
-
-_KIND = "import 1"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -176,7 +174,7 @@ def write_suite(
         durable_files.write_bytes(folder / f"{task.entry.task_id}.csv", task_csv(task))
     entries = [task.entry for task in tasks]
     durable_files.write_text(folder / SUITE_FILE, suite_toml(name, title, entries, notes))
-    write_sealed(folder / IMPORT_FILE, _KIND, import_record(tasks, left_out, record))
+    write_sealed(folder / IMPORT_FILE, IMPORT_KIND, import_record(tasks, left_out, record))
 
 
 def import_record(

@@ -81,7 +81,8 @@ def table_parts(
     require_roles(roles, wanted, columns, table.path)
     texts = table.columns[roles["sequence"]] if sequences is None else sequences
     labels = table.columns[roles["label"]]
-    _require_one_line(table, texts)
+    _require_one_line(table, texts, "sequence")
+    _require_one_line(table, labels, "label")
     splits = table_splits(table, roles, split, options)
     names = table.class_names.get(roles["label"], ())
     notes = _unknown_splits(table, roles, split, options)
@@ -96,11 +97,11 @@ def table_parts(
     return {task: named.rows(chosen) for task, chosen in rows.items()}
 
 
-def _require_one_line(table: Table, texts: Sequence[str]) -> None:
+def _require_one_line(table: Table, texts: Sequence[str], what: str) -> None:
     for row, text in enumerate(texts):
         if "\n" in text or "\r" in text or "\0" in text:
             raise DataError(
-                "the sequence runs over more than one line",
+                f"the {what} runs over more than one line",
                 where=table.where(row),
                 cause="a quote is opened and not closed",
             )

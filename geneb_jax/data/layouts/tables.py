@@ -151,7 +151,8 @@ def _text_table(text: str, path: Path) -> Table:
             where=f"{path}:1",
             hint="name it .fa, and give the labels in its header lines (>name|label) or in a table",
         )
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(first, path))
+    mark = _delimiter(first, path)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=mark, strict=True)
     line = 1
     try:
         for row in reader:
@@ -167,15 +168,42 @@ def _text_table(text: str, path: Path) -> Table:
                     cause="the row is cut short, or a separator too many",
                 )
             else:
+                if reader.line_num > line:
+                    _require_no_rows_within(row, mark, f"{path}:{line}", reader.line_num)
                 for column, value in zip(columns, row, strict=True):
                     column.append(value)
                 lines.append(line)
             line = reader.line_num + 1
     except csv.Error as error:
-        raise DataError(f"the row is no table row ({error})", where=f"{path}:{line}") from error
+        raise DataError(
+            f"the row is no table row ({error})",
+            where=f"{path}:{line}",
+            cause="a field begins with a quote that belongs to its text, or a quote within quotes "
+            "is not doubled"
+            if "expected after" in str(error) or "end of data" in str(error)
+            else None,
+            hint="write such a field in quotes, each quote within it twice",
+        ) from error
     if header is None:
         raise DataError("the file is empty", where=path)
     return Table(path, dict(zip(header, columns, strict=True)), lines, {})
+
+
+def _require_no_rows_within(row: Sequence[str], mark: str, where: str, last: int) -> None:
+    """Refuse a quoted text of several lines that are rows themselves.
+
+    A note may run over lines. A quote that is never meant to close swallows rows up to the next
+    one, and nothing else would say so.
+    """
+    for value in row:
+        within = value.splitlines()[1:]
+        if any(line.count(mark) >= len(row) - 1 > 0 for line in within[:-1] or within):
+            raise DataError(
+                f"a quoted text runs on to line {last} and holds lines that are rows",
+                where=where,
+                cause="a quote is opened and not closed",
+                hint="write the quote twice within a quoted field, or take it out",
+            )
 
 
 def _checked_header(header: list[str], where: str) -> list[str]:
